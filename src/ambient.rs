@@ -1,0 +1,79 @@
+//! Time and randomness, passed in so that every test can fix them.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// Seconds since 1970-01-01T00:00:00Z, as JWT `NumericDate` has them (RFC 7519 §2).
+pub type UnixSeconds = i64;
+
+/// The wall clock.
+pub trait Clock: Send + Sync {
+    /// The present moment in whole seconds.
+    fn now(&self) -> UnixSeconds;
+}
+
+/// A source of cryptographically strong random bytes.
+pub trait Entropy: Send + Sync {
+    /// Fills `bytes` with random bytes.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// The clock and the randomness that a part of the gate is given.
+#[derive(Clone)]
+pub struct Ambient {
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// The source of randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Ambient {
+    /// The machine's own clock and random generator.
+    pub fn system() -> Self {
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) }
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> UnixSeconds {
+        self.clock.now()
+    }
+
+    /// A fresh unguessable value of 256 bits, base64url without padding (43 characters).
+    pub fn secret(&self) -> String {
+        let mut bytes = [0u8; 32];
+        self.entropy.fill(&mut bytes);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// A fresh identifier of 128 bits, base64url without padding (22 characters).
+    pub fn id(&self) -> String {
+        let mut bytes = [0u8; 16];
+        self.entropy.fill(&mut bytes);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+}
+
+struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn now(&self) -> UnixSeconds {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
+    }
+}
+
+struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        // aws-lc aborts the process itself when the kernel gives no randomness; an error here cannot be ignored either.
+        if aws_lc_rs::rand::fill(bytes).is_err() {
+            std::process::abort();
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The compiled configuration: immutable, checked as a whole, one per request from its first byte to its last.
+//!
+//! Nothing here is read from a file; `file` and `compile` make it. Every value is in the form the request path needs it.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::fhir::{FhirVersion, ResourceType, Tables, TypeSet};
+use crate::scope::Scopes;
+
+/// One consistent configuration.
+pub struct Snapshot {
+    /// Counts up by one with every snapshot that takes effect; what was derived from an older one is stale.
+    pub generation: u64,
+    pub server: Server,
+    pub admin: Admin,
+    pub fhir: Fhir,
+    pub store_url: StoreUrl,
+    pub tokens: Tokens,
+    pub audit: Audit,
+    pub limits: Limits,
+    /// Other authorization servers whose tokens are accepted, by their `iss`.
+    pub issuers: HashMap<String, Arc<Issuer>>,
+    /// Registered clients by `client_id`.
+    pub clients: HashMap<String, Arc<Client>>,
+    /// Local users by username.
+    pub users: HashMap<String, Arc<User>>,
+    /// Patients by `RelatedPerson/id` or `Person/id`.
+    pub links: HashMap<String, Vec<String>>,
+    /// Every origin that a registered client or an issuer may call from (SMART App Launch 2.2 app-launch, CORS).
+    pub origins: HashSet<String>,
+}
+
+/// `[server]`: where apps connect.
+pub struct Server {
+    /// Cannot change while running.
+    pub listen: Vec<SocketAddr>,
+    /// Without a trailing slash; issuer of the gate's own tokens and root of every published URL.
+    pub public_url: String,
+    /// Certificate and key; whether there is one cannot change while running, the files' contents can.
+    pub tls: Option<TlsFiles>,
+    /// How long to go on serving after `/readyz` turned red, before the listeners close.
+    pub drain_delay: Duration,
+    /// How long requests in flight may take to finish after the listeners closed.
+    pub drain_timeout: Duration,
+    /// Worker threads; cannot change while running.
+    pub threads: usize,
+}
+
+/// PEM files of a server certificate chain and its private key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// `[admin]`: where Prometheus and the orchestrator connect.
+pub struct Admin {
+    /// Cannot change while running.
+    pub listen: Vec<SocketAddr>,
+    pub token: Option<SecretString>,
+    /// Host values accepted besides loopback names and addresses.
+    pub hosts: Vec<String>,
+}
+
+/// `[fhir]`: the FHIR server behind the gate and how its data is divided among patients.
+pub struct Fhir {
+    /// Begins with `/`, no trailing slash.
+    pub base_path: String,
+    /// `public_url` + `base_path`: the `aud` of every token.
+    pub public_base: String,
+    pub version: FhirVersion,
+    /// The specification's tables of `version`.
+    pub tables: &'static Tables,
+    pub upstream: Upstream,
+    pub patient_data: PatientData,
+    pub narrowing: Narrowing,
+    /// Search parameter to narrow by, for single types.
+    pub narrowing_by_type: HashMap<ResourceType, String>,
+    /// Types that hold no patient's data.
+    pub shared_types: TypeSet,
+    /// Whether a restricted grant may create by PUT; tells whether an id is taken.
+    pub upsert: bool,
+    pub identity_headers: IdentityHeaders,
+}
+
+/// The FHIR server.
+#[derive(Clone)]
+pub struct Upstream {
+    /// Its base without a trailing slash, as its own links begin: `http://127.0.0.1:8090/fhir`.
+    pub base: String,
+    /// `host` or `host:port` for the `Host` header.
+    pub authority: String,
+    pub host: String,
+    pub port: u16,
+    pub tls: bool,
+    /// Path of the base, without a trailing slash; may be empty.
+    pub base_path: String,
+    pub auth: UpstreamAuth,
+    /// PEM file of a private certificate authority for `https` upstreams.
+    pub ca_file: Option<PathBuf>,
+    pub connect_timeout: Duration,
+    /// Longest silence while reading an answer.
+    pub read_timeout: Duration,
+    /// How long an idle connection is kept; must be shorter than the upstream's own keep-alive.
+    pub idle_timeout: Duration,
+}
+
+/// How the gate authenticates itself at the FHIR server.
+#[derive(Clone)]
+pub enum UpstreamAuth {
+    None,
+    /// The client's own token goes on.
+    Passthrough,
+    Bearer(SecretString),
+    Basic { username: String, password: SecretString },
+}
+
+/// Names of the headers that tell the FHIR server who asks; always set or removed, never passed.
+#[derive(Clone, Default)]
+pub struct IdentityHeaders {
+    pub user: Option<http::HeaderName>,
+    pub patient: Option<http::HeaderName>,
+    pub client: Option<http::HeaderName>,
+}
+
+/// Which elements make a resource a patient's (enforcement.md §5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PatientData {
+    Subject,
+    Compartment,
+}
+
+/// How a search under a restricted grant is narrowed before it goes up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Narrowing {
+    Parameter,
+    Compartment,
+    None,
+}
+
+/// `[store] url`; cannot change while running.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StoreUrl {
+    Sqlite(PathBuf),
+}
+
+/// `[tokens]`.
+pub struct Tokens {
+    pub algorithm: SigningAlgorithm,
+    pub access_lifetime: Duration,
+    pub backend_lifetime: Duration,
+    /// How long an authorization code lives.
+    pub code_lifetime: Duration,
+    /// How long a new signing key is published before it signs.
+    pub key_overlap: Duration,
+}
+
+/// Algorithm of the gate's own access tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SigningAlgorithm {
+    Es256,
+    Es384,
+    Rs256,
+    Rs384,
+}
+
+/// `[audit]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Audit {
+    pub sink: AuditSink,
+    pub on_full: OnFull,
+    /// Whether search values may be written.
+    pub search_values: bool,
+}
+
+/// Where the audit goes; cannot change while running.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AuditSink {
+    Stdout,
+    File(PathBuf),
+}
+
+/// What happens to a request whose audit line does not fit the queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnFull {
+    Block,
+    Shed,
+}
+
+/// `[limits]`: the bounds of memory and work for one request.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a request body the gate holds.
+    pub request_body: usize,
+    /// Bytes of an answer the gate holds to verify it.
+    pub response_body: usize,
+    /// Bytes of a request target.
+    pub target: usize,
+    /// Bytes of the `Authorization` header.
+    pub authorization: usize,
+    /// Search parameters in one request.
+    pub parameters: usize,
+    /// Cap on `_count` under a restricted grant.
+    pub count: usize,
+    /// Upstream pages read to fill one page of a restricted search.
+    pub scan_pages: usize,
+    /// Entries of a batch or transaction.
+    pub bundle_entries: usize,
+    /// Nesting of a JSON body.
+    pub json_depth: usize,
+    /// Tokens kept verified.
+    pub token_cache: usize,
+}
+
+/// One `[[issuers]]` entry.
+pub struct Issuer {
+    pub issuer: String,
+    pub audience: Vec<String>,
+    pub keys: KeySource,
+    pub algorithms: Vec<jsonwebtoken::Algorithm>,
+    /// The ceiling of what this issuer may grant.
+    pub scopes: Scopes,
+    pub token_type: TokenType,
+    /// For `iat` and `nbf`; `exp` has none.
+    pub leeway: Duration,
+    pub claims: ClaimNames,
+    pub origins: Vec<String>,
+}
+
+/// Where an issuer's or a client's public keys come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeySource {
+    /// A JWK set read with the configuration.
+    Inline(Arc<str>),
+    Url(String),
+    /// `{issuer}/.well-known/openid-configuration` names the JWK set.
+    Discovery(String),
+}
+
+/// The `typ` header that an issuer's access tokens carry (RFC 9068 §2.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TokenType {
+    AtJwt,
+    Jwt,
+}
+
+/// Names of the claims that carry what SMART needs.
+#[derive(Clone, Debug)]
+pub struct ClaimNames {
+    pub scope: String,
+    pub patient: String,
+    pub fhir_user: String,
+    pub client: String,
+}
+
+/// One registered client.
+pub struct Client {
+    pub id: String,
+    /// What a person reads on the consent page; the id where no name is given.
+    pub name: String,
+    pub auth: ClientAuth,
+    pub redirect_uris: Vec<String>,
+    /// What it may be granted at most.
+    pub scopes: Scopes,
+    pub grant_types: Vec<GrantType>,
+    pub origins: Vec<String>,
+    pub consent: Consent,
+    pub may_introspect: bool,
+    pub enabled: bool,
+}
+
+/// How a client proves who it is at the token endpoint.
+#[derive(Clone)]
+pub enum ClientAuth {
+    Public,
+    /// SHA-256 of the secret.
+    Secret([u8; 32]),
+    PrivateKeyJwt(KeySource),
+}
+
+/// OAuth grant types that this gate has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GrantType {
+    AuthorizationCode,
+    ClientCredentials,
+}
+
+/// Whether a person is asked before an app gets access.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Consent {
+    Ask,
+    Granted,
+}
+
+/// One local user.
+pub struct User {
+    pub username: String,
+    /// PHC string of an argon2id hash.
+    pub password_hash: String,
+    /// `Patient/example`, `Practitioner/…`, as configured.
+    pub fhir_user: Option<String>,
+    pub patients: PatientChoice,
+    pub enabled: bool,
+}
+
+/// Whom a user may choose as the patient in context.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PatientChoice {
+    These(Vec<String>),
+    Any,
+}

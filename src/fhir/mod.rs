@@ -1,0 +1,16 @@
+//! The FHIR REST grammar: request target to interaction, search parameters, references, bundles, outcomes, and the
+//! specification's compartment and search-parameter tables.
+
+pub mod bundle;
+pub mod interaction;
+pub mod json;
+pub mod outcome;
+pub mod reference;
+pub mod rewrite;
+pub mod search;
+mod tables;
+pub mod target;
+mod types;
+
+pub use tables::{ElementPath, SearchParameter, SearchParameterKind, SubjectRule, Tables};
+pub use types::{FhirVersion, ResourceType, TypeSet};

@@ -1,0 +1,201 @@
+//! FHIR versions, resource types and sets of types.
+
+use std::fmt;
+
+use super::tables::names::NAMES;
+
+/// A FHIR release that the gate knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum FhirVersion {
+    R4,
+    R4B,
+    R5,
+}
+
+impl FhirVersion {
+    fn bit(self) -> u8 {
+        match self {
+            Self::R4 => 1,
+            Self::R4B => 2,
+            Self::R5 => 4,
+        }
+    }
+
+    /// The release's name: `R4`, `R4B`, `R5`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::R4 => "R4",
+            Self::R4B => "R4B",
+            Self::R5 => "R5",
+        }
+    }
+}
+
+/// A concrete resource type of one of the known releases; small, and compared without looking at its name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResourceType(u8);
+
+impl ResourceType {
+    pub const BINARY: Self = Self::named("Binary");
+    pub const BUNDLE: Self = Self::named("Bundle");
+    pub const CAPABILITY_STATEMENT: Self = Self::named("CapabilityStatement");
+    pub const OBSERVATION: Self = Self::named("Observation");
+    pub const OPERATION_OUTCOME: Self = Self::named("OperationOutcome");
+    pub const PARAMETERS: Self = Self::named("Parameters");
+    pub const PATIENT: Self = Self::named("Patient");
+    pub const PERSON: Self = Self::named("Person");
+    pub const PRACTITIONER: Self = Self::named("Practitioner");
+    pub const PRACTITIONER_ROLE: Self = Self::named("PractitionerRole");
+    pub const PROVENANCE: Self = Self::named("Provenance");
+    pub const RELATED_PERSON: Self = Self::named("RelatedPerson");
+
+    /// The type called `name` in `version`; names are case-sensitive, abstract types are not types.
+    pub fn parse(version: FhirVersion, name: &str) -> Option<Self> {
+        let index = NAMES.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
+        let (_, versions) = NAMES.get(index)?;
+        if versions & version.bit() == 0 {
+            return None;
+        }
+        u8::try_from(index).ok().map(Self)
+    }
+
+    /// The type's name as FHIR writes it.
+    pub fn name(self) -> &'static str {
+        NAMES.get(usize::from(self.0)).map_or("", |(name, _)| name)
+    }
+
+    #[expect(clippy::indexing_slicing, clippy::panic, reason = "evaluated by the compiler only")]
+    const fn named(name: &str) -> Self {
+        let mut index = 0;
+        while index < NAMES.len() {
+            if equal(NAMES[index].0.as_bytes(), name.as_bytes()) {
+                #[expect(clippy::cast_possible_truncation, reason = "there are fewer than 256 types")]
+                return Self(index as u8);
+            }
+            index += 1;
+        }
+        panic!("no such type");
+    }
+}
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler only")]
+const fn equal(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut index = 0;
+    while index < a.len() {
+        if a[index] != b[index] {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}
+
+impl fmt::Display for ResourceType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Debug for ResourceType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A set of resource types.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct TypeSet([u64; 4]);
+
+impl TypeSet {
+    /// The set with nothing in it.
+    pub const EMPTY: Self = Self([0; 4]);
+
+    /// Every type of `version`.
+    pub fn all(version: FhirVersion) -> Self {
+        NAMES
+            .iter()
+            .zip(0u8..)
+            .filter(|((_, versions), _)| versions & version.bit() != 0)
+            .map(|(_, index)| ResourceType(index))
+            .collect()
+    }
+
+    /// The set with just `resource_type`.
+    pub fn of(resource_type: ResourceType) -> Self {
+        let mut set = Self::EMPTY;
+        set.insert(resource_type);
+        set
+    }
+
+    /// Adds a type.
+    pub fn insert(&mut self, resource_type: ResourceType) {
+        if let Some(word) = self.0.get_mut(usize::from(resource_type.0 >> 6)) {
+            *word |= 1 << (resource_type.0 & 63);
+        }
+    }
+
+    /// Whether the type is in the set.
+    pub fn contains(&self, resource_type: ResourceType) -> bool {
+        self.0.get(usize::from(resource_type.0 >> 6)).is_some_and(|word| word & (1 << (resource_type.0 & 63)) != 0)
+    }
+
+    /// Whether the set has no types.
+    pub fn is_empty(&self) -> bool {
+        self.0 == [0; 4]
+    }
+
+    /// Types in either set.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        self.zip(other, |a, b| a | b)
+    }
+
+    /// Types in both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.zip(other, |a, b| a & b)
+    }
+
+    /// Types in this set and not in `other`.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        self.zip(other, |a, b| a & !b)
+    }
+
+    /// Whether every type of this set is in `other`.
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.difference(other).is_empty()
+    }
+
+    /// The types in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = ResourceType> + '_ {
+        NAMES.iter().zip(0u8..).map(|(_, index)| ResourceType(index)).filter(|t| self.contains(*t))
+    }
+
+    fn zip(&self, other: &Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+        let mut words = [0; 4];
+        for ((word, a), b) in words.iter_mut().zip(self.0).zip(other.0) {
+            *word = combine(a, b);
+        }
+        Self(words)
+    }
+}
+
+impl FromIterator<ResourceType> for TypeSet {
+    fn from_iter<I: IntoIterator<Item = ResourceType>>(types: I) -> Self {
+        let mut set = Self::EMPTY;
+        for resource_type in types {
+            set.insert(resource_type);
+        }
+        set
+    }
+}
+
+impl fmt::Debug for TypeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}

@@ -1,0 +1,19 @@
+//! Smartgate: SMART on FHIR in front of any FHIR server.
+//!
+//! The modules stand on floors; a module imports only from the floors below its own (README, "Architecture"):
+//! `ambient`, `fhir`, `scope` and `telemetry` at the bottom, then `config`, then `token`, `decide`, `store` and
+//! `upstream`, then `guard` and `auth`, and `gate` and `ops` on top.
+
+pub mod ambient;
+pub mod auth;
+pub mod config;
+pub mod decide;
+pub mod fhir;
+pub mod gate;
+pub mod guard;
+pub mod ops;
+pub mod scope;
+pub mod store;
+pub mod telemetry;
+pub mod token;
+pub mod upstream;

@@ -1,0 +1,133 @@
+//! What must outlive a request: keys, authorizations in progress, codes, ids seen once, revocations.
+//!
+//! One trait, so that a second database is a second implementation and nothing else. Each operation is one atomic
+//! statement: a request that is dropped half-way leaves either nothing or the whole of it.
+
+mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::ambient::UnixSeconds;
+
+pub use sqlite::SqliteStore;
+
+/// A shared handle to the store.
+pub type SharedStore = Arc<dyn Store>;
+
+/// SHA-256 of a bearer secret; the store never holds a secret that can be presented.
+pub type Digest = [u8; 32];
+
+/// The store could not do what was asked; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[error("the store failed: {0}")]
+pub struct StoreError(pub String);
+
+/// What a key of the gate is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
+pub enum KeyPurpose {
+    /// Signs access tokens.
+    Access,
+    /// Signs id_tokens, always RS256 (SMART App Launch 2.2 scopes-and-launch-context, "sso-openid-connect").
+    Identity,
+    /// Seals page links.
+    Seal,
+}
+
+/// One key of the gate as the store keeps it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredKey {
+    pub id: String,
+    pub purpose: KeyPurpose,
+    /// JWS name for signing keys, `A256GCM` for seal keys.
+    pub algorithm: String,
+    /// PKCS#8 DER for signing keys, 32 raw bytes for seal keys.
+    pub secret: Vec<u8>,
+    pub created: UnixSeconds,
+    /// It is published from `created` on and used from here on.
+    pub active_from: UnixSeconds,
+    /// Not used for anything new from here on; published until the last token it signed is gone.
+    pub retired: Option<UnixSeconds>,
+}
+
+/// What became of an authorization code that was presented.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Redemption {
+    /// First time: what the code stands for.
+    Fresh(String),
+    /// Presented before: the grant whose tokens must be revoked (RFC 6749 §4.1.2).
+    Replayed { grant: String },
+    /// Never issued, or expired.
+    Unknown,
+}
+
+/// What is no longer valid although its signature is.
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
+pub enum Revoked {
+    /// One token by issuer and `jti`.
+    Token { issuer: String, id: String },
+    /// Every token of one grant of the gate's own.
+    Grant(String),
+}
+
+/// A revocation and the moment from which nobody needs it any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Revocation {
+    /// Grows with every revocation; the place to go on reading from.
+    pub sequence: i64,
+    pub revoked: Revoked,
+    pub expires: UnixSeconds,
+}
+
+/// What the gate keeps. Every method is atomic and durable when it returns.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Every key that is not yet forgotten, oldest first.
+    async fn keys(&self) -> Result<Vec<StoredKey>, StoreError>;
+
+    /// Adds `key` unless an unretired key of the same purpose is there already, so that replicas starting together agree.
+    async fn add_first_key(&self, key: &StoredKey) -> Result<(), StoreError>;
+
+    /// Adds `key` and retires the other keys of its purpose as of `key.active_from`.
+    async fn rotate_key(&self, key: &StoredKey) -> Result<(), StoreError>;
+
+    /// Forgets keys retired before `before`.
+    async fn forget_keys(&self, before: UnixSeconds) -> Result<(), StoreError>;
+
+    /// Keeps an authorization in progress under the digest of its handle.
+    async fn put_pending(&self, handle: &Digest, state: &str, expires: UnixSeconds) -> Result<(), StoreError>;
+
+    /// Reads an authorization in progress without consuming it.
+    async fn pending(&self, handle: &Digest, now: UnixSeconds) -> Result<Option<String>, StoreError>;
+
+    /// Consumes an authorization in progress: of two callers exactly one gets it.
+    async fn take_pending(&self, handle: &Digest, now: UnixSeconds) -> Result<Option<String>, StoreError>;
+
+    /// Keeps an authorization code under its digest.
+    async fn put_code(&self, code: &Digest, grant: &str, payload: &str, expires: UnixSeconds) -> Result<(), StoreError>;
+
+    /// Redeems a code: of two callers exactly one gets [`Redemption::Fresh`]. A spent code is remembered at least until
+    /// `remember_until` so that its replay is seen.
+    async fn redeem_code(
+        &self,
+        code: &Digest,
+        now: UnixSeconds,
+        remember_until: UnixSeconds,
+    ) -> Result<Redemption, StoreError>;
+
+    /// Whether `id` of `issuer` was never seen before; it is seen from now on until `expires` (client assertion `jti`).
+    async fn first_use(&self, issuer: &str, id: &str, now: UnixSeconds, expires: UnixSeconds) -> Result<bool, StoreError>;
+
+    /// Revokes; doing it again changes nothing.
+    async fn revoke(&self, revoked: &Revoked, expires: UnixSeconds) -> Result<(), StoreError>;
+
+    /// Revocations after `sequence` that are still needed at `now`, in order.
+    async fn revocations_after(&self, sequence: i64, now: UnixSeconds) -> Result<Vec<Revocation>, StoreError>;
+
+    /// Deletes what has expired; returns how many rows went.
+    async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+}

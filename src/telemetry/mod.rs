@@ -1,0 +1,11 @@
+//! What can be observed: event types that log and count at once, the metrics registry, the audit queue.
+
+mod audit;
+mod events;
+mod logging;
+mod metrics;
+
+pub use audit::{AuditError, AuditLog, AuditRecord, AuthRecord, Decision, DecisionRecord};
+pub use events::{LoginOutcome, ReloadOutcome, TokenGrant};
+pub use logging::{LogFormat, init_logging};
+pub use metrics::{Metrics, PathTaken};

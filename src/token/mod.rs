@@ -1,0 +1,47 @@
+//! Bearer tokens: the gate's own keys and signatures, other issuers' keys, verification, the cache of verified tokens,
+//! and revocation.
+//!
+//! A token is verified into [`Claims`]; what it may do is for `decide` to say.
+
+mod assertion;
+mod cache;
+mod fetch;
+mod jwks;
+mod keys;
+mod revocation;
+mod sign;
+mod verify;
+
+use std::sync::Arc;
+
+use crate::ambient::UnixSeconds;
+
+pub use assertion::{AssertionError, Assertions};
+pub use cache::TokenCache;
+pub use fetch::Fetcher;
+pub use keys::{GateKeys, KeyError};
+pub use revocation::Revocations;
+pub use sign::{AccessToken, IdToken};
+pub use verify::{TokenError, Verifier};
+
+/// What a verified access token says. Only [`Verifier`] makes one from a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    pub issuer: Arc<str>,
+    /// Whether the gate itself issued it.
+    pub own: bool,
+    pub subject: String,
+    pub client: Option<String>,
+    /// The scopes as the token has them, in order.
+    pub scope: Vec<String>,
+    /// The patient in context: an id that keeps to FHIR's grammar (`[A-Za-z0-9\-.]{1,64}`).
+    pub patient: Option<String>,
+    /// The encounter in context, likewise.
+    pub encounter: Option<String>,
+    /// As the token has it, absolute or relative.
+    pub fhir_user: Option<String>,
+    pub expires: UnixSeconds,
+    pub token_id: Option<String>,
+    /// The grant of the gate's own that this token belongs to.
+    pub grant: Option<String>,
+}
