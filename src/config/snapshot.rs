@@ -13,6 +13,7 @@ use secrecy::SecretString;
 
 use crate::fhir::{FhirVersion, ResourceType, Tables, TypeSet};
 use crate::scope::Scopes;
+use crate::telemetry::{AuditSink, OnFull};
 
 /// One consistent configuration.
 pub struct Snapshot {
@@ -174,24 +175,11 @@ pub enum SigningAlgorithm {
 /// `[audit]`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Audit {
+    /// Cannot change while running.
     pub sink: AuditSink,
     pub on_full: OnFull,
     /// Whether search values may be written.
     pub search_values: bool,
-}
-
-/// Where the audit goes; cannot change while running.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum AuditSink {
-    Stdout,
-    File(PathBuf),
-}
-
-/// What happens to a request whose audit line does not fit the queue.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OnFull {
-    Block,
-    Shed,
 }
 
 /// `[limits]`: the bounds of memory and work for one request.

@@ -5,7 +5,7 @@ mod events;
 mod logging;
 mod metrics;
 
-pub use audit::{AuditError, AuditLog, AuditRecord, AuthRecord, Decision, DecisionRecord};
+pub use audit::{AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, DecisionRecord, OnFull};
 pub use events::{LoginOutcome, ReloadOutcome, TokenGrant};
 pub use logging::{LogFormat, init_logging};
 pub use metrics::{Metrics, PathTaken};
