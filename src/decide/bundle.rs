@@ -1,0 +1,176 @@
+//! Batch and transaction: every entry through the code of single requests (enforcement.md §3).
+
+use http::Method;
+
+use super::grant::Grant;
+use super::permit::{Action, BodyRule};
+use super::reach::type_of;
+use super::rule::{Refusal, Rule};
+use super::write::BODY_OTHER_RESOURCE;
+use super::decide;
+use crate::config::Snapshot;
+use crate::fhir::ResourceType;
+use crate::fhir::interaction::{Request, classify};
+use crate::fhir::json::Json;
+use crate::fhir::search::Parameter;
+use crate::fhir::target::{Target, parse_query};
+use crate::scope::Letter;
+
+pub const BUNDLE_TYPE: Rule =
+    Rule::bad_request("bundle-type", "a Bundle sent to the base is a `batch` or a `transaction`");
+
+pub const BUNDLE_ENTRY: Rule = Rule::bad_request(
+    "bundle-entry",
+    "each entry has `request.method`, a relative `request.url` of this server, and a resource that fits them",
+);
+
+pub const BUNDLE_TOO_MANY: Rule =
+    Rule::other("bundle-too-many", 413, "too-long", "the Bundle has too many entries");
+
+pub const BUNDLE_RESTRICTED: Rule = Rule::forbidden(
+    "bundle-restricted",
+    "batch and transaction are not open to a token in a patient context in this version",
+);
+
+pub(super) const RULES: &[&Rule] = &[&BUNDLE_TYPE, &BUNDLE_ENTRY, &BUNDLE_TOO_MANY, &BUNDLE_RESTRICTED];
+
+/// What a Bundle sent to the base asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Processing {
+    Batch,
+    Transaction,
+}
+
+/// What one entry may answer with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EntryPermit {
+    /// Whether the answer's resource may leave.
+    pub readable: bool,
+}
+
+/// The decision on a Bundle: one result an entry, in order.
+#[derive(Debug)]
+pub struct BundleDecision {
+    pub processing: Processing,
+    pub entries: Vec<Result<EntryPermit, Refusal>>,
+}
+
+/// Decides each entry of the Bundle in `body`.
+///
+/// # Errors
+/// The Bundle is none that the base takes; a transaction with one refused entry is refused by that entry's rule.
+pub fn decide_bundle(snapshot: &Snapshot, grant: &Grant, body: &Json<'_>) -> Result<BundleDecision, Refusal> {
+    if type_of(snapshot, body) != Some(ResourceType::BUNDLE) {
+        return Err(BODY_OTHER_RESOURCE.refuse());
+    }
+    let processing = match body.get("type").and_then(Json::as_str) {
+        Some("batch") => Processing::Batch,
+        Some("transaction") => Processing::Transaction,
+        _ => return Err(BUNDLE_TYPE.refuse()),
+    };
+    let entries = match body.get("entry") {
+        None => &[],
+        Some(entries) => entries.as_array().ok_or_else(|| BUNDLE_ENTRY.refuse())?,
+    };
+    if entries.len() > snapshot.limits.bundle_entries {
+        return Err(BUNDLE_TOO_MANY.refuse());
+    }
+    if !grant.is_unrestricted() {
+        return Err(BUNDLE_RESTRICTED.refuse());
+    }
+    let entries: Vec<_> = entries.iter().map(|entry| decide_entry(snapshot, grant, entry)).collect();
+    if processing == Processing::Transaction
+        && let Some(refusal) = entries.iter().find_map(|entry| entry.as_ref().err())
+    {
+        return Err(refusal.clone());
+    }
+    Ok(BundleDecision { processing, entries })
+}
+
+fn decide_entry(snapshot: &Snapshot, grant: &Grant, entry: &Json<'_>) -> Result<EntryPermit, Refusal> {
+    let request = entry_request(snapshot, entry)?;
+    let permit = decide(snapshot, grant, &request)?;
+    match permit.action() {
+        Action::Write { body, readable, request: upstream } => {
+            // The entry goes up as the client wrote it, so what the gate would have rewritten is refused.
+            if upstream.minimal() && request.method != Method::DELETE {
+                let of = request.interaction.resource_type();
+                return Err(super::reach::SCOPE_MISSING.refuse().needing(grant.needed(of, Letter::Read)));
+            }
+            check_body(snapshot, entry, body)?;
+            Ok(EntryPermit { readable: *readable })
+        }
+        Action::Stream { .. } => Ok(EntryPermit { readable: true }),
+        Action::Answer(_) | Action::Guard { .. } | Action::Bundle => {
+            Err(BUNDLE_ENTRY.refuse().because(format!("{} in an entry", request.interaction.name())))
+        }
+    }
+}
+
+fn entry_request(snapshot: &Snapshot, entry: &Json<'_>) -> Result<Request, Refusal> {
+    let wrong = || BUNDLE_ENTRY.refuse();
+    let asked = entry.get("request").ok_or_else(wrong)?;
+    let text = |name: &str| match asked.get(name) {
+        None => Ok(None),
+        Some(value) => value.as_str().map(Some).ok_or_else(wrong),
+    };
+    let method = match text("method")?.ok_or_else(wrong)? {
+        "GET" => Method::GET,
+        "HEAD" => Method::HEAD,
+        "POST" => Method::POST,
+        "PUT" => Method::PUT,
+        "PATCH" => Method::PATCH,
+        "DELETE" => Method::DELETE,
+        _ => return Err(wrong()),
+    };
+    let url = text("url")?.ok_or_else(wrong)?;
+    // The upstream reads this text itself, so only its one plain spelling passes.
+    if url.starts_with('/') || url.contains(['%', '#', '\\', ';', ' ', '+']) || url.contains("://") {
+        return Err(wrong());
+    }
+    let max = snapshot.limits.parameters;
+    let target = Target::parse(&format!("/{url}"), max).map_err(|_| wrong())?;
+    let path: Vec<&str> = target.path.iter().map(String::as_str).collect();
+    let interaction = classify(snapshot.fhir.version, &method, &path, !target.query.is_empty())?;
+    if target.trailing_slash && !path.is_empty() || interaction.is_search() && method == Method::POST {
+        return Err(wrong());
+    }
+    let criteria = match text("ifNoneExist")? {
+        Some(criteria) => {
+            let pairs = parse_query(criteria.trim_start_matches('?'), max).map_err(|_| wrong())?;
+            Some(Parameter::parse_all(&pairs).map_err(|_| wrong())?)
+        }
+        None => None,
+    };
+    let parameters = Parameter::parse_all(&target.query).map_err(|_| wrong())?;
+    Ok(Request { method, interaction, parameters, if_none_exist: criteria, page: None, accepts_json: true })
+}
+
+fn check_body(snapshot: &Snapshot, entry: &Json<'_>, body: &BodyRule) -> Result<(), Refusal> {
+    let resource = entry.get("resource");
+    match (body, resource) {
+        (BodyRule::None, None) | (BodyRule::Patch | BodyRule::Parameters, Some(_)) => Ok(()),
+        (BodyRule::Resource { of, id }, Some(resource)) => check_resource(snapshot, resource, *of, id.as_deref()),
+        _ => Err(BUNDLE_ENTRY.refuse()),
+    }
+}
+
+/// `resourceType` and `id` of a body must be what the URL names.
+///
+/// # Errors
+/// [`BODY_OTHER_RESOURCE`].
+pub fn check_resource(
+    snapshot: &Snapshot,
+    resource: &Json<'_>,
+    of: ResourceType,
+    id: Option<&str>,
+) -> Result<(), Refusal> {
+    if type_of(snapshot, resource) != Some(of) {
+        return Err(BODY_OTHER_RESOURCE.refuse());
+    }
+    match (id, resource.get("id")) {
+        (None, _) => Ok(()),
+        (Some(id), Some(own)) if own.as_str() == Some(id) => Ok(()),
+        _ => Err(BODY_OTHER_RESOURCE.refuse()),
+    }
+}

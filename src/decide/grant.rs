@@ -1,0 +1,281 @@
+//! What a verified token may do: its scopes, cut to what the client or the issuer may be granted, and to whose rights they are
+//! (enforcement.md §3, "Whose rights").
+
+use std::sync::Arc;
+
+use super::rule::{Refusal, Rule};
+use crate::config::{Issuer, Snapshot};
+use crate::fhir::reference::Literal;
+use crate::fhir::{ResourceType, TypeSet};
+use crate::scope::{Context, Letter, Scope, Scopes};
+use crate::token::Claims;
+
+/// Patients that one grant may span; beyond it a request could not name them all.
+pub const MAX_PATIENTS: usize = 20;
+
+pub const CLIENT_DISABLED: Rule =
+    Rule::unauthorized("client-disabled", "the client that this token was given to is not registered any more");
+
+pub const USER_DISABLED: Rule = Rule::unauthorized("user-disabled", "the user of this token has no account any more");
+
+pub(super) const RULES: &[&Rule] = &[&CLIENT_DISABLED, &USER_DISABLED];
+
+/// Types by letter, in the order of [`Letter::ALL`].
+type Matrix = [TypeSet; 5];
+
+/// Scopes that speak of some patients only.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Restricted {
+    /// Never empty.
+    pub patients: Vec<String>,
+    types: Matrix,
+}
+
+/// A token's rights under one configuration, compiled so that a decision only looks up bits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grant {
+    pub claims: Claims,
+    /// The snapshot it was compiled for; under another it must be compiled again.
+    pub generation: u64,
+    unrestricted: Matrix,
+    restricted: Vec<Restricted>,
+    /// The user's own resource, readable with `openid fhirUser`.
+    identity: Option<(ResourceType, String)>,
+    /// Why scopes of the token grant nothing; for the log and for `explain`.
+    pub ignored: Vec<String>,
+}
+
+impl Grant {
+    /// Compiles the rights of `claims` under `snapshot`.
+    ///
+    /// # Errors
+    /// The client or the user of a token of the gate's own is gone or disabled.
+    pub fn of(claims: Claims, snapshot: &Snapshot) -> Result<Self, Refusal> {
+        let ceiling = ceiling(&claims, snapshot)?;
+        let version = snapshot.fhir.version;
+        let asked = Scopes::parse(version, claims.scope.iter().map(String::as_str));
+        let mut compiler = Compiler {
+            version,
+            user: user_reach(&claims, snapshot),
+            patient: claims.patient.clone(),
+            own_service: claims.own && claims.client.as_deref() == Some(claims.subject.as_str()),
+            own: claims.own,
+            unrestricted: [TypeSet::EMPTY; 5],
+            restricted: Vec::new(),
+            ignored: asked.rejected.iter().map(|(text, error)| format!("`{text}`: {error}")).collect(),
+        };
+        for scope in &asked.fhir {
+            compiler.add_within(scope, ceiling.scopes());
+        }
+        let identity = identity(&claims, snapshot, &asked, ceiling.scopes());
+        Ok(Self {
+            generation: snapshot.generation,
+            unrestricted: compiler.unrestricted,
+            restricted: compiler.restricted,
+            identity,
+            ignored: compiler.ignored,
+            claims,
+        })
+    }
+
+    /// Whether some permit covers the type with no patient context.
+    pub fn unrestricted(&self, of: ResourceType, letter: Letter) -> bool {
+        self.unrestricted_types(letter).contains(of)
+    }
+
+    /// Types that some permit covers with no patient context.
+    pub fn unrestricted_types(&self, letter: Letter) -> TypeSet {
+        types(&self.unrestricted, letter)
+    }
+
+    /// Permits with a patient context that cover the type.
+    pub fn restricted(&self, of: ResourceType, letter: Letter) -> impl Iterator<Item = &Restricted> {
+        self.restricted.iter().filter(move |permit| types(&permit.types, letter).contains(of))
+    }
+
+    /// The patients whose data of this type the token may reach; empty without a permit.
+    pub fn patients(&self, of: ResourceType, letter: Letter) -> Vec<&str> {
+        let mut patients: Vec<&str> =
+            self.restricted(of, letter).flat_map(|permit| permit.patients.iter().map(String::as_str)).collect();
+        patients.sort_unstable();
+        patients.dedup();
+        patients
+    }
+
+    /// Whether any permit covers the type at all.
+    pub fn covers(&self, of: ResourceType, letter: Letter) -> bool {
+        self.unrestricted(of, letter) || self.restricted(of, letter).next().is_some()
+    }
+
+    /// Whether this is the user's own resource, granted by `openid fhirUser`.
+    pub fn is_identity(&self, of: ResourceType, id: &str) -> bool {
+        self.identity.as_ref().is_some_and(|(own, own_id)| *own == of && own_id == id)
+    }
+
+    /// Whether no permit has a patient context: nothing this token gets needs to be verified.
+    pub fn is_unrestricted(&self) -> bool {
+        self.restricted.is_empty()
+    }
+
+    /// The scope that would allow `letter` on `of`, in the context this token has.
+    pub fn needed(&self, of: Option<ResourceType>, letter: Letter) -> String {
+        let context = if self.claims.patient.is_some() {
+            "patient"
+        } else if self.claims.client.as_deref() == Some(self.claims.subject.as_str()) {
+            "system"
+        } else {
+            "user"
+        };
+        format!("{context}/{}.{}", of.map_or("*", ResourceType::name), letter.as_char())
+    }
+}
+
+fn types(matrix: &Matrix, letter: Letter) -> TypeSet {
+    Letter::ALL.iter().zip(matrix).find(|(known, _)| **known == letter).map_or(TypeSet::EMPTY, |(_, types)| *types)
+}
+
+/// What bounds a token's scopes from above.
+enum Ceiling {
+    Client(Arc<crate::config::Client>),
+    Issuer(Arc<Issuer>),
+    Nothing,
+}
+
+impl Ceiling {
+    fn scopes(&self) -> &Scopes {
+        static NONE: Scopes = Scopes { fhir: Vec::new(), other: Vec::new(), rejected: Vec::new() };
+        match self {
+            Self::Client(client) => &client.scopes,
+            Self::Issuer(issuer) => &issuer.scopes,
+            Self::Nothing => &NONE,
+        }
+    }
+}
+
+fn ceiling(claims: &Claims, snapshot: &Snapshot) -> Result<Ceiling, Refusal> {
+    if !claims.own {
+        return Ok(snapshot.issuers.get(&*claims.issuer).map_or(Ceiling::Nothing, |issuer| Ceiling::Issuer(issuer.clone())));
+    }
+    let id = claims.client.as_deref().unwrap_or_default();
+    let client = snapshot.clients.get(id).filter(|client| client.enabled).ok_or_else(|| CLIENT_DISABLED.refuse())?;
+    if claims.subject != client.id && !snapshot.users.get(&claims.subject).is_some_and(|user| user.enabled) {
+        return Err(USER_DISABLED.refuse());
+    }
+    Ok(Ceiling::Client(client.clone()))
+}
+
+/// How far `user/` reaches for this user.
+enum UserReach {
+    /// No usable `fhirUser`, no rights.
+    Nobody,
+    Patients(Vec<String>),
+    /// Clinicians: what they may see is the upstream's to say.
+    Everything,
+}
+
+fn user_reach(claims: &Claims, snapshot: &Snapshot) -> UserReach {
+    let Some((of, id)) = fhir_user(claims, snapshot) else {
+        return UserReach::Nobody;
+    };
+    match of {
+        ResourceType::PATIENT => UserReach::Patients(vec![id]),
+        ResourceType::PRACTITIONER | ResourceType::PRACTITIONER_ROLE => UserReach::Everything,
+        ResourceType::RELATED_PERSON | ResourceType::PERSON => match snapshot.links.get(&format!("{of}/{id}")) {
+            Some(patients) if (1..=MAX_PATIENTS).contains(&patients.len()) => UserReach::Patients(patients.clone()),
+            _ => UserReach::Nobody,
+        },
+        _ => UserReach::Nobody,
+    }
+}
+
+fn fhir_user(claims: &Claims, snapshot: &Snapshot) -> Option<(ResourceType, String)> {
+    let bases = [snapshot.fhir.public_base.as_str(), snapshot.fhir.upstream.base.as_str()];
+    let literal = Literal::parse(claims.fhir_user.as_deref()?, &bases)?;
+    Some((ResourceType::parse(snapshot.fhir.version, literal.resource_type)?, literal.id.to_owned()))
+}
+
+/// `openid` and `fhirUser` together let the user's own resource be read.
+fn identity(claims: &Claims, snapshot: &Snapshot, asked: &Scopes, ceiling: &Scopes) -> Option<(ResourceType, String)> {
+    let both = |scopes: &Scopes| scopes.has("openid") && scopes.has("fhirUser");
+    if both(asked) && both(ceiling) { fhir_user(claims, snapshot) } else { None }
+}
+
+struct Compiler {
+    version: crate::fhir::FhirVersion,
+    user: UserReach,
+    patient: Option<String>,
+    own_service: bool,
+    own: bool,
+    unrestricted: Matrix,
+    restricted: Vec<Restricted>,
+    ignored: Vec<String>,
+}
+
+impl Compiler {
+    fn add_within(&mut self, scope: &Scope, ceiling: &Scopes) {
+        let mut within = false;
+        for limit in &ceiling.fhir {
+            if let Some(scope) = limit.meet(scope) {
+                within = true;
+                self.add(&scope);
+            }
+        }
+        if !within {
+            self.ignore(scope, "is more than the client or the issuer may be granted");
+        }
+    }
+
+    fn add(&mut self, scope: &Scope) {
+        if scope.constraint.is_some() {
+            // A constraint that is not evaluated on the body must grant nothing, not everything.
+            return self.ignore(scope, "has a granular constraint, which this version does not evaluate");
+        }
+        match scope.context {
+            Context::Patient => match self.patient.clone() {
+                Some(patient) => self.restrict(scope, vec![patient]),
+                None => self.ignore(scope, "has no patient in context"),
+            },
+            Context::User => match &self.user {
+                UserReach::Everything => self.release(scope),
+                UserReach::Patients(patients) => {
+                    let patients = patients.clone();
+                    self.restrict(scope, patients);
+                }
+                UserReach::Nobody => self.ignore(scope, "has no usable `fhirUser`"),
+            },
+            Context::System if self.own && !self.own_service => {
+                self.ignore(scope, "is a system scope in a user's token");
+            }
+            Context::System => self.release(scope),
+        }
+    }
+
+    fn release(&mut self, scope: &Scope) {
+        widen(&mut self.unrestricted, scope, self.version);
+    }
+
+    fn restrict(&mut self, scope: &Scope, patients: Vec<String>) {
+        if let Some(permit) = self.restricted.iter_mut().find(|permit| permit.patients == patients) {
+            return widen(&mut permit.types, scope, self.version);
+        }
+        let mut types = [TypeSet::EMPTY; 5];
+        widen(&mut types, scope, self.version);
+        self.restricted.push(Restricted { patients, types });
+    }
+
+    fn ignore(&mut self, scope: &Scope, why: &str) {
+        self.ignored.push(format!("`{scope}` {why}"));
+    }
+}
+
+fn widen(matrix: &mut Matrix, scope: &Scope, version: crate::fhir::FhirVersion) {
+    for (letter, types) in Letter::ALL.iter().zip(matrix) {
+        if scope.letters.contains(*letter) {
+            *types = types.union(&scope.types.types(version));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "grant_tests.rs"]
+mod tests;

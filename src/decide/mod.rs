@@ -1,0 +1,78 @@
+//! The rules of enforcement.md: a pure function of a configuration snapshot, a grant and a request.
+//!
+//! No I/O, no clock. The result is a [`Refusal`] that names its [`Rule`], or a [`Permit`] that says what to send and what to
+//! verify; nothing else can make a permit.
+
+mod bundle;
+mod grant;
+mod joins;
+mod operation;
+mod parameters;
+mod permit;
+mod reach;
+mod read;
+pub mod request;
+mod rule;
+mod search;
+mod write;
+
+pub use bundle::{BundleDecision, EntryPermit, Processing, check_resource, decide_bundle};
+pub use grant::{Grant, MAX_PATIENTS, Restricted};
+pub use parameters::FORMAT_NOT_JSON;
+pub(crate) use permit::bundle_request;
+pub use permit::{
+    Action, BodyRule, BundleKind, OwnAnswer, Permit, UpstreamRequest, Verify, capabilities_lookup, patients_lookup,
+};
+pub use reach::{type_of, visible};
+pub use rule::{Challenge, Refusal, Rule, all as all_rules};
+pub use write::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON};
+
+use crate::config::Snapshot;
+use crate::fhir::interaction::{Interaction, Request};
+use write::{Write, write};
+
+/// Decides one request.
+///
+/// # Errors
+/// The rule that refuses it. Anything that no rule lets through is refused.
+pub fn decide(snapshot: &Snapshot, grant: &Grant, request: &Request) -> Result<Permit, Refusal> {
+    let single = |of, kind: Write<'_>| write(snapshot, grant, request, of, &kind);
+    match &request.interaction {
+        Interaction::Capabilities => decide_public(request),
+        Interaction::Read { of, id } => read::read(snapshot, grant, request, *of, id, None),
+        Interaction::Vread { of, id, version } => read::read(snapshot, grant, request, *of, id, Some(version)),
+        Interaction::HistoryInstance { of, id } => read::history_of_instance(snapshot, grant, request, *of, id),
+        Interaction::HistoryType { of } => read::history_of_many(snapshot, grant, request, Some(*of)),
+        Interaction::HistorySystem => read::history_of_many(snapshot, grant, request, None),
+        Interaction::SearchType { of } => search::search_type(snapshot, grant, request, *of),
+        Interaction::SearchCompartment { compartment, id, of } => {
+            search::search_compartment(snapshot, grant, request, (*compartment, id), *of)
+        }
+        Interaction::SearchSystem => search::search_system(snapshot, grant, request),
+        Interaction::Create { of } => single(*of, Write::Create),
+        Interaction::Update { of, id } => single(*of, Write::Update(id)),
+        Interaction::Patch { of, id } => single(*of, Write::Patch(id)),
+        Interaction::Delete { of, id } => single(*of, Write::Delete(id)),
+        Interaction::ConditionalUpdate { of } => single(*of, Write::ConditionalUpdate),
+        Interaction::ConditionalPatch { of } => single(*of, Write::ConditionalPatch),
+        Interaction::ConditionalDelete { of } => single(*of, Write::ConditionalDelete),
+        Interaction::Bundle => Ok(Permit { action: Action::Bundle, rule: "entries" }),
+        Interaction::Operation { level, name } => operation::operation(snapshot, grant, request, level, name),
+    }
+}
+
+/// Decides the one FHIR request that needs no token: `metadata` (enforcement.md §2.4).
+///
+/// # Errors
+/// A parameter other than `_format`, `_summary`, `_pretty` and `mode`.
+pub fn decide_public(request: &Request) -> Result<Permit, Refusal> {
+    for parameter in &request.parameters {
+        if !matches!(parameter.code(), "_format" | "_summary" | "_pretty" | "mode") {
+            return Err(parameters::PARAMETER_UNKNOWN.refuse().because(parameter.code()));
+        }
+    }
+    Ok(Permit { action: Action::Answer(OwnAnswer::Capabilities), rule: "public" })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,285 @@
+//! Search and result parameters (enforcement.md §4): each is understood or refused, none is waved through.
+
+use super::grant::Grant;
+use super::joins;
+use super::reach::membership;
+use super::rule::{Challenge, Refusal, Rule};
+use crate::config::Snapshot;
+use crate::fhir::interaction::Request;
+use crate::fhir::search::{Key, Parameter, or_list};
+use crate::fhir::{ResourceType, TypeSet};
+use crate::scope::Letter;
+
+pub const PARAMETER_UNKNOWN: Rule =
+    Rule::bad_request("parameter-unknown", "a parameter that begins with `_` is not known here");
+
+pub const PARAMETER_NOT_ALLOWED: Rule = Rule::forbidden(
+    "parameter-not-allowed",
+    "this parameter or modifier selects by something the gate cannot check (`_filter`, `_query`, `_list`, `_text`, `_content`, `:in` …)",
+);
+
+pub const PARAMETER_VALUE: Rule =
+    Rule::bad_request("parameter-value", "the value of a result parameter is not one that FHIR defines");
+
+pub const SORT_NOT_ALLOWED: Rule =
+    Rule::forbidden("sort-not-allowed", "`_sort` takes plain search parameters of the searched type");
+
+pub const COUNT_ONLY: Rule = Rule::bad_request(
+    "count-only",
+    "a count without entries (`_summary=count`, `_count=0`) is not available to a token in a patient context",
+);
+
+pub const JOIN_RESTRICTED: Rule = Rule::forbidden(
+    "join-restricted",
+    "chains, `_has`, `_include` and `_revinclude` are not open to a token in a patient context",
+);
+
+pub const FORMAT_NOT_JSON: Rule = Rule {
+    name: "format-not-json",
+    status: 406,
+    issue: "not-supported",
+    challenge: Challenge::None,
+    text: "the gate inspects this answer and can only give it as JSON: accept `application/fhir+json`",
+};
+
+pub(super) const RULES: &[&Rule] = &[
+    &PARAMETER_UNKNOWN,
+    &PARAMETER_NOT_ALLOWED,
+    &PARAMETER_VALUE,
+    &SORT_NOT_ALLOWED,
+    &COUNT_ONLY,
+    &JOIN_RESTRICTED,
+    &FORMAT_NOT_JSON,
+];
+
+/// Parameters as they may go up.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Accepted {
+    pub(super) parameters: Vec<Parameter>,
+    /// Types that includes may add to the answer.
+    pub(super) included: TypeSet,
+    /// Types named by `_type`.
+    pub(super) types: Option<TypeSet>,
+}
+
+/// Parameters of a read or vread; under a restricted grant only those that cannot hide what is verified.
+pub(super) fn of_read(request: &Request, restricted: bool) -> Result<Accepted, Refusal> {
+    let mut accepted = Accepted::default();
+    for parameter in &request.parameters {
+        let code = parameter.code();
+        match code {
+            "_format" if restricted => require_json(&parameter.value)?,
+            // A fuller answer than asked for is allowed, one that hides the subject cannot be verified.
+            "_summary" if restricted => {}
+            "_format" | "_pretty" | "_summary" | "_elements" => accepted.parameters.push(parameter.clone()),
+            code if code.starts_with('_') => return Err(PARAMETER_UNKNOWN.refuse().because(code)),
+            _ if restricted => {}
+            _ => accepted.parameters.push(parameter.clone()),
+        }
+    }
+    Ok(accepted)
+}
+
+/// Parameters of a history.
+pub(super) fn of_history(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    restricted: bool,
+) -> Result<Accepted, Refusal> {
+    let mut accepted = Accepted::default();
+    for parameter in &request.parameters {
+        match parameter.code() {
+            "_since" | "_at" | "_pretty" => accepted.parameters.push(parameter.clone()),
+            "_count" => accepted.parameters.push(count(snapshot, parameter, restricted)?),
+            "_sort" if !restricted => accepted.parameters.push(parameter.clone()),
+            "_format" => require_json(&parameter.value)?,
+            "_type" if !restricted => {
+                accepted.types = Some(named_types(snapshot, grant, parameter)?);
+                accepted.parameters.push(parameter.clone());
+            }
+            "_summary" | "_elements" => {}
+            code => return Err(PARAMETER_UNKNOWN.refuse().because(code)),
+        }
+    }
+    Ok(accepted)
+}
+
+/// What a search is made in.
+pub(super) struct Search<'s> {
+    pub(super) snapshot: &'s Snapshot,
+    pub(super) grant: &'s Grant,
+    /// The searched type; none for a search over several.
+    pub(super) of: Option<ResourceType>,
+    pub(super) restricted: bool,
+}
+
+/// Parameters of a search, those that name the patient excepted: under a restricted grant they were taken out before.
+pub(super) fn of_search(search: &Search<'_>, parameters: &[Parameter]) -> Result<Accepted, Refusal> {
+    let mut accepted = Accepted::default();
+    for parameter in parameters {
+        match &parameter.key {
+            Key::Has { .. } | Key::Chain { .. } if search.restricted => {
+                return Err(JOIN_RESTRICTED.refuse().because(parameter.code()));
+            }
+            Key::Has { .. } | Key::Chain { .. } => {
+                joins::check(search, &parameter.key)?;
+                accepted.parameters.push(parameter.clone());
+            }
+            Key::Plain { code, modifier } if code.starts_with('_') => {
+                control(search, code, modifier.as_deref(), parameter, &mut accepted)?;
+            }
+            Key::Plain { modifier, .. } => {
+                plain_modifier(modifier.as_deref(), &parameter.value)?;
+                accepted.parameters.push(parameter.clone());
+            }
+        }
+    }
+    Ok(accepted)
+}
+
+fn control(
+    search: &Search<'_>,
+    code: &str,
+    modifier: Option<&str>,
+    parameter: &Parameter,
+    accepted: &mut Accepted,
+) -> Result<(), Refusal> {
+    if modifier.is_some() && !matches!(code, "_include" | "_revinclude" | "_id" | "_tag" | "_profile" | "_security" | "_source")
+    {
+        return Err(PARAMETER_UNKNOWN.refuse().because(code));
+    }
+    match code {
+        "_id" | "_lastUpdated" | "_tag" | "_profile" | "_security" | "_source" | "_language" => {
+            plain_modifier(modifier, &parameter.value)?;
+            accepted.parameters.push(parameter.clone());
+        }
+        "_include" | "_revinclude" if search.restricted => return Err(JOIN_RESTRICTED.refuse().because(code)),
+        "_include" | "_revinclude" => {
+            let added = joins::included(search, code, modifier, &parameter.value)?;
+            accepted.included = accepted.included.union(&added);
+            accepted.parameters.push(parameter.clone());
+        }
+        "_sort" => {
+            sort(search, &parameter.value)?;
+            accepted.parameters.push(parameter.clone());
+        }
+        "_count" => accepted.parameters.push(count(search.snapshot, parameter, search.restricted)?),
+        "_format" => require_json(&parameter.value)?,
+        "_pretty" => accepted.parameters.push(parameter.clone()),
+        "_total" => {
+            one_of(&parameter.value, &["none", "estimate", "accurate"])?;
+            // Counted by the upstream over what it selected, not over what was verified.
+            if !search.restricted {
+                accepted.parameters.push(parameter.clone());
+            }
+        }
+        "_summary" => {
+            one_of(&parameter.value, &["true", "text", "data", "count", "false"])?;
+            if !search.restricted {
+                accepted.parameters.push(parameter.clone());
+            } else if parameter.value == "count" {
+                return Err(COUNT_ONLY.refuse());
+            }
+        }
+        "_elements" => accepted.parameters.push(parameter.clone()),
+        "_type" if !search.restricted => {
+            accepted.types = Some(named_types(search.snapshot, search.grant, parameter)?);
+            accepted.parameters.push(parameter.clone());
+        }
+        "_filter" | "_query" | "_list" | "_in" | "_text" | "_content" | "_contained" | "_containedType" | "_type" => {
+            return Err(PARAMETER_NOT_ALLOWED.refuse().because(code));
+        }
+        code => return Err(PARAMETER_UNKNOWN.refuse().because(code)),
+    }
+    Ok(())
+}
+
+fn one_of(value: &str, allowed: &[&str]) -> Result<(), Refusal> {
+    if allowed.contains(&value) { Ok(()) } else { Err(PARAMETER_VALUE.refuse()) }
+}
+
+/// `:in` and `:not-in` make the upstream fetch what the value names; the other modifiers look at the resource itself.
+pub(super) fn plain_modifier(modifier: Option<&str>, value: &str) -> Result<(), Refusal> {
+    match modifier {
+        None => Ok(()),
+        Some("in" | "not-in") if value.contains("://") => Err(PARAMETER_NOT_ALLOWED.refuse().because("`:in` with a URL")),
+        Some(
+            "missing" | "exact" | "contains" | "text" | "not" | "above" | "below" | "in" | "not-in" | "identifier"
+            | "of-type" | "ofType" | "code-text" | "text-advanced" | "iterate",
+        ) => Ok(()),
+        Some(modifier) if modifier.starts_with(|c: char| c.is_ascii_uppercase()) => Ok(()),
+        Some(modifier) => Err(PARAMETER_NOT_ALLOWED.refuse().because(format!("modifier `:{modifier}`"))),
+    }
+}
+
+fn sort(search: &Search<'_>, value: &str) -> Result<(), Refusal> {
+    let known = |code: &str| {
+        matches!(code, "_id" | "_lastUpdated" | "_score")
+            || search.of.is_none_or(|of| search.snapshot.fhir.tables.parameter(of, code).is_some())
+    };
+    let plain = |code: &str| !code.is_empty() && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    for term in value.split(',') {
+        let code = term.strip_prefix('-').unwrap_or(term);
+        if !plain(code) || !known(code) {
+            return Err(SORT_NOT_ALLOWED.refuse());
+        }
+    }
+    Ok(())
+}
+
+fn count(snapshot: &Snapshot, parameter: &Parameter, restricted: bool) -> Result<Parameter, Refusal> {
+    let asked: usize = parameter.value.parse().map_err(|_| PARAMETER_VALUE.refuse().because("_count"))?;
+    if restricted && asked == 0 {
+        return Err(COUNT_ONLY.refuse());
+    }
+    Ok(Parameter::plain("_count", asked.min(snapshot.limits.count).to_string()))
+}
+
+fn named_types(snapshot: &Snapshot, grant: &Grant, parameter: &Parameter) -> Result<TypeSet, Refusal> {
+    let types = or_list(&parameter.value)
+        .into_iter()
+        .map(|name| ResourceType::parse(snapshot.fhir.version, name))
+        .collect::<Option<TypeSet>>()
+        .ok_or_else(|| PARAMETER_VALUE.refuse().because("_type"))?;
+    super::read::require_all(grant, &types, &PARAMETER_NOT_ALLOWED)?;
+    Ok(types)
+}
+
+/// Whether `_format` or a media type is one of FHIR's names for JSON.
+pub(super) fn is_json(format: &str) -> bool {
+    let essence = format.split(';').next().unwrap_or_default().trim();
+    // `application/fhir+json` arrives as `application/fhir json` where a client did not encode the plus.
+    ["json", "application/json", "application/fhir+json", "application/fhir json", "text/json", ""]
+        .iter()
+        .any(|name| essence.eq_ignore_ascii_case(name))
+}
+
+fn require_json(format: &str) -> Result<(), Refusal> {
+    if is_json(format) { Ok(()) } else { Err(FORMAT_NOT_JSON.refuse()) }
+}
+
+/// Adds to `_elements` what verification looks at.
+pub(super) fn keep_verifiable(snapshot: &Snapshot, of: ResourceType, accepted: &mut Accepted) {
+    let Some(rule) = membership(snapshot, of) else {
+        return;
+    };
+    for parameter in accepted.parameters.iter_mut().filter(|parameter| parameter.code() == "_elements") {
+        for element in &rule.elements {
+            if let Some(first) = element.steps.first()
+                && !parameter.value.split(',').any(|named| named == *first)
+            {
+                parameter.value.push(',');
+                parameter.value.push_str(first);
+            }
+        }
+    }
+}
+
+/// What a chain or an include would read must be granted without a patient context.
+pub(super) fn require_join(grant: &Grant, of: ResourceType, letter: Letter) -> Result<(), Refusal> {
+    if grant.unrestricted(of, letter) {
+        return Ok(());
+    }
+    Err(super::reach::SCOPE_MISSING.refuse().needing(grant.needed(Some(of), letter)))
+}

@@ -1,0 +1,167 @@
+//! Permits: the only way to the upstream. Only the decision makes one.
+
+use http::Method;
+
+use crate::fhir::{ResourceType, TypeSet};
+use crate::scope::Letter;
+
+/// What may be sent to the FHIR server. Its fields are private to the decision, so no other code can make one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UpstreamRequest {
+    pub(super) method: Method,
+    pub(super) target: String,
+    pub(super) conditional: bool,
+    pub(super) json: bool,
+    pub(super) minimal: bool,
+    pub(super) if_none_exist: Option<String>,
+}
+
+impl UpstreamRequest {
+    pub(super) fn new(method: Method, target: String) -> Self {
+        Self { method, target, conditional: true, json: false, minimal: false, if_none_exist: None }
+    }
+
+    /// Asks for JSON, and without the client's conditional headers: the answer is inspected.
+    pub(super) fn inspected(mut self) -> Self {
+        self.conditional = false;
+        self.json = true;
+        self
+    }
+
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Path and query below the upstream's base; empty for the base itself.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Whether the client's conditional headers go along (`If-Match`, `If-None-Match`, …).
+    pub fn conditional(&self) -> bool {
+        self.conditional
+    }
+
+    /// Whether the upstream is asked for JSON whatever the client accepts.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether the upstream is asked to answer a write without content, because the token may not read.
+    pub fn minimal(&self) -> bool {
+        self.minimal
+    }
+
+    /// Criteria of a conditional create, as they go up.
+    pub fn if_none_exist(&self) -> Option<&str> {
+        self.if_none_exist.as_deref()
+    }
+}
+
+/// An answer that the gate gives without asking the FHIR server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OwnAnswer {
+    /// The CapabilityStatement with the gate's own security section.
+    Capabilities,
+    /// A searchset without entries: the request names only patients that are not the token's.
+    EmptySearchset,
+    /// The one answer for "does not exist", "deleted" and "exists but is not yours".
+    UniformDenial,
+}
+
+/// What a body must be before it goes up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum BodyRule {
+    /// A resource of the type, with this id where the path has one.
+    Resource { of: ResourceType, id: Option<String> },
+    /// A JSON Patch, or a FHIRPath Patch in a Parameters resource.
+    Patch,
+    /// Operation input: a Parameters resource or any resource, or nothing.
+    Parameters,
+    None,
+}
+
+/// How an answer is made sure of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verify {
+    /// One resource: this type, this id, visible; else the uniform denial.
+    Resource { of: ResourceType, id: String },
+    /// A Bundle: entries that are not visible are dropped. `letter` is what a match needs; includes need `r`.
+    Bundle { letter: Letter, kind: BundleKind, restricted: bool },
+}
+
+/// What kind of Bundle is expected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BundleKind {
+    Searchset,
+    History,
+    /// What an operation returns; its entries are read.
+    Result,
+}
+
+impl BundleKind {
+    /// `Bundle.type` of an answer of this kind.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Searchset | Self::Result => "searchset",
+            Self::History => "history",
+        }
+    }
+}
+
+/// What a permitted request leads to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    Answer(OwnAnswer),
+    /// The answer flows through without being held; a Bundle may hold entries of these types only.
+    Stream { request: UpstreamRequest, entries: TypeSet },
+    /// The answer is held and verified.
+    Guard { request: UpstreamRequest, verify: Verify },
+    /// The body is held and checked, then sent; without `readable` the answer leaves without content.
+    Write { request: UpstreamRequest, body: BodyRule, readable: bool },
+    /// Each entry of the body is to be decided: [`super::decide_bundle`].
+    Bundle,
+}
+
+/// A request that passes, and by which rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Permit {
+    pub(super) action: Action,
+    pub(super) rule: &'static str,
+}
+
+impl Permit {
+    pub fn action(&self) -> &Action {
+        &self.action
+    }
+
+    /// The rule that lets it pass: `public`, `unrestricted`, `own-patient`, `shared-type`, `own-identity`.
+    pub fn rule(&self) -> &'static str {
+        self.rule
+    }
+
+    /// The name of the path it takes: `answer`, `stream` or `guard`.
+    pub fn path(&self) -> &'static str {
+        match &self.action {
+            Action::Answer(_) => "answer",
+            Action::Stream { .. } => "stream",
+            Action::Guard { .. } | Action::Write { .. } | Action::Bundle => "guard",
+        }
+    }
+}
+
+/// The gate's own request for the FHIR server's CapabilityStatement.
+pub fn capabilities_lookup() -> UpstreamRequest {
+    UpstreamRequest::new(Method::GET, "/metadata".to_owned()).inspected()
+}
+
+/// The gate's own search for patients that a user may choose from; `query` is printed by the caller's parameters.
+pub fn patients_lookup(parameters: &[crate::fhir::search::Parameter]) -> UpstreamRequest {
+    let query = crate::fhir::search::print_parameters(parameters);
+    UpstreamRequest::new(Method::GET, format!("/Patient?{query}")).inspected()
+}
+
+/// Where a Bundle whose entries were decided goes.
+pub(crate) fn bundle_request() -> UpstreamRequest {
+    UpstreamRequest::new(Method::POST, String::new()).inspected()
+}

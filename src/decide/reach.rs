@@ -1,0 +1,126 @@
+//! How far a grant reaches into a type, and whether a resource is within that reach (enforcement.md §1 "Visible", §5).
+
+use super::grant::Grant;
+use super::rule::{Refusal, Rule};
+use crate::config::{PatientData, Snapshot};
+use crate::fhir::json::Json;
+use crate::fhir::reference::Literal;
+use crate::fhir::{ResourceType, SubjectRule};
+use crate::scope::Letter;
+
+pub const SCOPE_MISSING: Rule =
+    Rule::forbidden("scope-missing", "no scope of this token covers this interaction on this resource type");
+
+pub const TYPE_NOT_PATIENT_DATA: Rule = Rule::forbidden(
+    "type-not-patient-data",
+    "this resource type is no patient's data and not shared, so scopes in a patient context do not reach it",
+);
+
+pub(super) const RULES: &[&Rule] = &[&SCOPE_MISSING, &TYPE_NOT_PATIENT_DATA];
+
+/// How far a grant reaches into a type.
+#[derive(Debug)]
+pub(super) enum Reach<'s> {
+    /// Every resource of the type.
+    Everything,
+    /// Data of these patients, by these elements.
+    Patients { patients: Vec<&'s str>, rule: &'s SubjectRule },
+    /// A type that holds no patient's data.
+    Shared,
+}
+
+impl Reach<'_> {
+    /// The name of the rule that lets a request with this reach pass.
+    pub(super) fn rule(&self) -> &'static str {
+        match self {
+            Self::Everything => "unrestricted",
+            Self::Patients { .. } => "own-patient",
+            Self::Shared => "shared-type",
+        }
+    }
+}
+
+/// The elements that make a resource of this type a patient's, as configured.
+pub(super) fn membership(snapshot: &Snapshot, of: ResourceType) -> Option<&SubjectRule> {
+    match snapshot.fhir.patient_data {
+        PatientData::Subject => snapshot.fhir.tables.subject(of),
+        PatientData::Compartment => snapshot.fhir.tables.compartment(of),
+    }
+}
+
+/// How far `grant` reaches with `letter` into `of`.
+///
+/// # Errors
+/// No permit covers the type, or those that do have a patient context and the type is no patient's.
+pub(super) fn reach<'s>(
+    snapshot: &'s Snapshot,
+    grant: &'s Grant,
+    of: ResourceType,
+    letter: Letter,
+) -> Result<Reach<'s>, Refusal> {
+    if grant.unrestricted(of, letter) {
+        return Ok(Reach::Everything);
+    }
+    let patients = grant.patients(of, letter);
+    if patients.is_empty() {
+        return Err(SCOPE_MISSING.refuse().needing(grant.needed(Some(of), letter)));
+    }
+    if snapshot.fhir.shared_types.contains(of) {
+        let reads = matches!(letter, Letter::Read | Letter::Search);
+        return if reads { Ok(Reach::Shared) } else { Err(TYPE_NOT_PATIENT_DATA.refuse()) };
+    }
+    match membership(snapshot, of) {
+        Some(rule) => Ok(Reach::Patients { patients, rule }),
+        None => Err(TYPE_NOT_PATIENT_DATA.refuse()),
+    }
+}
+
+/// Whether `resource` may leave under `grant`: some permit covers its type with `letter`, and it is within that permit's reach.
+///
+/// Everything is read off the resource's own body: its type, its id, its subject elements.
+pub fn visible(snapshot: &Snapshot, grant: &Grant, letter: Letter, resource: &Json<'_>) -> bool {
+    let Some(of) = type_of(snapshot, resource) else {
+        return false;
+    };
+    let id = resource.get("id").and_then(Json::as_str).unwrap_or_default();
+    if letter == Letter::Read && grant.is_identity(of, id) {
+        return true;
+    }
+    match reach(snapshot, grant, of, letter) {
+        Ok(Reach::Everything | Reach::Shared) => true,
+        Ok(Reach::Patients { patients, rule }) => belongs(snapshot, of, id, resource, &patients, rule),
+        Err(_) => false,
+    }
+}
+
+/// The resource's own type, if this FHIR version has it.
+pub fn type_of(snapshot: &Snapshot, resource: &Json<'_>) -> Option<ResourceType> {
+    ResourceType::parse(snapshot.fhir.version, resource.get("resourceType")?.as_str()?)
+}
+
+/// Whether some element that says whose the resource is names one of `patients`.
+fn belongs(
+    snapshot: &Snapshot,
+    of: ResourceType,
+    id: &str,
+    resource: &Json<'_>,
+    patients: &[&str],
+    rule: &SubjectRule,
+) -> bool {
+    if of == ResourceType::PATIENT {
+        return patients.contains(&id);
+    }
+    let bases = [snapshot.fhir.upstream.base.as_str(), snapshot.fhir.public_base.as_str()];
+    let names_one = |value: &Json<'_>| {
+        value
+            .get("reference")
+            .and_then(Json::as_str)
+            .and_then(|text| Literal::parse(text, &bases))
+            .is_some_and(|literal| literal.resource_type == "Patient" && patients.contains(&literal.id))
+    };
+    rule.elements.iter().any(|element| {
+        let mut found = false;
+        resource.visit(&element.steps, &mut |value| found |= names_one(value));
+        found
+    })
+}

@@ -1,0 +1,127 @@
+//! Read, vread and history (enforcement.md §3).
+
+use http::Method;
+
+use super::grant::Grant;
+use super::parameters::{self, Accepted};
+use super::permit::{Action, BundleKind, OwnAnswer, Permit, UpstreamRequest, Verify};
+use super::reach::{Reach, reach};
+use super::rule::{Refusal, Rule};
+use crate::config::Snapshot;
+use crate::fhir::interaction::Request;
+use crate::fhir::search::print_parameters;
+use crate::fhir::{ResourceType, TypeSet};
+use crate::scope::Letter;
+
+pub const HISTORY_RESTRICTED: Rule = Rule::forbidden(
+    "history-restricted",
+    "the history of a whole type or system is not open to a token in a patient context; ask for the history of one resource",
+);
+
+pub(super) const RULES: &[&Rule] = &[&HISTORY_RESTRICTED];
+
+/// `GET Type/id`, `GET Type/id/_history/version`.
+pub(super) fn read(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    of: ResourceType,
+    id: &str,
+    version: Option<&str>,
+) -> Result<Permit, Refusal> {
+    let path = version.map_or_else(|| format!("/{of}/{id}"), |version| format!("/{of}/{id}/_history/{version}"));
+    if grant.is_identity(of, id) && !grant.unrestricted(of, Letter::Read) {
+        return guarded(snapshot, request, &path, of, id, "own-identity");
+    }
+    let reach = reach(snapshot, grant, of, Letter::Read)?;
+    match &reach {
+        Reach::Everything => {
+            let accepted = parameters::of_read(request, false)?;
+            let upstream = UpstreamRequest::new(request.method.clone(), with_query(&path, &accepted));
+            let entries = TypeSet::of(of);
+            Ok(Permit { action: Action::Stream { request: upstream, entries }, rule: reach.rule() })
+        }
+        // Known without asking: the answer must not depend on whether the other patient exists.
+        Reach::Patients { patients, .. } if of == ResourceType::PATIENT && !patients.contains(&id) => {
+            Ok(Permit { action: Action::Answer(OwnAnswer::UniformDenial), rule: reach.rule() })
+        }
+        Reach::Patients { .. } | Reach::Shared => guarded(snapshot, request, &path, of, id, reach.rule()),
+    }
+}
+
+fn guarded(
+    snapshot: &Snapshot,
+    request: &Request,
+    path: &str,
+    of: ResourceType,
+    id: &str,
+    rule: &'static str,
+) -> Result<Permit, Refusal> {
+    let mut accepted = parameters::of_read(request, true)?;
+    parameters::keep_verifiable(snapshot, of, &mut accepted);
+    let upstream = UpstreamRequest::new(Method::GET, with_query(path, &accepted)).inspected();
+    let verify = Verify::Resource { of, id: id.to_owned() };
+    Ok(Permit { action: Action::Guard { request: upstream, verify }, rule })
+}
+
+/// `GET Type/id/_history`: needs `r`, each version is verified on its own body.
+pub(super) fn history_of_instance(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    of: ResourceType,
+    id: &str,
+) -> Result<Permit, Refusal> {
+    let path = format!("/{of}/{id}/_history");
+    let reach = reach(snapshot, grant, of, Letter::Read)?;
+    let restricted = !matches!(reach, Reach::Everything);
+    let accepted = parameters::of_history(snapshot, grant, request, restricted)?;
+    let target = request.page.clone().unwrap_or_else(|| with_query(&path, &accepted));
+    if !restricted {
+        let upstream = UpstreamRequest::new(request.method.clone(), target).inspected();
+        return Ok(Permit { action: Action::Stream { request: upstream, entries: TypeSet::of(of) }, rule: reach.rule() });
+    }
+    let upstream = UpstreamRequest::new(Method::GET, target).inspected();
+    let verify = Verify::Bundle { letter: Letter::Read, kind: BundleKind::History, restricted };
+    Ok(Permit { action: Action::Guard { request: upstream, verify }, rule: reach.rule() })
+}
+
+/// `GET Type/_history`, `GET _history`: need `s` without a patient context (SMART App Launch 2.2 scopes, "FHIR resource scopes").
+pub(super) fn history_of_many(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    of: Option<ResourceType>,
+) -> Result<Permit, Refusal> {
+    let accepted = parameters::of_history(snapshot, grant, request, false)?;
+    let asked = match of {
+        Some(of) => TypeSet::of(of),
+        None => accepted.types.unwrap_or(*snapshot.fhir.tables.types()),
+    };
+    require_all(grant, &asked, &HISTORY_RESTRICTED)?;
+    let path = of.map_or_else(|| "/_history".to_owned(), |of| format!("/{of}/_history"));
+    let target = request.page.clone().unwrap_or_else(|| with_query(&path, &accepted));
+    let upstream = UpstreamRequest::new(request.method.clone(), target).inspected();
+    Ok(Permit { action: Action::Stream { request: upstream, entries: asked }, rule: "unrestricted" })
+}
+
+/// Every one of `asked` must be granted `s` without a patient context; a grant with one is refused by `restricted`.
+pub(super) fn require_all(grant: &Grant, asked: &TypeSet, restricted: &'static Rule) -> Result<(), Refusal> {
+    let missing = asked.difference(&grant.unrestricted_types(Letter::Search));
+    let Some(first) = missing.iter().next() else {
+        return Ok(());
+    };
+    if grant.restricted(first, Letter::Search).next().is_some() {
+        return Err(restricted.refuse());
+    }
+    let named = (missing.iter().count() == 1).then_some(first);
+    Err(super::reach::SCOPE_MISSING.refuse().needing(grant.needed(named, Letter::Search)))
+}
+
+/// A path with the accepted parameters behind it.
+pub(super) fn with_query(path: &str, accepted: &Accepted) -> String {
+    if accepted.parameters.is_empty() {
+        return path.to_owned();
+    }
+    format!("{path}?{}", print_parameters(&accepted.parameters))
+}

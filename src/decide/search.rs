@@ -1,0 +1,248 @@
+//! Search: narrowed so that the upstream returns less, verified so that nothing else leaves (enforcement.md §3, §4).
+
+use http::Method;
+
+use super::grant::Grant;
+use super::parameters::{self, Accepted, FORMAT_NOT_JSON, Search};
+use super::permit::{Action, BundleKind, OwnAnswer, Permit, UpstreamRequest, Verify};
+use super::reach::{Reach, SCOPE_MISSING, reach};
+use super::read::{require_all, with_query};
+use super::rule::{Refusal, Rule};
+use crate::config::{Narrowing, Snapshot};
+use crate::fhir::interaction::Request;
+use crate::fhir::reference::{Literal, is_id};
+use crate::fhir::search::{Key, Parameter, or_list};
+use crate::fhir::{ResourceType, SubjectRule, TypeSet};
+use crate::scope::Letter;
+
+pub const SYSTEM_SEARCH_RESTRICTED: Rule = Rule::forbidden(
+    "system-search-restricted",
+    "a search over several types is not open to a token in a patient context; search one type at a time",
+);
+
+pub const COMPARTMENT_RESTRICTED: Rule = Rule::forbidden(
+    "compartment-restricted",
+    "a token in a patient context searches the Patient compartment of its own patient, one type at a time",
+);
+
+pub const PATIENT_PARAMETER: Rule = Rule::forbidden(
+    "patient-parameter",
+    "a parameter that names the patient takes an id, `Patient/id` or the `:Patient` modifier here, no other modifier and no chain",
+);
+
+pub const PATIENT_PARAMETER_VALUE: Rule = Rule::bad_request(
+    "patient-parameter-value",
+    "the value of a parameter that names the patient is empty or no id and no reference",
+);
+
+pub(super) const RULES: &[&Rule] =
+    &[&SYSTEM_SEARCH_RESTRICTED, &COMPARTMENT_RESTRICTED, &PATIENT_PARAMETER, &PATIENT_PARAMETER_VALUE];
+
+/// `GET Type`, `POST Type/_search`.
+pub(super) fn search_type(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    of: ResourceType,
+) -> Result<Permit, Refusal> {
+    let reach = reach(snapshot, grant, of, Letter::Search)?;
+    match &reach {
+        Reach::Everything => unrestricted(snapshot, grant, request, &format!("/{of}"), TypeSet::of(of), Some(of)),
+        Reach::Patients { patients, rule } => {
+            let within = patients.iter().map(|patient| (*patient).to_owned()).collect();
+            narrowed(snapshot, grant, request, of, rule, within)
+        }
+        Reach::Shared => {
+            let accepted = accept(snapshot, grant, of, &request.parameters)?;
+            Ok(guarded(request, with_query(&format!("/{of}"), &accepted), reach.rule()))
+        }
+    }
+}
+
+/// `GET Patient/A/Observation` and searches below other compartments.
+pub(super) fn search_compartment(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    compartment: (ResourceType, &str),
+    of: Option<ResourceType>,
+) -> Result<Permit, Refusal> {
+    let (owner, id) = compartment;
+    let Some(of) = of else {
+        let all = *snapshot.fhir.tables.types();
+        require_all(grant, &all, &COMPARTMENT_RESTRICTED)?;
+        return unrestricted(snapshot, grant, request, &format!("/{owner}/{id}/*"), all, None);
+    };
+    let reach = reach(snapshot, grant, of, Letter::Search)?;
+    match &reach {
+        Reach::Everything => {
+            unrestricted(snapshot, grant, request, &format!("/{owner}/{id}/{of}"), TypeSet::of(of), Some(of))
+        }
+        _ if owner != ResourceType::PATIENT => Err(COMPARTMENT_RESTRICTED.refuse()),
+        Reach::Shared => Err(COMPARTMENT_RESTRICTED.refuse()),
+        Reach::Patients { patients, .. } if !patients.contains(&id) => Ok(empty(reach.rule())),
+        Reach::Patients { rule, .. } => narrowed(snapshot, grant, request, of, rule, vec![id.to_owned()]),
+    }
+}
+
+/// `GET [base]?…`, `POST [base]/_search`.
+pub(super) fn search_system(snapshot: &Snapshot, grant: &Grant, request: &Request) -> Result<Permit, Refusal> {
+    let search = Search { snapshot, grant, of: None, restricted: false };
+    let asked = match parameters::of_search(&search, &request.parameters) {
+        Ok(accepted) => accepted.types.unwrap_or(*snapshot.fhir.tables.types()),
+        // A grant in a patient context is told that first, whatever else is wrong with the parameters.
+        Err(_) if !grant.is_unrestricted() => return Err(SYSTEM_SEARCH_RESTRICTED.refuse()),
+        Err(refusal) => return Err(refusal),
+    };
+    require_all(grant, &asked, &SYSTEM_SEARCH_RESTRICTED)?;
+    unrestricted(snapshot, grant, request, "", asked, None)
+}
+
+fn unrestricted(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    path: &str,
+    matched: TypeSet,
+    of: Option<ResourceType>,
+) -> Result<Permit, Refusal> {
+    let search = Search { snapshot, grant, of, restricted: false };
+    let accepted = parameters::of_search(&search, &request.parameters)?;
+    if !request.accepts_json {
+        return Err(FORMAT_NOT_JSON.refuse());
+    }
+    let readable = grant.unrestricted_types(Letter::Read);
+    let filtered = !accepted.included.is_subset(&readable);
+    let entries = matched.union(&accepted.included.intersection(&readable));
+    let target = request.page.clone().unwrap_or_else(|| with_query(path, &accepted));
+    if filtered {
+        let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, restricted: false };
+        let request = UpstreamRequest::new(Method::GET, target).inspected();
+        return Ok(Permit { action: Action::Guard { request, verify }, rule: "unrestricted" });
+    }
+    let method = if request.method == Method::HEAD { Method::HEAD } else { Method::GET };
+    let request = UpstreamRequest::new(method, target).inspected();
+    Ok(Permit { action: Action::Stream { request, entries }, rule: "unrestricted" })
+}
+
+/// A search for data of `within`: the client's own parameters that name the patient are judged and replaced by one that the
+/// client cannot remove.
+fn narrowed(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    of: ResourceType,
+    rule: &SubjectRule,
+    within: Vec<String>,
+) -> Result<Permit, Refusal> {
+    let (within, others) = intersect_named(snapshot, &request.parameters, rule, within)?;
+    // Judged before the patient is: a request that is wrong is wrong whoever it names.
+    let mut accepted = accept(snapshot, grant, of, &others)?;
+    if !request.accepts_json {
+        return Err(FORMAT_NOT_JSON.refuse());
+    }
+    let Some(first) = within.first() else {
+        return Ok(empty("own-patient"));
+    };
+    parameters::keep_verifiable(snapshot, of, &mut accepted);
+    let mut path = format!("/{of}");
+    match snapshot.fhir.narrowing {
+        Narrowing::Compartment if of != ResourceType::PATIENT && within.len() == 1 => {
+            path = format!("/Patient/{first}/{of}");
+        }
+        Narrowing::None if of != ResourceType::PATIENT => {}
+        Narrowing::Parameter | Narrowing::Compartment | Narrowing::None => {
+            if let Some(parameter) = narrowing_parameter(snapshot, of, rule, &within) {
+                accepted.parameters.push(parameter);
+            }
+        }
+    }
+    let target = request.page.clone().unwrap_or_else(|| with_query(&path, &accepted));
+    Ok(guarded(request, target, "own-patient"))
+}
+
+fn accept(snapshot: &Snapshot, grant: &Grant, of: ResourceType, parameters: &[Parameter]) -> Result<Accepted, Refusal> {
+    let search = Search { snapshot, grant, of: Some(of), restricted: true };
+    parameters::of_search(&search, parameters)
+}
+
+fn guarded(request: &Request, target: String, rule: &'static str) -> Permit {
+    let target = request.page.clone().unwrap_or(target);
+    let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, restricted: true };
+    Permit { action: Action::Guard { request: UpstreamRequest::new(Method::GET, target).inspected(), verify }, rule }
+}
+
+fn empty(rule: &'static str) -> Permit {
+    Permit { action: Action::Answer(OwnAnswer::EmptySearchset), rule }
+}
+
+fn narrowing_parameter(
+    snapshot: &Snapshot,
+    of: ResourceType,
+    rule: &SubjectRule,
+    within: &[String],
+) -> Option<Parameter> {
+    let configured = snapshot.fhir.narrowing_by_type.get(&of).map(String::as_str);
+    let code = configured.or(rule.narrow_by)?;
+    let values: Vec<String> = match of {
+        ResourceType::PATIENT => within.to_vec(),
+        _ => within.iter().map(|patient| format!("Patient/{patient}")).collect(),
+    };
+    Some(Parameter::plain(code, values.join(",")))
+}
+
+/// Takes out the parameters that name the patient: what is left of `within`, and the other parameters.
+fn intersect_named(
+    snapshot: &Snapshot,
+    parameters: &[Parameter],
+    rule: &SubjectRule,
+    mut within: Vec<String>,
+) -> Result<(Vec<String>, Vec<Parameter>), Refusal> {
+    let mut others = Vec::new();
+    for parameter in parameters {
+        if !rule.names_patient.contains(&parameter.code()) {
+            others.push(parameter.clone());
+            continue;
+        }
+        match &parameter.key {
+            Key::Plain { modifier: None, .. } => {}
+            Key::Plain { modifier: Some(modifier), .. } if modifier == "Patient" => {}
+            Key::Plain { .. } | Key::Chain { .. } | Key::Has { .. } => {
+                return Err(PATIENT_PARAMETER.refuse().because(parameter.code()));
+            }
+        }
+        let named = or_list(&parameter.value)
+            .into_iter()
+            .map(|value| named_id(snapshot, value))
+            .collect::<Result<Vec<_>, _>>()?;
+        within.retain(|patient| named.iter().any(|named| *named == Some(patient.as_str())));
+    }
+    Ok((within, others))
+}
+
+/// The patient that one value names; none for a reference to something else.
+fn named_id<'v>(snapshot: &Snapshot, value: &'v str) -> Result<Option<&'v str>, Refusal> {
+    if is_id(value) {
+        return Ok(Some(value));
+    }
+    let bases = [snapshot.fhir.public_base.as_str()];
+    match Literal::parse(value, &bases) {
+        Some(literal) => Ok((literal.resource_type == "Patient").then_some(literal.id)),
+        None if value.contains("://") && !value.contains('\\') => Ok(None),
+        None => Err(PATIENT_PARAMETER_VALUE.refuse()),
+    }
+}
+
+/// The criteria of a conditional write under an unrestricted grant: as a search, with `s` (enforcement.md §3).
+pub(super) fn criteria(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    of: ResourceType,
+    parameters: &[Parameter],
+) -> Result<Accepted, Refusal> {
+    if !grant.unrestricted(of, Letter::Search) {
+        return Err(SCOPE_MISSING.refuse().needing(grant.needed(Some(of), Letter::Search)));
+    }
+    let search = Search { snapshot, grant, of: Some(of), restricted: false };
+    parameters::of_search(&search, parameters)
+}

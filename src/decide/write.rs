@@ -1,0 +1,134 @@
+//! Create, update, patch, delete and their conditional forms (enforcement.md §3, §5).
+
+use http::Method;
+
+use super::grant::Grant;
+use super::permit::{Action, BodyRule, Permit, UpstreamRequest};
+use super::reach::{Reach, reach};
+use super::read::with_query;
+use super::rule::{Refusal, Rule};
+use super::search::criteria;
+use crate::config::Snapshot;
+use crate::fhir::ResourceType;
+use crate::fhir::interaction::Request;
+use crate::fhir::search::{Parameter, print_parameters};
+use crate::scope::Letter;
+
+pub const WRITE_RESTRICTED: Rule =
+    Rule::forbidden("write-restricted", "writing is not open to a token in a patient context in this version");
+
+pub const CRITERIA_MISSING: Rule =
+    Rule::bad_request("criteria-missing", "a conditional interaction needs search parameters that select something");
+
+pub const BODY_NOT_FHIR_JSON: Rule = Rule::other(
+    "body-not-fhir-json",
+    415,
+    "not-supported",
+    "send the body as `application/fhir+json` in UTF-8, not compressed; patches as `application/json-patch+json`",
+);
+
+pub const BODY_AMBIGUOUS: Rule = Rule::bad_request(
+    "body-ambiguous",
+    "the body is no JSON that can be read in one way only: unique keys, valid UTF-8, no byte order mark, bounded depth",
+);
+
+pub const BODY_OTHER_RESOURCE: Rule =
+    Rule::bad_request("body-other-resource", "`resourceType` or `id` of the body is not what the URL names");
+
+pub(super) const RULES: &[&Rule] =
+    &[&WRITE_RESTRICTED, &CRITERIA_MISSING, &BODY_NOT_FHIR_JSON, &BODY_AMBIGUOUS, &BODY_OTHER_RESOURCE];
+
+/// The kinds of single write.
+pub(super) enum Write<'r> {
+    Create,
+    Update(&'r str),
+    Patch(&'r str),
+    Delete(&'r str),
+    ConditionalUpdate,
+    ConditionalPatch,
+    ConditionalDelete,
+}
+
+impl Write<'_> {
+    fn letter(&self) -> Letter {
+        match self {
+            Self::Create => Letter::Create,
+            Self::Update(_) | Self::Patch(_) | Self::ConditionalUpdate | Self::ConditionalPatch => Letter::Update,
+            Self::Delete(_) | Self::ConditionalDelete => Letter::Delete,
+        }
+    }
+
+    fn method(&self) -> Method {
+        match self {
+            Self::Create => Method::POST,
+            Self::Update(_) | Self::ConditionalUpdate => Method::PUT,
+            Self::Patch(_) | Self::ConditionalPatch => Method::PATCH,
+            Self::Delete(_) | Self::ConditionalDelete => Method::DELETE,
+        }
+    }
+
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::Update(id) | Self::Patch(id) | Self::Delete(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    fn body(&self, of: ResourceType) -> BodyRule {
+        match self {
+            Self::Create | Self::ConditionalUpdate => BodyRule::Resource { of, id: None },
+            Self::Update(id) => BodyRule::Resource { of, id: Some((*id).to_owned()) },
+            Self::Patch(_) | Self::ConditionalPatch => BodyRule::Patch,
+            Self::Delete(_) | Self::ConditionalDelete => BodyRule::None,
+        }
+    }
+}
+
+/// Decides one write.
+pub(super) fn write(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    of: ResourceType,
+    write: &Write<'_>,
+) -> Result<Permit, Refusal> {
+    let reach = reach(snapshot, grant, of, write.letter())?;
+    if !matches!(reach, Reach::Everything) {
+        return Err(WRITE_RESTRICTED.refuse());
+    }
+    let target = match write {
+        Write::ConditionalUpdate | Write::ConditionalPatch | Write::ConditionalDelete => {
+            let accepted = criteria(snapshot, grant, of, &request.parameters)?;
+            if !selects(&accepted.parameters) {
+                return Err(CRITERIA_MISSING.refuse());
+            }
+            with_query(&format!("/{of}"), &accepted)
+        }
+        _ => {
+            let accepted = super::parameters::of_read(request, false)?;
+            let path = write.id().map_or_else(|| format!("/{of}"), |id| format!("/{of}/{id}"));
+            with_query(&path, &accepted)
+        }
+    };
+    let readable = grant.unrestricted(of, Letter::Read);
+    let mut upstream = UpstreamRequest::new(write.method(), target);
+    upstream.json = true;
+    upstream.minimal = !readable;
+    if let Some(parameters) = &request.if_none_exist {
+        let accepted = criteria(snapshot, grant, of, parameters)?;
+        if !selects(&accepted.parameters) {
+            return Err(CRITERIA_MISSING.refuse());
+        }
+        upstream.if_none_exist = Some(print_parameters(&accepted.parameters));
+    }
+    Ok(Permit { action: Action::Write { request: upstream, body: write.body(of), readable }, rule: reach.rule() })
+}
+
+/// Whether some parameter selects by content; result parameters alone would mean every resource of the type.
+fn selects(parameters: &[Parameter]) -> bool {
+    parameters.iter().any(|parameter| {
+        let code = parameter.code();
+        let selecting = matches!(code, "_id" | "_tag" | "_profile" | "_security" | "_source" | "_has");
+        (selecting || !code.starts_with('_')) && !parameter.value.is_empty()
+    })
+}

@@ -1,0 +1,110 @@
+//! Bundles as raw slices: entries are looked at, kept or dropped whole, and what stays is copied byte for byte.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// A Bundle whose resources are still bytes.
+#[derive(Deserialize, Debug)]
+pub struct RawBundle<'a> {
+    #[serde(rename = "resourceType", borrow)]
+    pub resource_type: Cow<'a, str>,
+    #[serde(rename = "type", borrow, default)]
+    pub kind: Cow<'a, str>,
+    #[serde(default)]
+    pub total: Option<u64>,
+    #[serde(borrow, default)]
+    pub link: Vec<RawLink<'a>>,
+    #[serde(borrow, default)]
+    pub entry: Vec<RawEntry<'a>>,
+}
+
+/// `Bundle.link`.
+#[derive(Deserialize, Debug)]
+pub struct RawLink<'a> {
+    #[serde(borrow)]
+    pub relation: Cow<'a, str>,
+    #[serde(borrow)]
+    pub url: Cow<'a, str>,
+}
+
+/// `Bundle.entry`.
+#[derive(Deserialize, Debug)]
+pub struct RawEntry<'a> {
+    #[serde(rename = "fullUrl", borrow, default)]
+    pub full_url: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub resource: Option<&'a RawValue>,
+    #[serde(default)]
+    pub search: Option<EntrySearch>,
+    #[serde(borrow, default)]
+    pub request: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub response: Option<&'a RawValue>,
+}
+
+/// `Bundle.entry.search`; a score is the upstream's and is not kept.
+#[derive(Deserialize, Serialize, Debug, Clone)]
+pub struct EntrySearch {
+    #[serde(default)]
+    pub mode: Option<String>,
+}
+
+impl<'a> RawBundle<'a> {
+    /// Reads a Bundle; a key that is read twice, truncation and trailing bytes are errors.
+    ///
+    /// # Errors
+    /// Not a Bundle in JSON.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
+        let bundle: Self = serde_json::from_slice(bytes)?;
+        if bundle.resource_type != "Bundle" {
+            return Err(serde::de::Error::custom("not a Bundle"));
+        }
+        Ok(bundle)
+    }
+}
+
+/// A Bundle in the making.
+#[derive(Serialize, Debug)]
+pub struct NewBundle<'a> {
+    #[serde(rename = "resourceType")]
+    pub resource_type: &'static str,
+    #[serde(rename = "type")]
+    pub kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub link: Vec<NewLink>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entry: Vec<NewEntry<'a>>,
+}
+
+/// A link of a Bundle in the making.
+#[derive(Serialize, Debug, PartialEq, Eq)]
+pub struct NewLink {
+    pub relation: String,
+    pub url: String,
+}
+
+/// An entry of a Bundle in the making.
+#[derive(Serialize, Debug, Default)]
+pub struct NewEntry<'a> {
+    #[serde(rename = "fullUrl", skip_serializing_if = "Option::is_none")]
+    pub full_url: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<EntrySearch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<&'a RawValue>,
+}
+
+impl<'a> NewBundle<'a> {
+    /// An empty Bundle of this type.
+    pub fn new(kind: &'a str) -> Self {
+        Self { resource_type: "Bundle", kind, total: None, link: Vec::new(), entry: Vec::new() }
+    }
+}

@@ -1,0 +1,81 @@
+//! References: compared as type, id and base, never by their ending (FHIR R4 references.html#literal).
+
+/// Longest id (FHIR R4 datatypes.html#id).
+pub const MAX_ID: usize = 64;
+
+/// A literal reference to a resource of this server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Literal<'a> {
+    pub resource_type: &'a str,
+    pub id: &'a str,
+}
+
+/// Whether `text` is an id: `[A-Za-z0-9\-.]{1,64}`.
+pub fn is_id(text: &str) -> bool {
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+}
+
+impl<'a> Literal<'a> {
+    /// Reads `Type/id`, `Type/id/_history/version`, or either behind one of `bases` and a slash.
+    ///
+    /// Logical, conditional, contained and foreign references are `None`: they never say whose a resource is.
+    pub fn parse(text: &'a str, bases: &[&str]) -> Option<Self> {
+        let relative = bases
+            .iter()
+            .find_map(|base| text.strip_prefix(base).and_then(|rest| rest.strip_prefix('/')))
+            .unwrap_or(text);
+        let mut parts = relative.split('/');
+        let (resource_type, id) = (parts.next()?, parts.next()?);
+        match (parts.next(), parts.next(), parts.next()) {
+            (None, ..) => {}
+            (Some("_history"), Some(version), None) if is_id(version) => {}
+            _ => return None,
+        }
+        let is_type = resource_type.starts_with(|c: char| c.is_ascii_uppercase())
+            && resource_type.bytes().all(|b| b.is_ascii_alphabetic());
+        (is_type && is_id(id)).then_some(Self { resource_type, id })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASES: [&str; 2] = ["http://u:8080/fhir", "https://p/fhir"];
+
+    #[test]
+    fn literal_forms_are_one_reference() {
+        let expected = Some(Literal { resource_type: "Patient", id: "A" });
+        for text in
+            ["Patient/A", "Patient/A/_history/3", "http://u:8080/fhir/Patient/A", "https://p/fhir/Patient/A/_history/1"]
+        {
+            assert_eq!(Literal::parse(text, &BASES), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_forms_say_nothing() {
+        for text in [
+            "A",
+            "#A",
+            "patient/A",
+            "Patient?identifier=x",
+            "Patient/",
+            "Patient/A/",
+            "Patient/A/_history",
+            "Patient/A/_history/",
+            "Patient/A/x/y",
+            "/Patient/A",
+            "urn:uuid:1",
+            "http://other/fhir/Patient/A",
+            "http://u:8080/fhir2/Patient/A",
+            "http://u:8080/fhirPatient/A",
+            "Patient/A B",
+            "Patient/../B",
+            "",
+        ] {
+            assert_eq!(Literal::parse(text, &BASES), None, "{text}");
+        }
+        assert_eq!(Literal::parse(&format!("Patient/{}", "a".repeat(65)), &BASES), None);
+    }
+}

@@ -1,0 +1,81 @@
+//! What goes back to the client, before the gate adds what every answer has.
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
+
+use crate::decide::{Challenge, Refusal, Rule};
+use crate::fhir::outcome::{FHIR_JSON, outcome};
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// Resources that verification took out.
+    pub removed: usize,
+    /// What the FHIR server answered, where it was asked.
+    pub upstream_status: Option<StatusCode>,
+    /// The rule behind an answer that is a refusal.
+    pub rule: Option<&'static str>,
+}
+
+impl Answer {
+    /// An answer with a FHIR body.
+    pub fn fhir(status: StatusCode, body: Bytes) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
+        Self { status, headers, body, removed: 0, upstream_status: None, rule: None }
+    }
+
+    /// The OperationOutcome of a rule: constant, but for the scope that would help (RFC 6750 §3).
+    pub fn refusal(refusal: &Refusal) -> Self {
+        let rule = refusal.rule;
+        let text = match &refusal.needed {
+            Some(scope) => format!("{}; `{scope}` would", rule.text),
+            None => rule.text.to_owned(),
+        };
+        let status = StatusCode::from_u16(rule.status).unwrap_or(StatusCode::FORBIDDEN);
+        let mut answer = Self::fhir(status, outcome(rule.issue, rule.name, &text));
+        if let Some(challenge) = challenge(rule, refusal.needed.as_deref()) {
+            answer.headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            answer.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        answer.rule = Some(rule.name);
+        answer
+    }
+
+    /// The one answer for "does not exist", "deleted" and "exists but is not yours" (enforcement.md §1).
+    pub fn uniform_denial() -> Self {
+        const TEXT: &str = "there is no such resource, or it is not within what this token may see";
+        let mut answer = Self::fhir(StatusCode::NOT_FOUND, outcome("not-found", "not-found-or-not-yours", TEXT));
+        answer.rule = Some("not-found-or-not-yours");
+        answer
+    }
+
+    /// Takes over one header of another answer.
+    pub fn copy(&mut self, from: &HeaderMap, name: &HeaderName) {
+        if let Some(value) = from.get(name) {
+            self.headers.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+fn challenge(rule: &Rule, needed: Option<&str>) -> Option<HeaderValue> {
+    if rule.challenge == Challenge::None {
+        return None;
+    }
+    let mut value = String::from("Bearer realm=\"fhir\"");
+    if let Some(error) = rule.challenge.error() {
+        // The texts hold no quotation marks and no backslashes (RFC 6750 §3).
+        let text = rule.text.replace(['"', '\\'], "'").replace('…', "...");
+        value.push_str(&format!(", error=\"{error}\", error_description=\"{text}\""));
+    }
+    if let Some(scope) = needed {
+        value.push_str(&format!(", scope=\"{scope}\""));
+    }
+    HeaderValue::from_str(&value).ok()
+}

@@ -1,0 +1,128 @@
+//! Batch and transaction under grants without a patient context: the permitted entries go up, each refused entry of a batch is
+//! answered in its place.
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::links::{Moved, move_urls};
+use super::write::is_json;
+use super::{Answer, Exchange, Guard, own_words, upstream_refusal};
+use crate::decide::{
+    BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BundleDecision, EntryPermit, Processing, Refusal, bundle_request, decide_bundle,
+    request as rules, visible,
+};
+use crate::fhir::bundle::{NewBundle, NewEntry, RawBundle};
+use crate::fhir::json::Json;
+use crate::scope::Letter;
+
+/// The entries of the client's Bundle as its own bytes.
+#[derive(Deserialize)]
+struct Entries<'a> {
+    #[serde(borrow, default)]
+    entry: Vec<&'a RawValue>,
+}
+
+pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>) -> Result<Answer, Refusal> {
+    if !is_json(exchange.headers, false) {
+        return Err(BODY_NOT_FHIR_JSON.refuse());
+    }
+    let ambiguous = |why: String| BODY_AMBIGUOUS.refuse().because(why);
+    let depth = exchange.snapshot.limits.json_depth;
+    let body = Json::parse(&exchange.body, depth).map_err(|error| ambiguous(error.to_string()))?;
+    let decision = decide_bundle(exchange.snapshot, exchange.grant, &body)?;
+    let entries: Entries<'_> = serde_json::from_slice(&exchange.body).map_err(|error| ambiguous(error.to_string()))?;
+    let kind = match decision.processing {
+        Processing::Batch => "batch",
+        Processing::Transaction => "transaction",
+    };
+    let permitted: Vec<&RawValue> = entries
+        .entry
+        .iter()
+        .zip(&decision.entries)
+        .filter(|(_, decided)| decided.is_ok())
+        .map(|(entry, _)| *entry)
+        .collect();
+    let answers = if permitted.is_empty() { None } else { Some(send(guard, exchange, kind, &permitted).await?) };
+    assemble(exchange, &decision, kind, answers.as_deref().unwrap_or_default())
+}
+
+async fn send(guard: &Guard, exchange: &Exchange<'_>, kind: &str, entries: &[&RawValue]) -> Result<Vec<u8>, Refusal> {
+    let body = serde_json::json!({ "resourceType": "Bundle", "type": kind, "entry": entries }).to_string();
+    let answer = guard.send(exchange, &bundle_request(), Some(body.into())).await?;
+    let status = answer.status;
+    if status != StatusCode::OK {
+        return Err(own_words(status));
+    }
+    let body = answer.collect(exchange.snapshot.limits.response_body).await.map_err(|error| upstream_refusal(&error))?;
+    Ok(body.to_vec())
+}
+
+fn assemble(
+    exchange: &Exchange<'_>,
+    decision: &BundleDecision,
+    kind: &str,
+    upstream: &[u8],
+) -> Result<Answer, Refusal> {
+    let unreadable = |why: String| rules::UPSTREAM_UNREADABLE.refuse().because(why);
+    let source = match upstream {
+        [] => None,
+        bytes => Some(RawBundle::parse(bytes).map_err(|error| unreadable(error.to_string()))?),
+    };
+    let mut answered = source.as_ref().map(|bundle| bundle.entry.iter()).into_iter().flatten();
+    let kind = format!("{kind}-response");
+    let mut bundle = NewBundle::new(&kind);
+    let mut removed = 0;
+    // Refusals are printed first so that the entries can borrow them.
+    let refusals: Vec<Option<Box<RawValue>>> =
+        decision.entries.iter().map(|decided| decided.as_ref().err().map(refused).transpose()).collect::<Result<_, _>>()?;
+    for (decided, refusal) in decision.entries.iter().zip(&refusals) {
+        match (decided, refusal) {
+            (Ok(EntryPermit { readable }), _) => {
+                let entry = answered.next().ok_or_else(|| unreadable("an entry was not answered".to_owned()))?;
+                let resource = match entry.resource {
+                    Some(raw) if *readable && may_leave(exchange, raw).map_err(unreadable)? => Some(raw),
+                    Some(_) => {
+                        removed += 1;
+                        None
+                    }
+                    None => None,
+                };
+                bundle.entry.push(NewEntry { resource, response: entry.response, ..NewEntry::default() });
+            }
+            (Err(_), response) => {
+                bundle.entry.push(NewEntry { response: response.as_deref(), ..NewEntry::default() });
+            }
+        }
+    }
+    let fhir = &exchange.snapshot.fhir;
+    let printed = serde_json::to_vec(&bundle).map_err(|error| unreadable(error.to_string()))?;
+    let sink = Moved { upstream_base: &fhir.upstream.base, public_base: &fhir.public_base };
+    let printed = move_urls(printed, &fhir.upstream.authority, sink).map_err(|error| unreadable(error.to_string()))?;
+    Ok(Answer { removed, ..Answer::fhir(StatusCode::OK, printed.into()) })
+}
+
+/// Whether the answer of one entry holds nothing but what the token may read: the resource itself, or each entry of a Bundle.
+fn may_leave(exchange: &Exchange<'_>, raw: &RawValue) -> Result<bool, String> {
+    let depth = exchange.snapshot.limits.json_depth;
+    let resource = Json::parse(raw.get().as_bytes(), depth).map_err(|error| error.to_string())?;
+    let readable = |resource: &Json<'_>| {
+        let of = resource.get("resourceType").and_then(Json::as_str);
+        of == Some("OperationOutcome")
+            || visible(exchange.snapshot, exchange.grant, Letter::Read, resource)
+            || visible(exchange.snapshot, exchange.grant, Letter::Search, resource)
+    };
+    if resource.get("resourceType").and_then(Json::as_str) != Some("Bundle") {
+        return Ok(readable(&resource));
+    }
+    let entries = resource.get("entry").and_then(Json::as_array).unwrap_or_default();
+    Ok(entries.iter().all(|entry| entry.get("resource").is_none_or(readable)))
+}
+
+fn refused(refusal: &Refusal) -> Result<Box<RawValue>, Refusal> {
+    let answer = Answer::refusal(refusal);
+    let outcome: Box<RawValue> = serde_json::from_slice(&answer.body)
+        .map_err(|error| rules::UPSTREAM_UNREADABLE.refuse().because(error.to_string()))?;
+    to_raw_value(&serde_json::json!({ "status": answer.status.as_u16().to_string(), "outcome": outcome }))
+        .map_err(|error| rules::UPSTREAM_UNREADABLE.refuse().because(error.to_string()))
+}

@@ -1,0 +1,77 @@
+//! URLs in answers: those below the upstream's base point at the gate's public base, page links are sealed
+//! (enforcement.md §7).
+
+use super::page::Pages;
+use crate::fhir::rewrite::{LinkSink, Place, RewriteError, Rewriter};
+use crate::fhir::{FhirVersion, ResourceType, TypeSet};
+
+/// Moves `url` from the upstream's base to the public one; none where it does not lie there.
+pub fn to_public(url: &str, upstream_base: &str, public_base: &str) -> Option<String> {
+    let rest = url.strip_prefix(upstream_base)?;
+    (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then(|| format!("{public_base}{rest}"))
+}
+
+/// The sink of an answer that was verified already: URLs are moved, nothing else.
+pub struct Moved<'a> {
+    pub upstream_base: &'a str,
+    pub public_base: &'a str,
+}
+
+impl LinkSink for Moved<'_> {
+    fn link(&mut self, _: Place<'_>, url: &str) -> Result<Option<String>, RewriteError> {
+        Ok(to_public(url, self.upstream_base, self.public_base))
+    }
+
+    fn entry_type(&mut self, _: &str) -> Result<(), RewriteError> {
+        Ok(())
+    }
+}
+
+/// The sink of a Bundle that flows through: URLs are moved, page links sealed, and an entry of a type that is not granted
+/// stops the answer.
+pub struct Flowing<'a> {
+    pub moved: Moved<'a>,
+    pub pages: Pages<'a>,
+    pub version: FhirVersion,
+    pub entries: TypeSet,
+    /// The request's own target below the FHIR base.
+    pub original: &'a str,
+}
+
+impl LinkSink for Flowing<'_> {
+    fn link(&mut self, place: Place<'_>, url: &str) -> Result<Option<String>, RewriteError> {
+        match place {
+            Place::BundleLink { relation: Some("self") } => {
+                Ok(Some(format!("{}{}", self.moved.public_base, self.original)))
+            }
+            Place::BundleLink { .. } => self
+                .pages
+                .seal(self.original, url)
+                .map(Some)
+                .ok_or(RewriteError::Refused("a page link leads away from the FHIR server")),
+            place => self.moved.link(place, url),
+        }
+    }
+
+    fn entry_type(&mut self, resource_type: &str) -> Result<(), RewriteError> {
+        let granted = ResourceType::parse(self.version, resource_type)
+            .is_some_and(|of| self.entries.contains(of) || of == ResourceType::OPERATION_OUTCOME);
+        if granted { Ok(()) } else { Err(RewriteError::Refused("an entry is of a type that is not granted")) }
+    }
+}
+
+/// Moves the URLs of a body that is held; bodies that do not name the upstream are returned as they are.
+///
+/// # Errors
+/// The body is not JSON.
+pub fn move_urls(body: Vec<u8>, authority: &str, sink: Moved<'_>) -> Result<Vec<u8>, RewriteError> {
+    let names_upstream = memchr::memmem::find(&body, authority.as_bytes()).is_some();
+    if !names_upstream || sink.upstream_base == sink.public_base {
+        return Ok(body);
+    }
+    let mut out = Vec::with_capacity(body.len());
+    let mut rewriter = Rewriter::new(sink);
+    rewriter.push(&body, &mut out)?;
+    rewriter.finish(&mut out)?;
+    Ok(out)
+}

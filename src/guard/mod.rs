@@ -1,0 +1,151 @@
+//! Permits carried out: what goes up, what is verified when it comes back, and what the client gets (enforcement.md §3 to §7).
+//!
+//! Nothing here decides who may do what; it asks `decide` for every resource that is to leave.
+
+mod answer;
+mod batch;
+mod bundle;
+mod capabilities;
+mod links;
+mod outgoing;
+mod page;
+mod patients;
+mod resource;
+mod stream;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+
+pub use answer::Answer;
+pub use capabilities::Capabilities;
+pub use page::{PAGE_PARAMETER, Page, Pages};
+pub use patients::UpstreamPatients;
+pub use stream::Stream;
+
+use crate::ambient::Ambient;
+use crate::config::Snapshot;
+use crate::decide::{Action, BodyRule, Grant, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify, request as rules};
+use crate::fhir::interaction::Request;
+use crate::token::GateKeys;
+use crate::upstream::{UpstreamAnswer, UpstreamClient, UpstreamError};
+
+/// What the guard works with.
+pub struct Guard {
+    pub upstream: Arc<UpstreamClient>,
+    pub keys: Arc<GateKeys>,
+    pub capabilities: Arc<Capabilities>,
+    pub ambient: Ambient,
+}
+
+/// One request on its way through the guard.
+pub struct Exchange<'a> {
+    pub snapshot: &'a Snapshot,
+    pub grant: &'a Grant,
+    pub request: &'a Request,
+    /// The request's own target below the FHIR base, as the gate prints it.
+    pub original: &'a str,
+    /// The client's headers.
+    pub headers: &'a HeaderMap,
+    pub request_id: &'a str,
+    pub body: Bytes,
+}
+
+/// What became of a permit.
+pub enum Outcome {
+    /// A whole answer.
+    Whole(Answer),
+    /// An answer that flows through.
+    Flowing(Box<Stream>),
+}
+
+impl Guard {
+    /// Carries out a permit. Failures of the FHIR server and refusals on the way come back as refusals.
+    ///
+    /// # Errors
+    /// The refusal that the client gets instead.
+    pub async fn carry_out(&self, permit: &Permit, exchange: &Exchange<'_>) -> Result<Outcome, Refusal> {
+        match permit.action() {
+            Action::Answer(OwnAnswer::Capabilities) => {
+                self.capabilities.answer(exchange.snapshot).map(Outcome::Whole)
+            }
+            Action::Answer(OwnAnswer::EmptySearchset) => {
+                Ok(Outcome::Whole(bundle::empty_searchset(exchange)))
+            }
+            Action::Answer(OwnAnswer::UniformDenial) => Ok(Outcome::Whole(Answer::uniform_denial())),
+            Action::Stream { request, entries } => {
+                let answer = self.send(exchange, request, None).await?;
+                let bundle = !matches!(exchange.request.interaction, crate::fhir::interaction::Interaction::Read { .. } | crate::fhir::interaction::Interaction::Vread { .. });
+                stream::start(self, exchange, answer, bundle.then_some(*entries)).await
+            }
+            Action::Guard { request, verify: Verify::Resource { of, id } } => {
+                let answer = self.send(exchange, request, None).await?;
+                resource::verified(exchange, answer, *of, id).await.map(Outcome::Whole)
+            }
+            Action::Guard { request, verify: Verify::Bundle { letter, kind, restricted } } => {
+                let answer = self.send(exchange, request, None).await?;
+                bundle::verified(self, exchange, answer, *letter, *kind, *restricted).await.map(Outcome::Whole)
+            }
+            Action::Write { request, body, readable } => {
+                write::carry_out(self, exchange, request, body, *readable).await.map(Outcome::Whole)
+            }
+            Action::Bundle => batch::carry_out(self, exchange).await.map(Outcome::Whole),
+        }
+    }
+
+    async fn send(
+        &self,
+        exchange: &Exchange<'_>,
+        request: &UpstreamRequest,
+        body: Option<Bytes>,
+    ) -> Result<UpstreamAnswer, Refusal> {
+        let headers = outgoing::headers(exchange, request, body.is_some());
+        let upstream = &exchange.snapshot.fhir.upstream;
+        self.upstream.send(upstream, request, headers, body).await.map_err(|error| upstream_refusal(&error))
+    }
+
+    fn pages<'a>(&'a self, exchange: &Exchange<'a>) -> Pages<'a> {
+        Pages { keys: &self.keys, snapshot: exchange.snapshot, grant: exchange.grant, now: self.ambient.now() }
+    }
+}
+
+/// Whether a request's body is to be read whole before it is decided or sent.
+pub fn needs_body(permit: &Permit) -> bool {
+    match permit.action() {
+        Action::Bundle => true,
+        Action::Write { body, .. } => *body != BodyRule::None,
+        Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } => false,
+    }
+}
+
+/// The client's answer to a failure of the FHIR server.
+fn upstream_refusal(error: &UpstreamError) -> Refusal {
+    let rule = match error {
+        UpstreamError::Timeout => &rules::UPSTREAM_TIMEOUT,
+        UpstreamError::TooLarge => &rules::UPSTREAM_UNREADABLE,
+        _ => &rules::UPSTREAM_UNREACHABLE,
+    };
+    rule.refuse().because(error.to_string())
+}
+
+/// The gate's own words for an upstream's error under a grant that must not read its diagnostics (enforcement.md §7).
+fn own_words(status: StatusCode) -> Refusal {
+    let rule = match status.as_u16() {
+        400 | 405 | 409 | 412 | 413 | 415 | 422 | 428 => &rules::UPSTREAM_REJECTED,
+        408 | 504 => &rules::UPSTREAM_TIMEOUT,
+        _ => &rules::UPSTREAM_ERROR,
+    };
+    rule.refuse().because(format!("the FHIR server answered {status}"))
+}
+
+/// How long the FHIR server took, for the metrics.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct UpstreamTime(pub Duration);
+
+/// Whether an answer to `method` has a body.
+pub fn has_body(method: &Method, status: StatusCode) -> bool {
+    method != Method::HEAD && status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
+}

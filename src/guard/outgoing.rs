@@ -1,0 +1,90 @@
+//! What the FHIR server is sent besides the target: an allow-list, and headers of the gate's own that are set or removed, never
+//! passed (enforcement.md §7).
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+
+use super::Exchange;
+use crate::config::UpstreamAuth;
+use crate::decide::UpstreamRequest;
+use crate::fhir::outcome::FHIR_JSON;
+
+/// Headers of a client that travel on as they are.
+const PASSED: [HeaderName; 2] = [header::ACCEPT, header::ACCEPT_LANGUAGE];
+
+/// Headers that make a request conditional.
+const CONDITIONAL: [HeaderName; 4] =
+    [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
+
+pub(super) static IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
+static PREFER: HeaderName = HeaderName::from_static("prefer");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The headers of one request to the FHIR server.
+pub(super) fn headers(exchange: &Exchange<'_>, request: &UpstreamRequest, has_body: bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let mut pass = |name: &HeaderName| {
+        if let Some(value) = exchange.headers.get(name) {
+            headers.insert(name.clone(), value.clone());
+        }
+    };
+    PASSED.iter().for_each(&mut pass);
+    if request.conditional() {
+        CONDITIONAL.iter().for_each(&mut pass);
+    }
+    if has_body {
+        pass(&header::CONTENT_TYPE);
+    }
+    if request.json() {
+        headers.insert(header::ACCEPT, HeaderValue::from_static(FHIR_JSON));
+    }
+    if let Some(criteria) = request.if_none_exist().and_then(|criteria| HeaderValue::from_str(criteria).ok()) {
+        headers.insert(IF_NONE_EXIST.clone(), criteria);
+    }
+    if let Some(prefer) = prefer(exchange.headers, request) {
+        headers.insert(PREFER.clone(), prefer);
+    }
+    identify(exchange, &mut headers);
+    headers
+}
+
+/// The preferences that the gate understands; asynchronous answers would leave by a door that nobody guards.
+fn prefer(client: &HeaderMap, request: &UpstreamRequest) -> Option<HeaderValue> {
+    if request.minimal() && request.method() != Method::DELETE {
+        return Some(HeaderValue::from_static("return=minimal"));
+    }
+    let asked = client.get(&PREFER)?.to_str().ok()?;
+    let known = asked.split([',', ';']).map(str::trim).filter(|preference| {
+        matches!(
+            *preference,
+            "return=minimal" | "return=representation" | "return=OperationOutcome" | "handling=strict" | "handling=lenient"
+        )
+    });
+    let known: Vec<&str> = known.collect();
+    (!known.is_empty()).then(|| HeaderValue::from_str(&known.join(", ")).ok()).flatten()
+}
+
+fn identify(exchange: &Exchange<'_>, headers: &mut HeaderMap) {
+    let fhir = &exchange.snapshot.fhir;
+    let claims = &exchange.grant.claims;
+    let values = [
+        (&fhir.identity_headers.user, claims.fhir_user.as_deref().or(Some(claims.subject.as_str()))),
+        (&fhir.identity_headers.patient, claims.patient.as_deref()),
+        (&fhir.identity_headers.client, claims.client.as_deref()),
+    ];
+    for (name, value) in values {
+        let Some(name) = name else { continue };
+        headers.remove(name);
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            headers.insert(name.clone(), value);
+        }
+    }
+    if let Ok(id) = HeaderValue::from_str(exchange.request_id) {
+        headers.insert(REQUEST_ID.clone(), id);
+    }
+    if matches!(fhir.upstream.auth, UpstreamAuth::Passthrough)
+        && let Some(token) = exchange.headers.get(header::AUTHORIZATION)
+    {
+        headers.insert(header::AUTHORIZATION, token.clone());
+    }
+}

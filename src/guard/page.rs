@@ -1,0 +1,71 @@
+//! Page links as seals: where the upstream goes on, and which search that belongs to, for nobody else to open or to change
+//! (enforcement.md §7).
+
+use serde::{Deserialize, Serialize};
+
+use crate::ambient::UnixSeconds;
+use crate::config::Snapshot;
+use crate::decide::Grant;
+use crate::token::GateKeys;
+
+/// Name of the parameter that carries a seal.
+pub const PAGE_PARAMETER: &str = "_page";
+
+/// How long a page link can be followed, in seconds.
+const LIFETIME: i64 = 3600;
+
+/// What a seal holds.
+#[derive(Serialize, Deserialize, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// The original request target below the FHIR base: it is decided again for the token that presents the seal.
+    #[serde(rename = "o")]
+    pub original: String,
+    /// The upstream's link below its base.
+    #[serde(rename = "n")]
+    pub next: String,
+    #[serde(rename = "e")]
+    pub expires: UnixSeconds,
+}
+
+/// What a seal is bound to: not the token, which may be renewed, but whose it is and what it reaches.
+fn binding(grant: &Grant) -> Vec<u8> {
+    let claims = &grant.claims;
+    let parts = [Some(&*claims.issuer), claims.client.as_deref(), Some(&claims.subject), claims.patient.as_deref(), claims.fhir_user.as_deref()];
+    let mut bytes = Vec::new();
+    for part in parts {
+        let part = part.unwrap_or_default();
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    bytes
+}
+
+/// Makes and opens page links.
+pub struct Pages<'a> {
+    pub keys: &'a GateKeys,
+    pub snapshot: &'a Snapshot,
+    pub grant: &'a Grant,
+    pub now: UnixSeconds,
+}
+
+impl Pages<'_> {
+    /// The public URL behind which `link` of the upstream is, or none for a link that leads elsewhere.
+    pub fn seal(&self, original: &str, link: &str) -> Option<String> {
+        let fhir = &self.snapshot.fhir;
+        let next = [&fhir.upstream.base, &fhir.public_base].iter().find_map(|base| {
+            link.strip_prefix(base.as_str()).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+        })?;
+        let page = Page { original: original.to_owned(), next: next.to_owned(), expires: self.now + LIFETIME };
+        let plain = serde_json::to_vec(&page).ok()?;
+        let seal = self.keys.seal(&plain, &binding(self.grant)).ok()?;
+        let path = original.split('?').next().unwrap_or_default();
+        Some(format!("{}{path}?{PAGE_PARAMETER}={seal}", fhir.public_base))
+    }
+
+    /// What `seal` holds, if it was made for this grant and is not expired.
+    pub fn open(&self, seal: &str) -> Option<Page> {
+        let plain = self.keys.open_seal(seal, &binding(self.grant))?;
+        let page: Page = serde_json::from_slice(&plain).ok()?;
+        (page.expires > self.now).then_some(page)
+    }
+}

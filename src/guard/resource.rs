@@ -1,0 +1,50 @@
+//! One resource, verified on its own body or denied uniformly.
+
+use http::{StatusCode, header};
+
+use super::links::{Moved, move_urls};
+use super::{Answer, Exchange, own_words, upstream_refusal};
+use crate::decide::{Refusal, request as rules, type_of, visible};
+use crate::fhir::ResourceType;
+use crate::fhir::json::Json;
+use crate::scope::Letter;
+use crate::upstream::UpstreamAnswer;
+
+pub(super) async fn verified(
+    exchange: &Exchange<'_>,
+    answer: UpstreamAnswer,
+    of: ResourceType,
+    id: &str,
+) -> Result<Answer, Refusal> {
+    let status = answer.status;
+    if matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+        return Ok(with_status(Answer::uniform_denial(), status));
+    }
+    if status != StatusCode::OK {
+        return Err(own_words(status));
+    }
+    let headers = answer.headers.clone();
+    let body = answer.collect(exchange.snapshot.limits.response_body).await.map_err(|error| upstream_refusal(&error))?;
+    let unreadable = |why: &str| rules::UPSTREAM_UNREADABLE.refuse().because(why);
+    let resource =
+        Json::parse(&body, exchange.snapshot.limits.json_depth).map_err(|error| unreadable(&error.to_string()))?;
+    let as_asked = type_of(exchange.snapshot, &resource) == Some(of) && resource.get("id").and_then(Json::as_str) == Some(id);
+    if !as_asked || !visible(exchange.snapshot, exchange.grant, Letter::Read, &resource) {
+        let mut denial = with_status(Answer::uniform_denial(), status);
+        denial.removed = 1;
+        return Ok(denial);
+    }
+    let fhir = &exchange.snapshot.fhir;
+    let sink = Moved { upstream_base: &fhir.upstream.base, public_base: &fhir.public_base };
+    let body = move_urls(body.to_vec(), &fhir.upstream.authority, sink).map_err(|error| unreadable(&error.to_string()))?;
+    let mut verified = with_status(Answer::fhir(StatusCode::OK, body.into()), status);
+    for name in [header::ETAG, header::LAST_MODIFIED] {
+        verified.copy(&headers, &name);
+    }
+    Ok(verified)
+}
+
+fn with_status(mut answer: Answer, status: StatusCode) -> Answer {
+    answer.upstream_status = Some(status);
+    answer
+}

@@ -1,0 +1,114 @@
+//! Writes: the body admits one reading, is what the URL names, and travels as its own bytes; the answer obeys `r`.
+
+use http::{HeaderMap, StatusCode, header};
+
+use super::links::{Moved, move_urls, to_public};
+use super::{Answer, Exchange, Guard, own_words, upstream_refusal};
+use crate::decide::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BodyRule, Refusal, UpstreamRequest, check_resource, request as rules};
+use crate::fhir::ResourceType;
+use crate::fhir::json::Json;
+use crate::fhir::outcome::FHIR_JSON;
+use crate::upstream::UpstreamAnswer;
+
+pub(super) async fn carry_out(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    request: &UpstreamRequest,
+    rule: &BodyRule,
+    readable: bool,
+) -> Result<Answer, Refusal> {
+    check_body(exchange, rule)?;
+    let body = (*rule != BodyRule::None && !exchange.body.is_empty()).then(|| exchange.body.clone());
+    let answer = guard.send(exchange, request, body).await?;
+    written(exchange, answer, readable).await
+}
+
+fn check_body(exchange: &Exchange<'_>, rule: &BodyRule) -> Result<(), Refusal> {
+    match rule {
+        BodyRule::None => return Ok(()),
+        BodyRule::Parameters if exchange.body.is_empty() => return Ok(()),
+        BodyRule::Resource { of, .. } if *of == ResourceType::BINARY && !is_json(exchange.headers, false) => return Ok(()),
+        _ => {}
+    }
+    if !is_json(exchange.headers, *rule == BodyRule::Patch) {
+        return Err(BODY_NOT_FHIR_JSON.refuse());
+    }
+    let body = Json::parse(&exchange.body, exchange.snapshot.limits.json_depth)
+        .map_err(|error| BODY_AMBIGUOUS.refuse().because(error.to_string()))?;
+    match rule {
+        BodyRule::Resource { of, id } => check_resource(exchange.snapshot, &body, *of, id.as_deref()),
+        BodyRule::Patch if body.as_array().is_some() => Ok(()),
+        BodyRule::Patch => check_resource(exchange.snapshot, &body, ResourceType::PARAMETERS, None),
+        BodyRule::Parameters | BodyRule::None => Ok(()),
+    }
+}
+
+/// Whether the body is declared as JSON in UTF-8 that is not compressed.
+pub(super) fn is_json(headers: &HeaderMap, patch: bool) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if text(header::CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return false;
+    }
+    let declared = text(header::CONTENT_TYPE).unwrap_or_default();
+    let mut parts = declared.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let known: &[&str] = if patch {
+        &["application/json-patch+json", FHIR_JSON, "application/json"]
+    } else {
+        &[FHIR_JSON, "application/json"]
+    };
+    known.iter().any(|known| essence.eq_ignore_ascii_case(known))
+        && parts.all(|part| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        })
+}
+
+async fn written(exchange: &Exchange<'_>, answer: UpstreamAnswer, readable: bool) -> Result<Answer, Refusal> {
+    let status = answer.status;
+    if status.is_redirection() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+        return Err(rules::UPSTREAM_ERROR.refuse().because(format!("the FHIR server answered {status}")));
+    }
+    if !readable && status.is_client_error() || status.is_server_error() {
+        return Err(own_words(status));
+    }
+    let headers = answer.headers.clone();
+    let body = answer.collect(exchange.snapshot.limits.response_body).await.map_err(|error| upstream_refusal(&error))?;
+    let fhir = &exchange.snapshot.fhir;
+    let mut written = Answer { upstream_status: Some(status), ..Answer::fhir(status, bytes::Bytes::new()) };
+    if readable && !body.is_empty() {
+        let sink = Moved { upstream_base: &fhir.upstream.base, public_base: &fhir.public_base };
+        let moved = move_urls(body.to_vec(), &fhir.upstream.authority, sink)
+            .map_err(|error| rules::UPSTREAM_UNREADABLE.refuse().because(error.to_string()))?;
+        written.body = moved.into();
+        written.copy(&headers, &header::CONTENT_TYPE);
+    } else {
+        written.headers.remove(header::CONTENT_TYPE);
+    }
+    written.copy(&headers, &header::ETAG);
+    written.copy(&headers, &header::LAST_MODIFIED);
+    for name in [header::LOCATION, header::CONTENT_LOCATION] {
+        let url = headers.get(&name).and_then(|value| value.to_str().ok());
+        let public = url.and_then(|url| {
+            to_public(url, &fhir.upstream.base, &fhir.public_base)
+                .or_else(|| url.starts_with(fhir.public_base.as_str()).then(|| url.to_owned()))
+                .or_else(|| below_base(url, &fhir.upstream.base_path, &fhir.public_base))
+        });
+        if let Some(value) = public.and_then(|url| http::HeaderValue::from_str(&url).ok()) {
+            written.headers.insert(name, value);
+        }
+    }
+    Ok(written)
+}
+
+/// A `Location` without a host: a path below the upstream's base path, or relative to the base.
+fn below_base(url: &str, base_path: &str, public_base: &str) -> Option<String> {
+    if url.contains("://") || url.starts_with("//") {
+        return None;
+    }
+    let relative = match url.strip_prefix('/') {
+        Some(_) => url.strip_prefix(base_path)?.strip_prefix('/')?,
+        None => url,
+    };
+    Some(format!("{public_base}/{relative}"))
+}
