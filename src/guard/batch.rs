@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::links::{Moved, move_urls};
+use super::links::move_urls;
 use super::write::is_json;
 use super::{Answer, Exchange, Guard, own_words, upstream_refusal};
 use crate::decide::{
@@ -97,8 +97,7 @@ fn assemble(
     }
     let fhir = &exchange.snapshot.fhir;
     let printed = serde_json::to_vec(&bundle).map_err(|error| unreadable(error.to_string()))?;
-    let sink = Moved { upstream_base: &fhir.upstream.base, public_base: &fhir.public_base };
-    let printed = move_urls(printed, &fhir.upstream.authority, sink).map_err(|error| unreadable(error.to_string()))?;
+    let printed = move_urls(printed, fhir).map_err(|error| unreadable(error.to_string()))?;
     Ok(Answer { removed, ..Answer::fhir(StatusCode::OK, printed.into()) })
 }
 

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::links::{Moved, move_urls};
+use super::links::move_urls;
 use super::{Answer, Exchange, Guard, own_words, upstream_refusal};
 use crate::decide::{BundleKind, Refusal, request as rules, type_of, visible};
 use crate::fhir::ResourceType;
@@ -61,9 +61,8 @@ pub(super) async fn verified(
         _ => None,
     };
     let fhir = &exchange.snapshot.fhir;
-    let sink = Moved { upstream_base: &fhir.upstream.base, public_base: &fhir.public_base };
     let printed = print(&bundle)?;
-    let printed = move_urls(printed, &fhir.upstream.authority, sink).map_err(|error| unreadable(&error.to_string()))?;
+    let printed = move_urls(printed, fhir).map_err(|error| unreadable(&error.to_string()))?;
     let mut answer = Answer::fhir(StatusCode::OK, Bytes::from(printed));
     answer.removed = removed;
     answer.upstream_status = Some(status);
@@ -129,7 +128,7 @@ fn self_link(exchange: &Exchange<'_>) -> NewLink {
 
 /// The page links that FHIR defines, sealed; `self` is the client's own request.
 fn links(guard: &Guard, exchange: &Exchange<'_>, source: &RawBundle<'_>) -> Vec<NewLink> {
-    let pages = guard.pages(exchange);
+    let pages = guard.pages(exchange.snapshot, exchange.grant);
     let mut links = vec![self_link(exchange)];
     for link in &source.link {
         if matches!(&*link.relation, "next" | "previous" | "prev")

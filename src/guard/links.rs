@@ -2,6 +2,7 @@
 //! (enforcement.md §7).
 
 use super::page::Pages;
+use crate::config::Fhir;
 use crate::fhir::rewrite::{LinkSink, Place, RewriteError, Rewriter};
 use crate::fhir::{FhirVersion, ResourceType, TypeSet};
 
@@ -12,14 +13,21 @@ pub fn to_public(url: &str, upstream_base: &str, public_base: &str) -> Option<St
 }
 
 /// The sink of an answer that was verified already: URLs are moved, nothing else.
-pub struct Moved<'a> {
-    pub upstream_base: &'a str,
-    pub public_base: &'a str,
+pub struct Moved {
+    pub upstream_base: String,
+    pub public_base: String,
 }
 
-impl LinkSink for Moved<'_> {
+impl Moved {
+    /// The two bases of a configuration.
+    pub fn of(fhir: &Fhir) -> Self {
+        Self { upstream_base: fhir.upstream.base.clone(), public_base: fhir.public_base.clone() }
+    }
+}
+
+impl LinkSink for Moved {
     fn link(&mut self, _: Place<'_>, url: &str) -> Result<Option<String>, RewriteError> {
-        Ok(to_public(url, self.upstream_base, self.public_base))
+        Ok(to_public(url, &self.upstream_base, &self.public_base))
     }
 
     fn entry_type(&mut self, _: &str) -> Result<(), RewriteError> {
@@ -29,16 +37,16 @@ impl LinkSink for Moved<'_> {
 
 /// The sink of a Bundle that flows through: URLs are moved, page links sealed, and an entry of a type that is not granted
 /// stops the answer.
-pub struct Flowing<'a> {
-    pub moved: Moved<'a>,
-    pub pages: Pages<'a>,
+pub struct Flowing {
+    pub moved: Moved,
+    pub pages: Pages,
     pub version: FhirVersion,
     pub entries: TypeSet,
     /// The request's own target below the FHIR base.
-    pub original: &'a str,
+    pub original: String,
 }
 
-impl LinkSink for Flowing<'_> {
+impl LinkSink for Flowing {
     fn link(&mut self, place: Place<'_>, url: &str) -> Result<Option<String>, RewriteError> {
         match place {
             Place::BundleLink { relation: Some("self") } => {
@@ -46,7 +54,7 @@ impl LinkSink for Flowing<'_> {
             }
             Place::BundleLink { .. } => self
                 .pages
-                .seal(self.original, url)
+                .seal(&self.original, url)
                 .map(Some)
                 .ok_or(RewriteError::Refused("a page link leads away from the FHIR server")),
             place => self.moved.link(place, url),
@@ -64,13 +72,13 @@ impl LinkSink for Flowing<'_> {
 ///
 /// # Errors
 /// The body is not JSON.
-pub fn move_urls(body: Vec<u8>, authority: &str, sink: Moved<'_>) -> Result<Vec<u8>, RewriteError> {
-    let names_upstream = memchr::memmem::find(&body, authority.as_bytes()).is_some();
-    if !names_upstream || sink.upstream_base == sink.public_base {
+pub fn move_urls(body: Vec<u8>, fhir: &Fhir) -> Result<Vec<u8>, RewriteError> {
+    let names_upstream = memchr::memmem::find(&body, fhir.upstream.authority.as_bytes()).is_some();
+    if !names_upstream || fhir.upstream.base == fhir.public_base {
         return Ok(body);
     }
     let mut out = Vec::with_capacity(body.len());
-    let mut rewriter = Rewriter::new(sink);
+    let mut rewriter = Rewriter::new(Moved::of(fhir));
     rewriter.push(&body, &mut out)?;
     rewriter.finish(&mut out)?;
     Ok(out)

@@ -15,7 +15,6 @@ mod stream;
 mod write;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -29,7 +28,7 @@ pub use stream::Stream;
 use crate::ambient::Ambient;
 use crate::config::Snapshot;
 use crate::decide::{Action, BodyRule, Grant, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify, request as rules};
-use crate::fhir::interaction::Request;
+use crate::fhir::interaction::{Interaction, Request};
 use crate::token::GateKeys;
 use crate::upstream::{UpstreamAnswer, UpstreamClient, UpstreamError};
 
@@ -78,8 +77,11 @@ impl Guard {
             Action::Answer(OwnAnswer::UniformDenial) => Ok(Outcome::Whole(Answer::uniform_denial())),
             Action::Stream { request, entries } => {
                 let answer = self.send(exchange, request, None).await?;
-                let bundle = !matches!(exchange.request.interaction, crate::fhir::interaction::Interaction::Read { .. } | crate::fhir::interaction::Interaction::Vread { .. });
-                stream::start(self, exchange, answer, bundle.then_some(*entries)).await
+                let single = matches!(
+                    exchange.request.interaction,
+                    Interaction::Read { .. } | Interaction::Vread { .. }
+                );
+                stream::start(self, exchange, answer, (!single).then_some(*entries)).map(Outcome::Flowing)
             }
             Action::Guard { request, verify: Verify::Resource { of, id } } => {
                 let answer = self.send(exchange, request, None).await?;
@@ -107,9 +109,11 @@ impl Guard {
         self.upstream.send(upstream, request, headers, body).await.map_err(|error| upstream_refusal(&error))
     }
 
-    fn pages<'a>(&'a self, exchange: &Exchange<'a>) -> Pages<'a> {
-        Pages { keys: &self.keys, snapshot: exchange.snapshot, grant: exchange.grant, now: self.ambient.now() }
+    /// Makes and opens the page links of one grant.
+    pub fn pages(&self, snapshot: &Snapshot, grant: &Grant) -> Pages {
+        Pages::new(self.keys.clone(), snapshot, grant, self.ambient.now())
     }
+
 }
 
 /// Whether a request's body is to be read whole before it is decided or sent.
@@ -140,10 +144,6 @@ fn own_words(status: StatusCode) -> Refusal {
     };
     rule.refuse().because(format!("the FHIR server answered {status}"))
 }
-
-/// How long the FHIR server took, for the metrics.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct UpstreamTime(pub Duration);
 
 /// Whether an answer to `method` has a body.
 pub fn has_body(method: &Method, status: StatusCode) -> bool {

@@ -1,6 +1,8 @@
 //! Page links as seals: where the upstream goes on, and which search that belongs to, for nobody else to open or to change
 //! (enforcement.md §7).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::UnixSeconds;
@@ -41,30 +43,42 @@ fn binding(grant: &Grant) -> Vec<u8> {
 }
 
 /// Makes and opens page links.
-pub struct Pages<'a> {
-    pub keys: &'a GateKeys,
-    pub snapshot: &'a Snapshot,
-    pub grant: &'a Grant,
-    pub now: UnixSeconds,
+pub struct Pages {
+    keys: Arc<GateKeys>,
+    bases: [String; 2],
+    public_base: String,
+    binding: Vec<u8>,
+    now: UnixSeconds,
 }
 
-impl Pages<'_> {
+impl Pages {
+    /// Page links of `grant` under `snapshot`, at the moment `now`.
+    pub fn new(keys: Arc<GateKeys>, snapshot: &Snapshot, grant: &Grant, now: UnixSeconds) -> Self {
+        let fhir = &snapshot.fhir;
+        Self {
+            keys,
+            bases: [fhir.upstream.base.clone(), fhir.public_base.clone()],
+            public_base: fhir.public_base.clone(),
+            binding: binding(grant),
+            now,
+        }
+    }
+
     /// The public URL behind which `link` of the upstream is, or none for a link that leads elsewhere.
     pub fn seal(&self, original: &str, link: &str) -> Option<String> {
-        let fhir = &self.snapshot.fhir;
-        let next = [&fhir.upstream.base, &fhir.public_base].iter().find_map(|base| {
+        let next = self.bases.iter().find_map(|base| {
             link.strip_prefix(base.as_str()).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         })?;
         let page = Page { original: original.to_owned(), next: next.to_owned(), expires: self.now + LIFETIME };
         let plain = serde_json::to_vec(&page).ok()?;
-        let seal = self.keys.seal(&plain, &binding(self.grant)).ok()?;
+        let seal = self.keys.seal(&plain, &self.binding).ok()?;
         let path = original.split('?').next().unwrap_or_default();
-        Some(format!("{}{path}?{PAGE_PARAMETER}={seal}", fhir.public_base))
+        Some(format!("{}{path}?{PAGE_PARAMETER}={seal}", self.public_base))
     }
 
     /// What `seal` holds, if it was made for this grant and is not expired.
     pub fn open(&self, seal: &str) -> Option<Page> {
-        let plain = self.keys.open_seal(seal, &binding(self.grant))?;
+        let plain = self.keys.open_seal(seal, &self.binding)?;
         let page: Page = serde_json::from_slice(&plain).ok()?;
         (page.expires > self.now).then_some(page)
     }

@@ -2,7 +2,7 @@
 
 use http::{StatusCode, header};
 
-use super::links::{Moved, move_urls};
+use super::links::move_urls;
 use super::{Answer, Exchange, own_words, upstream_refusal};
 use crate::decide::{Refusal, request as rules, type_of, visible};
 use crate::fhir::ResourceType;
@@ -35,8 +35,7 @@ pub(super) async fn verified(
         return Ok(denial);
     }
     let fhir = &exchange.snapshot.fhir;
-    let sink = Moved { upstream_base: &fhir.upstream.base, public_base: &fhir.public_base };
-    let body = move_urls(body.to_vec(), &fhir.upstream.authority, sink).map_err(|error| unreadable(&error.to_string()))?;
+    let body = move_urls(body.to_vec(), fhir).map_err(|error| unreadable(&error.to_string()))?;
     let mut verified = with_status(Answer::fhir(StatusCode::OK, body.into()), status);
     for name in [header::ETAG, header::LAST_MODIFIED] {
         verified.copy(&headers, &name);

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode, header};
 
-use super::links::{Moved, move_urls, to_public};
+use super::links::{move_urls, to_public};
 use super::{Answer, Exchange, Guard, own_words, upstream_refusal};
 use crate::decide::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BodyRule, Refusal, UpstreamRequest, check_resource, request as rules};
 use crate::fhir::ResourceType;
@@ -77,8 +77,7 @@ async fn written(exchange: &Exchange<'_>, answer: UpstreamAnswer, readable: bool
     let fhir = &exchange.snapshot.fhir;
     let mut written = Answer { upstream_status: Some(status), ..Answer::fhir(status, bytes::Bytes::new()) };
     if readable && !body.is_empty() {
-        let sink = Moved { upstream_base: &fhir.upstream.base, public_base: &fhir.public_base };
-        let moved = move_urls(body.to_vec(), &fhir.upstream.authority, sink)
+        let moved = move_urls(body.to_vec(), fhir)
             .map_err(|error| rules::UPSTREAM_UNREADABLE.refuse().because(error.to_string()))?;
         written.body = moved.into();
         written.copy(&headers, &header::CONTENT_TYPE);

@@ -1,0 +1,109 @@
+//! The CapabilityStatement: the upstream's own, with the gate's URLs and security section, from a copy refreshed in the
+//! background (enforcement.md §3, `metadata`).
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Answer, upstream_refusal};
+use crate::config::Snapshot;
+use crate::decide::{Refusal, capabilities_lookup, request as rules};
+use crate::upstream::UpstreamClient;
+
+/// Extension that older clients read the endpoints from (SMART App Launch 1.0, conformance).
+const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris";
+
+/// The copy.
+#[derive(Default)]
+pub struct Capabilities {
+    copy: ArcSwapOption<Copy>,
+}
+
+struct Copy {
+    /// The configuration it was written for.
+    generation: u64,
+    body: Bytes,
+}
+
+impl Capabilities {
+    /// The copy, if there is one.
+    pub(super) fn answer(&self, snapshot: &Snapshot) -> Result<Answer, Refusal> {
+        let copy = self.copy.load();
+        match copy.as_ref().filter(|copy| copy.generation == snapshot.generation) {
+            Some(copy) => Ok(Answer::fhir(StatusCode::OK, copy.body.clone())),
+            None => Err(rules::UPSTREAM_UNREACHABLE.refuse().because("no copy of the CapabilityStatement yet")),
+        }
+    }
+
+    /// Whether a copy for `snapshot` is there.
+    pub fn is_fresh(&self, snapshot: &Snapshot) -> bool {
+        self.copy.load().as_ref().is_some_and(|copy| copy.generation == snapshot.generation)
+    }
+
+    /// Fetches the upstream's statement and keeps it in the gate's words.
+    ///
+    /// # Errors
+    /// The upstream does not answer, or not with a CapabilityStatement; the last copy stays.
+    pub async fn refresh(&self, upstream: &UpstreamClient, snapshot: &Snapshot) -> Result<(), Refusal> {
+        let mut headers = HeaderMap::new();
+        headers.insert(http::header::ACCEPT, http::HeaderValue::from_static(crate::fhir::outcome::FHIR_JSON));
+        let answer = upstream
+            .send(&snapshot.fhir.upstream, &capabilities_lookup(), headers, None)
+            .await
+            .map_err(|error| upstream_refusal(&error))?;
+        if answer.status != StatusCode::OK {
+            return Err(super::own_words(answer.status));
+        }
+        let body = answer.collect(snapshot.limits.response_body).await.map_err(|error| upstream_refusal(&error))?;
+        let unreadable = |why: String| rules::UPSTREAM_UNREADABLE.refuse().because(why);
+        let mut statement: Value = serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))?;
+        if statement.get("resourceType").and_then(Value::as_str) != Some("CapabilityStatement") {
+            return Err(unreadable("no CapabilityStatement".to_owned()));
+        }
+        own(&mut statement, snapshot);
+        let body = Bytes::from(statement.to_string());
+        self.copy.store(Some(std::sync::Arc::new(Copy { generation: snapshot.generation, body })));
+        Ok(())
+    }
+}
+
+/// Puts the gate's URL and security section in the place of the upstream's.
+fn own(statement: &mut Value, snapshot: &Snapshot) {
+    let base = &snapshot.fhir.public_base;
+    if let Some(statement) = statement.as_object_mut() {
+        statement.remove("url");
+        let implementation = statement.entry("implementation").or_insert_with(|| json!({ "description": "FHIR server behind Smartgate" }));
+        if let Some(implementation) = implementation.as_object_mut() {
+            implementation.insert("url".to_owned(), Value::from(base.as_str()));
+        }
+    }
+    for rest in statement.get_mut("rest").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(rest) = rest.as_object_mut() {
+            rest.insert("security".to_owned(), security(&snapshot.server.public_url));
+        }
+    }
+}
+
+fn security(public_url: &str) -> Value {
+    let endpoint = |name: &str, path: &str| json!({ "url": name, "valueUri": format!("{public_url}{path}") });
+    json!({
+        "cors": true,
+        "service": [{
+            "coding": [{
+                "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                "code": "SMART-on-FHIR",
+            }],
+            "text": "OAuth2 using SMART-on-FHIR profile",
+        }],
+        "extension": [{
+            "url": OAUTH_URIS,
+            "extension": [
+                endpoint("authorize", "/auth/authorize"),
+                endpoint("token", "/auth/token"),
+                endpoint("introspect", "/auth/introspect"),
+                endpoint("revoke", "/auth/revoke"),
+            ],
+        }],
+    })
+}

@@ -1,0 +1,103 @@
+//! Answers that flow through without being held: single resources untouched, Bundles through a rewriter of bounded memory.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+
+use super::links::{Flowing, Moved, to_public};
+use super::{Exchange, Guard, own_words};
+use crate::decide::{Refusal, request as rules};
+use crate::fhir::TypeSet;
+use crate::fhir::rewrite::Rewriter;
+use crate::upstream::{UpstreamAnswer, UpstreamError, response_headers};
+
+/// An answer on its way.
+pub struct Stream {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    answer: UpstreamAnswer,
+    rewriter: Option<Rewriter<Flowing>>,
+}
+
+/// Why an answer was cut off; what was sent of it is incomplete and the connection must be closed.
+#[derive(Debug, thiserror::Error)]
+pub enum CutOff {
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    #[error(transparent)]
+    Rewrite(#[from] crate::fhir::rewrite::RewriteError),
+}
+
+pub(super) fn start(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    answer: UpstreamAnswer,
+    bundle: Option<TypeSet>,
+) -> Result<Box<Stream>, Refusal> {
+    let status = answer.status;
+    let stays = status == StatusCode::NOT_MODIFIED || !status.is_redirection();
+    if !stays || status.is_server_error() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+        return Err(own_words(status));
+    }
+    let mut headers = response_headers(&answer.headers);
+    let fhir = &exchange.snapshot.fhir;
+    for name in [header::LOCATION, header::CONTENT_LOCATION] {
+        let moved = headers
+            .get(&name)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|url| to_public(url, &fhir.upstream.base, &fhir.public_base))
+            .and_then(|url| http::HeaderValue::from_str(&url).ok());
+        match moved {
+            Some(url) => headers.insert(name, url),
+            None => headers.remove(name),
+        };
+    }
+    let rewriter = match bundle {
+        Some(entries) if status == StatusCode::OK => {
+            let json = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|t| t.contains("json"));
+            if !json {
+                return Err(rules::UPSTREAM_UNREADABLE.refuse().because("the FHIR server's Bundle is not JSON"));
+            }
+            headers.remove(header::CONTENT_LENGTH);
+            let moved = Moved::of(fhir);
+            let pages = guard.pages(exchange.snapshot, exchange.grant);
+            let original = exchange.original.to_owned();
+            Some(Rewriter::new(Flowing { moved, pages, version: fhir.version, entries, original }))
+        }
+        _ => None,
+    };
+    Ok(Box::new(Stream { status, headers, answer, rewriter }))
+}
+
+impl Stream {
+    /// The next bytes for the client; `None` at the end.
+    ///
+    /// # Errors
+    /// The answer is broken or holds what is not granted: nothing more of it may be sent.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, CutOff> {
+        loop {
+            let Some(chunk) = self.answer.chunk().await? else {
+                return Ok(match self.rewriter.take() {
+                    Some(rewriter) => {
+                        let mut out = Vec::new();
+                        rewriter.finish(&mut out)?;
+                        (!out.is_empty()).then(|| out.into())
+                    }
+                    None => None,
+                });
+            };
+            let Some(rewriter) = &mut self.rewriter else {
+                return Ok(Some(chunk));
+            };
+            let mut out = Vec::with_capacity(chunk.len());
+            rewriter.push(&chunk, &mut out)?;
+            if !out.is_empty() {
+                return Ok(Some(out.into()));
+            }
+        }
+    }
+
+    /// How long the FHIR server has taken so far.
+    pub fn upstream_time(&self) -> std::time::Duration {
+        self.answer.elapsed()
+    }
+}
