@@ -5,7 +5,7 @@ use super::joins;
 use super::reach::membership;
 use super::rule::{Challenge, Refusal, Rule};
 use crate::config::Snapshot;
-use crate::fhir::interaction::Request;
+use crate::fhir::interaction::{Request, is_json};
 use crate::fhir::search::{Key, Parameter, or_list};
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
@@ -244,15 +244,6 @@ fn named_types(snapshot: &Snapshot, grant: &Grant, parameter: &Parameter) -> Res
         .ok_or_else(|| PARAMETER_VALUE.refuse().because("_type"))?;
     super::read::require_all(grant, &types, &PARAMETER_NOT_ALLOWED)?;
     Ok(types)
-}
-
-/// Whether `_format` or a media type is one of FHIR's names for JSON.
-pub(super) fn is_json(format: &str) -> bool {
-    let essence = format.split(';').next().unwrap_or_default().trim();
-    // `application/fhir+json` arrives as `application/fhir json` where a client did not encode the plus.
-    ["json", "application/json", "application/fhir+json", "application/fhir json", "text/json", ""]
-        .iter()
-        .any(|name| essence.eq_ignore_ascii_case(name))
 }
 
 fn require_json(format: &str) -> Result<(), Refusal> {

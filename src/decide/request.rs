@@ -11,6 +11,14 @@ pub const TOKEN_MISSING: Rule = Rule {
     text: "this needs an access token: send `Authorization: Bearer …`",
 };
 
+pub const TOKEN_IN_QUERY: Rule = Rule {
+    name: "token-in-query",
+    status: 401,
+    issue: "login",
+    challenge: Challenge::InvalidRequest,
+    text: "an access token in the URL ends up in logs: send it in the `Authorization` header, and give this one up",
+};
+
 pub const TOKEN_REFUSED: Rule =
     Rule::unauthorized("token-refused", "the access token is not valid here: it is malformed, expired, revoked or meant for another server");
 
@@ -90,6 +98,7 @@ pub const UPSTREAM_REJECTED: Rule =
 
 pub(super) const RULES: &[&Rule] = &[
     &TOKEN_MISSING,
+    &TOKEN_IN_QUERY,
     &TOKEN_REFUSED,
     &TOKEN_UNCHECKED,
     &AUTHORIZATION_AMBIGUOUS,

@@ -110,6 +110,29 @@ pub struct Request {
     pub accepts_json: bool,
 }
 
+/// Whether `format` or a media type is one of FHIR's names for JSON (FHIR R4 http.html#mime-type).
+pub fn is_json(format: &str) -> bool {
+    let essence = format.split(';').next().unwrap_or_default().trim();
+    // `application/fhir json` is what arrives when a client did not encode the plus.
+    ["json", "application/json", "application/fhir+json", "application/fhir json", "text/json"]
+        .iter()
+        .any(|name| essence.eq_ignore_ascii_case(name))
+}
+
+/// Whether a client takes JSON: `_format` overrides `Accept`, and no `Accept` takes anything (FHIR R4 http.html#parameters).
+pub fn accepts_json(format: Option<&str>, accept: Option<&str>) -> bool {
+    match (format, accept) {
+        (Some(format), _) => is_json(format),
+        (None, None) => true,
+        (None, Some(accept)) => accept.split(',').any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let essence = parts.next().unwrap_or_default();
+            let refused = parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
+            !refused && (is_json(essence) || matches!(essence, "*/*" | "application/*" | ""))
+        }),
+    }
+}
+
 /// Why a request is no FHIR interaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum GrammarError {

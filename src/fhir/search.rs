@@ -7,6 +7,9 @@ use super::target::print_query;
 /// Longest chain or nest of `_has` that is read.
 pub const MAX_CHAIN: usize = 6;
 
+/// Search parameters in the criteria of a conditional create.
+pub const MAX_CRITERIA: usize = 20;
+
 /// What is to the left of the `=`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Key {

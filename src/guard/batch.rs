@@ -7,7 +7,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::links::move_urls;
 use super::write::is_json;
-use super::{Answer, Exchange, Guard, own_words, upstream_refusal};
+use super::{Answer, Exchange, Guard, own_words};
 use crate::decide::{
     BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BundleDecision, EntryPermit, Processing, Refusal, bundle_request, decide_bundle,
     request as rules, visible,
@@ -54,7 +54,7 @@ async fn send(guard: &Guard, exchange: &Exchange<'_>, kind: &str, entries: &[&Ra
     if status != StatusCode::OK {
         return Err(own_words(status));
     }
-    let body = answer.collect(exchange.snapshot.limits.response_body).await.map_err(|error| upstream_refusal(&error))?;
+    let body = exchange.collect(answer).await?;
     Ok(body.to_vec())
 }
 

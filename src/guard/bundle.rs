@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::links::move_urls;
-use super::{Answer, Exchange, Guard, own_words, upstream_refusal};
+use super::{Answer, Exchange, Guard, own_words};
 use crate::decide::{BundleKind, Refusal, request as rules, type_of, visible};
 use crate::fhir::ResourceType;
 use crate::fhir::bundle::{EntrySearch, NewBundle, NewEntry, NewLink, RawBundle, RawEntry};
@@ -42,7 +42,7 @@ pub(super) async fn verified(
     if status != StatusCode::OK {
         return Err(own_words(status));
     }
-    let body = answer.collect(exchange.snapshot.limits.response_body).await.map_err(|error| upstream_refusal(&error))?;
+    let body = exchange.collect(answer).await?;
     let source = RawBundle::parse(&body).map_err(|error| unreadable(&error.to_string()))?;
     let checked = check(exchange, &source, letter)?;
     let removed = checked.removed;

@@ -14,10 +14,14 @@ mod resource;
 mod stream;
 mod write;
 
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use tokio::time::Instant;
 
 pub use answer::Answer;
 pub use capabilities::Capabilities;
@@ -51,6 +55,36 @@ pub struct Exchange<'a> {
     pub headers: &'a HeaderMap,
     pub request_id: &'a str,
     pub body: Bytes,
+    /// Time spent waiting for the FHIR server.
+    pub waited: &'a Waited,
+}
+
+impl Exchange<'_> {
+    /// The whole body of an answer, within the limit.
+    async fn collect(&self, answer: UpstreamAnswer) -> Result<Bytes, Refusal> {
+        let limit = self.snapshot.limits.response_body;
+        self.waited.on(answer.collect(limit)).await.map_err(|error| upstream_refusal(&error))
+    }
+}
+
+/// A stopwatch for the time a request waits for the FHIR server, in microseconds.
+#[derive(Default, Debug)]
+pub struct Waited(AtomicU64);
+
+impl Waited {
+    /// Awaits `future` with the watch running.
+    pub async fn on<T>(&self, future: impl Future<Output = T>) -> T {
+        let started = Instant::now();
+        let value = future.await;
+        self.0.fetch_add(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        value
+    }
+
+    /// The time so far; none if the FHIR server was not asked.
+    pub fn so_far(&self) -> Option<Duration> {
+        let micros = self.0.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
+    }
 }
 
 /// What became of a permit.
@@ -106,7 +140,8 @@ impl Guard {
     ) -> Result<UpstreamAnswer, Refusal> {
         let headers = outgoing::headers(exchange, request, body.is_some());
         let upstream = &exchange.snapshot.fhir.upstream;
-        self.upstream.send(upstream, request, headers, body).await.map_err(|error| upstream_refusal(&error))
+        let sent = self.upstream.send(upstream, request, headers, body);
+        exchange.waited.on(sent).await.map_err(|error| upstream_refusal(&error))
     }
 
     /// Makes and opens the page links of one grant.

@@ -3,7 +3,7 @@
 use http::{StatusCode, header};
 
 use super::links::move_urls;
-use super::{Answer, Exchange, own_words, upstream_refusal};
+use super::{Answer, Exchange, own_words};
 use crate::decide::{Refusal, request as rules, type_of, visible};
 use crate::fhir::ResourceType;
 use crate::fhir::json::Json;
@@ -24,7 +24,7 @@ pub(super) async fn verified(
         return Err(own_words(status));
     }
     let headers = answer.headers.clone();
-    let body = answer.collect(exchange.snapshot.limits.response_body).await.map_err(|error| upstream_refusal(&error))?;
+    let body = exchange.collect(answer).await?;
     let unreadable = |why: &str| rules::UPSTREAM_UNREADABLE.refuse().because(why);
     let resource =
         Json::parse(&body, exchange.snapshot.limits.json_depth).map_err(|error| unreadable(&error.to_string()))?;

@@ -95,9 +95,4 @@ impl Stream {
             }
         }
     }
-
-    /// How long the FHIR server has taken so far.
-    pub fn upstream_time(&self) -> std::time::Duration {
-        self.answer.elapsed()
-    }
 }

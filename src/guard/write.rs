@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode, header};
 
 use super::links::{move_urls, to_public};
-use super::{Answer, Exchange, Guard, own_words, upstream_refusal};
+use super::{Answer, Exchange, Guard, own_words};
 use crate::decide::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BodyRule, Refusal, UpstreamRequest, check_resource, request as rules};
 use crate::fhir::ResourceType;
 use crate::fhir::json::Json;
@@ -73,7 +73,7 @@ async fn written(exchange: &Exchange<'_>, answer: UpstreamAnswer, readable: bool
         return Err(own_words(status));
     }
     let headers = answer.headers.clone();
-    let body = answer.collect(exchange.snapshot.limits.response_body).await.map_err(|error| upstream_refusal(&error))?;
+    let body = exchange.collect(answer).await?;
     let fhir = &exchange.snapshot.fhir;
     let mut written = Answer { upstream_status: Some(status), ..Answer::fhir(status, bytes::Bytes::new()) };
     if readable && !body.is_empty() {

@@ -1,0 +1,262 @@
+//! The FHIR side: token, grant, interaction, decision, guard.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use pingora::protocols::http::ServerSession;
+
+use super::head::Head;
+use super::record::Visit;
+use super::respond::Reply;
+use super::{Gate, body, cors};
+use crate::config::Snapshot;
+use crate::decide::{Grant, Permit, Refusal, decide, decide_public, request as rules};
+use crate::fhir::interaction::{Interaction, Request, accepts_json, classify};
+use crate::fhir::search::{Parameter, print_parameters};
+use crate::fhir::target::parse_query;
+use crate::guard::{Answer, Exchange, Outcome, PAGE_PARAMETER, needs_body};
+use crate::token::Claims;
+
+/// How long the gate trusts its own view of revocations without the store, in seconds (design.md §4).
+const STORE_STALE_MAX: i64 = 60;
+
+static IF_NONE_EXIST: header::HeaderName = header::HeaderName::from_static("if-none-exist");
+
+impl Gate {
+    /// Answers a request below the FHIR base.
+    pub(super) async fn fhir(
+        &self,
+        session: &mut ServerSession,
+        snapshot: &Arc<Snapshot>,
+        head: &Head,
+        visit: &mut Visit,
+    ) -> Reply {
+        if head.method == Method::OPTIONS {
+            visit.preflight();
+            return Reply::Whole(Answer { headers: Default::default(), ..Answer::fhir(StatusCode::NO_CONTENT, Bytes::new()) });
+        }
+        match self.decided(session, snapshot, head, visit).await {
+            Ok(reply) => reply,
+            Err(refusal) => self.refuse(visit, refusal),
+        }
+    }
+
+    async fn decided(
+        &self,
+        session: &mut ServerSession,
+        snapshot: &Arc<Snapshot>,
+        head: &Head,
+        visit: &mut Visit,
+    ) -> Result<Reply, Refusal> {
+        let path = head.below(&snapshot.fhir.base_path).ok_or_else(|| rules::NOT_FHIR.refuse())?;
+        if path == ["metadata"] {
+            return self.public(snapshot, head, &path, visit).await;
+        }
+        let grant = self.grant(snapshot, head).await?;
+        visit.granted(&grant);
+        let (request, original) = self.request(session, snapshot, head, &path, &grant).await?;
+        visit.interaction(&request);
+        let permit = decide(snapshot, &grant, &request)?;
+        visit.permitted(&permit);
+        let body = if needs_body(&permit) { body::read(session, snapshot.limits.request_body).await? } else { Bytes::new() };
+        self.carry_out(snapshot, head, visit, &permit, &grant, &request, &original, body).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one request's parts, named")]
+    async fn carry_out(
+        &self,
+        snapshot: &Snapshot,
+        head: &Head,
+        visit: &mut Visit,
+        permit: &Permit,
+        grant: &Grant,
+        request: &Request,
+        original: &str,
+        body: Bytes,
+    ) -> Result<Reply, Refusal> {
+        let waited = visit.waited.clone();
+        let request_id = visit.request_id.clone();
+        let exchange = Exchange {
+            snapshot,
+            grant,
+            request,
+            original,
+            headers: &head.headers,
+            request_id: &request_id,
+            body,
+            waited: &waited,
+        };
+        match self.parts.guard.carry_out(permit, &exchange).await? {
+            Outcome::Whole(answer) => Ok(Reply::Whole(answer)),
+            Outcome::Flowing(stream) => Ok(Reply::Flowing(stream)),
+        }
+    }
+
+    async fn public(
+        &self,
+        snapshot: &Snapshot,
+        head: &Head,
+        path: &[&str],
+        visit: &mut Visit,
+    ) -> Result<Reply, Refusal> {
+        visit.origins = cors::Origins::Any;
+        let interaction = classify(snapshot.fhir.version, &head.method, path, !head.target.query.is_empty())?;
+        let request = parsed(head, interaction, &head.target.query)?;
+        visit.interaction(&request);
+        let permit = decide_public(&request)?;
+        visit.permitted(&permit);
+        self.parts.guard.capabilities.answer(snapshot).map(Reply::Whole)
+    }
+
+    /// The rights of the token that the request shows.
+    async fn grant(&self, snapshot: &Arc<Snapshot>, head: &Head) -> Result<Arc<Grant>, Refusal> {
+        if head.target.query.iter().any(|(name, _)| name == "access_token") {
+            return Err(rules::TOKEN_IN_QUERY.refuse());
+        }
+        let token = bearer(head)?;
+        let now = self.parts.ambient.now();
+        if let Some(grant) = self.parts.tokens.get(token)
+            && grant.generation == snapshot.generation
+            && grant.claims.expires > now
+        {
+            self.parts.metrics.token_cache(true);
+            self.still_valid(&grant.claims, now)?;
+            return Ok(grant);
+        }
+        self.parts.metrics.token_cache(false);
+        let claims = self.parts.verifier.verify(token, snapshot).await.map_err(|error| {
+            let rule = if error.unavailable() { &rules::TOKEN_UNCHECKED } else { &rules::TOKEN_REFUSED };
+            rule.refuse().because(error.rule())
+        })?;
+        self.still_valid(&claims, now)?;
+        let grant = Arc::new(Grant::of(claims, snapshot)?);
+        for reason in &grant.ignored {
+            tracing::warn!(client = grant.claims.client.as_deref(), reason, "a scope grants nothing");
+        }
+        self.parts.tokens.insert(token, grant.clone());
+        Ok(grant)
+    }
+
+    fn still_valid(&self, claims: &Claims, now: i64) -> Result<(), Refusal> {
+        if self.parts.revocations.is_revoked(claims) {
+            return Err(rules::TOKEN_REFUSED.refuse().because("token-revoked"));
+        }
+        if claims.own && now - self.parts.revocations.last_synced() > STORE_STALE_MAX {
+            return Err(rules::TOKEN_UNCHECKED.refuse().because("the store has not answered for too long"));
+        }
+        Ok(())
+    }
+
+    /// The typed request, and its target below the base as the gate prints it. A sealed page link becomes the request that it
+    /// was made for, with the page that it leads to.
+    async fn request(
+        &self,
+        session: &mut ServerSession,
+        snapshot: &Snapshot,
+        head: &Head,
+        path: &[&str],
+        grant: &Grant,
+    ) -> Result<(Request, String), Refusal> {
+        let query = &head.target.query;
+        if let [(name, seal)] = query.as_slice()
+            && name == PAGE_PARAMETER
+            && matches!(head.method, Method::GET | Method::HEAD)
+        {
+            return self.page(snapshot, head, grant, seal);
+        }
+        let interaction = classify(snapshot.fhir.version, &head.method, path, !query.is_empty())?;
+        let mut pairs = query.clone();
+        if interaction.is_search() && head.method == Method::POST {
+            pairs.extend(form(session, snapshot, head).await?);
+        }
+        let request = parsed(head, interaction, &pairs)?;
+        let original = printed(path, &request.parameters);
+        Ok((request, original))
+    }
+
+    fn page(
+        &self,
+        snapshot: &Snapshot,
+        head: &Head,
+        grant: &Grant,
+        seal: &str,
+    ) -> Result<(Request, String), Refusal> {
+        let page = self.parts.guard.pages(snapshot, grant).open(seal).ok_or_else(|| rules::SEAL_REFUSED.refuse())?;
+        let refused = || rules::SEAL_REFUSED.refuse();
+        let target = crate::fhir::target::Target::parse(&format!("/{}", page.original.trim_start_matches('/')), usize::MAX)
+            .map_err(|_| refused())?;
+        let path: Vec<&str> = target.path.iter().map(String::as_str).collect();
+        let interaction = classify(snapshot.fhir.version, &Method::GET, &path, !target.query.is_empty())?;
+        let mut request = parsed(head, interaction, &target.query)?;
+        request.page = Some(page.next);
+        Ok((request, page.original))
+    }
+}
+
+/// The token of an `Authorization` header: `Bearer`, one space, the token (RFC 6750 §2.1).
+fn bearer(head: &Head) -> Result<&str, Refusal> {
+    let Some(value) = head.headers.get(header::AUTHORIZATION) else {
+        return Err(rules::TOKEN_MISSING.refuse());
+    };
+    let ambiguous = || rules::AUTHORIZATION_AMBIGUOUS.refuse();
+    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(ambiguous)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(rules::TOKEN_MISSING.refuse().because("another scheme than Bearer"));
+    }
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
+    if token.is_empty() || !token.bytes().all(is_token) {
+        return Err(ambiguous());
+    }
+    Ok(token)
+}
+
+/// The form body of a POST `_search` (FHIR R4 http.html#search).
+async fn form(
+    session: &mut ServerSession,
+    snapshot: &Snapshot,
+    head: &Head,
+) -> Result<Vec<(String, String)>, Refusal> {
+    let essence = head.text(&header::CONTENT_TYPE).and_then(|text| text.split(';').next()).unwrap_or_default().trim();
+    let body = body::read(session, snapshot.limits.target).await?;
+    if body.is_empty() && essence.is_empty() {
+        return Ok(Vec::new());
+    }
+    let encoded = head.headers.contains_key(header::CONTENT_ENCODING);
+    if encoded || !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(rules::BODY_NOT_FORM.refuse());
+    }
+    let text = std::str::from_utf8(&body).map_err(|_| rules::TARGET_MALFORMED.refuse())?;
+    parse_query(text, snapshot.limits.parameters)
+        .map_err(|error| rules::TARGET_MALFORMED.refuse().because(error.to_string()))
+}
+
+fn parsed(head: &Head, interaction: Interaction, pairs: &[(String, String)]) -> Result<Request, Refusal> {
+    let malformed = |_| rules::PARAMETER_MALFORMED.refuse();
+    let parameters = Parameter::parse_all(pairs).map_err(malformed)?;
+    let if_none_exist = match head.text(&IF_NONE_EXIST) {
+        Some(criteria) if matches!(interaction, Interaction::Create { .. }) => {
+            let pairs = parse_query(criteria.trim_start_matches('?'), crate::fhir::search::MAX_CRITERIA)
+                .map_err(|_| rules::PARAMETER_MALFORMED.refuse())?;
+            Some(Parameter::parse_all(&pairs).map_err(malformed)?)
+        }
+        _ => None,
+    };
+    let format = parameters.iter().find(|parameter| parameter.code() == "_format").map(|p| p.value.as_str());
+    let accepts_json = accepts_json(format, head.text(&header::ACCEPT));
+    Ok(Request { method: head.method.clone(), interaction, parameters, if_none_exist, page: None, accepts_json })
+}
+
+fn printed(path: &[&str], parameters: &[Parameter]) -> String {
+    let mut target = String::new();
+    // POST and GET `_search` are the search of the path above.
+    for segment in path.iter().filter(|segment| **segment != "_search") {
+        target.push('/');
+        target.push_str(segment);
+    }
+    if !parameters.is_empty() {
+        target.push('?');
+        target.push_str(&print_parameters(parameters));
+    }
+    target
+}

@@ -1,0 +1,173 @@
+//! The pingora application: one request in, one answer out. The only place that knows pingora's server sessions.
+//!
+//! ```text
+//! head ─┬─ auth endpoint ─► auth ───────────────────────────────────► answer
+//!       └─ FHIR ─► token ─► grant ─► interaction ─► decide ─► guard ─► answer
+//! ```
+
+mod body;
+mod cors;
+mod fhir;
+mod head;
+mod listen;
+mod record;
+mod respond;
+mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use pingora::ErrorType;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+
+pub use listen::{BindError, Listeners};
+pub use tls::{Certificates, TlsError};
+
+use crate::ambient::Ambient;
+use crate::auth::AuthServer;
+use crate::config::Snapshot;
+use crate::decide::{Grant, Refusal, request as rules};
+use crate::guard::{Answer, Guard};
+use crate::telemetry::{AuditLog, Metrics};
+use crate::token::{Revocations, TokenCache, Verifier};
+use head::Head;
+use record::Visit;
+use respond::Reply;
+
+/// How long an idle client connection is kept, in seconds.
+const KEEP_ALIVE: u64 = 75;
+
+/// Longest silence of a client in the middle of a request.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the gate is made of.
+pub struct Parts {
+    pub config: Arc<ArcSwap<Snapshot>>,
+    pub auth: AuthServer,
+    pub guard: Guard,
+    pub verifier: Arc<Verifier>,
+    pub revocations: Arc<Revocations>,
+    pub tokens: TokenCache<Arc<Grant>>,
+    pub metrics: Metrics,
+    pub audit: AuditLog,
+    pub ambient: Ambient,
+}
+
+/// The app-facing side of Smartgate.
+pub struct Gate {
+    parts: Parts,
+    options: HttpServerOptions,
+}
+
+impl Gate {
+    /// A gate of these parts; it speaks HTTP/1.1 and HTTP/2, with and without TLS.
+    pub fn new(parts: Parts) -> Self {
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        Self { parts, options }
+    }
+
+    async fn reply(&self, session: &mut ServerSession, snapshot: &Arc<Snapshot>, visit: &mut Visit) -> Reply {
+        match Head::read(session.req_header(), snapshot) {
+            Err(refusal) => self.refuse(visit, refusal),
+            Ok(head) if AuthServer::owns(head.path(), snapshot) => self.own_endpoint(session, snapshot, &head, visit).await,
+            Ok(head) => match head.below(&snapshot.fhir.base_path) {
+                Some(_) => self.fhir(session, snapshot, &head, visit).await,
+                None => self.refuse(visit, rules::NOT_FHIR.refuse()),
+            },
+        }
+    }
+
+    async fn own_endpoint(
+        &self,
+        session: &mut ServerSession,
+        snapshot: &Arc<Snapshot>,
+        head: &Head,
+        visit: &mut Visit,
+    ) -> Reply {
+        visit.auth_endpoint();
+        let body = match body::read(session, crate::auth::MAX_FORM_BYTES).await {
+            Ok(body) => body,
+            Err(refusal) => return self.refuse(visit, refusal),
+        };
+        let mut request = http::Request::new(body);
+        *request.method_mut() = head.method.clone();
+        *request.headers_mut() = head.headers.clone();
+        match head.raw.parse() {
+            Ok(uri) => *request.uri_mut() = uri,
+            Err(_) => return self.refuse(visit, rules::TARGET_MALFORMED.refuse()),
+        }
+        Reply::Own(self.parts.auth.handle(request, &visit.request_id, snapshot).await)
+    }
+
+    fn refuse(&self, visit: &mut Visit, refusal: Refusal) -> Reply {
+        let answer = Answer::refusal(&refusal);
+        visit.refused(&refusal);
+        Reply::Whole(answer)
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Gate {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        if !next_request(&mut session, shutdown).await {
+            return None;
+        }
+        session.set_keepalive((!*shutdown.borrow()).then_some(KEEP_ALIVE));
+        session.set_read_timeout(Some(CLIENT_TIMEOUT));
+        session.set_write_timeout(Some(CLIENT_TIMEOUT));
+        let _in_flight = self.parts.metrics.in_flight();
+        let snapshot = self.parts.config.load_full();
+        let mut visit = Visit::new(&self.parts.ambient, session.req_header());
+        let reply = self.reply(&mut session, &snapshot, &mut visit).await;
+        let sent = respond::send(&mut session, reply, &snapshot, &mut visit).await;
+        visit.record(&self.parts.metrics, &self.parts.audit).await;
+        if !sent {
+            session.shutdown().await;
+            return None;
+        }
+        let settings = HttpPersistentSettings::for_session(&session);
+        match session.finish().await {
+            Ok(stream) => stream.map(|stream| ReusedHttpStream::from_reusable_stream(stream, settings)),
+            Err(error) => {
+                tracing::debug!(%error, "a client connection ended early");
+                None
+            }
+        }
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
+
+/// Waits for a request; false when there is none and the connection is to be closed.
+async fn next_request(session: &mut ServerSession, shutdown: &ShutdownWatch) -> bool {
+    let mut closing = shutdown.clone();
+    let read = tokio::select! {
+        biased;
+        read = session.read_request() => read,
+        _ = closing.wait_for(|closing| *closing) => return false,
+    };
+    match read {
+        Ok(more) => more,
+        Err(error) => {
+            if matches!(error.etype(), ErrorType::InvalidHTTPHeader) {
+                tracing::info!("a request that is no HTTP was answered 400");
+                if session.respond_error(400).await.is_err() {
+                    tracing::debug!("and its sender did not wait for it");
+                }
+            }
+            session.shutdown().await;
+            false
+        }
+    }
+}
