@@ -1,0 +1,182 @@
+//! What one request was and what became of it: the audit line, the metrics, the log.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, StatusCode, header};
+use pingora::http::RequestHeader;
+use tokio::time::Instant;
+
+use super::cors::{self, Origins};
+use crate::ambient::{Ambient, UnixSeconds};
+use crate::config::Snapshot;
+use crate::decide::{Grant, Permit, Refusal};
+use crate::fhir::interaction::Request;
+use crate::guard::Waited;
+use crate::telemetry::{AuditLog, AuditRecord, DecisionRecord, Metrics, PathTaken};
+
+/// One request being answered.
+pub(super) struct Visit {
+    pub(super) request_id: String,
+    pub(super) method: Method,
+    pub(super) origin: Option<HeaderValue>,
+    pub(super) origins: Origins,
+    pub(super) waited: Arc<Waited>,
+    time: UnixSeconds,
+    started: Instant,
+    grant: Option<Arc<Grant>>,
+    interaction: &'static str,
+    resource_type: Option<&'static str>,
+    parameters: Vec<String>,
+    path: PathTaken,
+    /// Whether the decision let it pass; none while there was no decision.
+    permitted: Option<bool>,
+    rule: &'static str,
+    detail: Option<String>,
+    status: StatusCode,
+    upstream_status: Option<StatusCode>,
+    removed: usize,
+}
+
+impl Visit {
+    pub(super) fn new(ambient: &Ambient, request: &RequestHeader) -> Self {
+        Self {
+            request_id: ambient.id(),
+            method: request.method.clone(),
+            origin: request.headers.get(header::ORIGIN).cloned(),
+            origins: Origins::Registered,
+            waited: Arc::default(),
+            time: ambient.now(),
+            started: Instant::now(),
+            grant: None,
+            interaction: "none",
+            resource_type: None,
+            parameters: Vec::new(),
+            path: PathTaken::Answer,
+            permitted: None,
+            rule: "",
+            detail: None,
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            upstream_status: None,
+            removed: 0,
+        }
+    }
+
+    pub(super) fn auth_endpoint(&mut self) {
+        self.path = PathTaken::Auth;
+        self.interaction = "auth";
+    }
+
+    pub(super) fn preflight(&mut self) {
+        self.interaction = "preflight";
+        self.permitted = Some(true);
+        self.rule = "public";
+    }
+
+    pub(super) fn granted(&mut self, grant: &Arc<Grant>) {
+        self.grant = Some(grant.clone());
+    }
+
+    pub(super) fn interaction(&mut self, request: &Request) {
+        self.interaction = request.interaction.name();
+        self.resource_type = request.interaction.resource_type().map(|of| of.name());
+        self.parameters = request.parameters.iter().map(|parameter| parameter.key.to_string()).collect();
+    }
+
+    pub(super) fn permitted(&mut self, permit: &Permit) {
+        self.permitted = Some(true);
+        self.rule = permit.rule();
+        self.path = match permit.path() {
+            "stream" => PathTaken::Stream,
+            "guard" => PathTaken::Guard,
+            _ => PathTaken::Answer,
+        };
+    }
+
+    pub(super) fn refused(&mut self, refusal: &Refusal) {
+        self.permitted = Some(false);
+        self.rule = refusal.rule.name;
+        self.detail = refusal.detail.clone();
+    }
+
+    /// A permitted request whose answer turned out to be a denial.
+    pub(super) fn denied(&mut self, rule: &'static str) {
+        self.permitted = Some(false);
+        self.rule = rule;
+    }
+
+    pub(super) fn answered(&mut self, status: StatusCode, upstream: Option<StatusCode>, removed: usize) {
+        self.status = status;
+        self.upstream_status = upstream;
+        self.removed = removed;
+    }
+
+    /// An answer that could not be finished.
+    pub(super) fn cut_off(&mut self, why: &str) {
+        tracing::warn!(request_id = self.request_id, why, "an answer was cut off");
+        self.permitted = Some(false);
+        self.rule = "answer-cut-off";
+        self.detail = Some(why.to_owned());
+    }
+
+    pub(super) fn origins(&self, snapshot: &Snapshot) -> Origins {
+        match (&self.grant, &self.origins) {
+            (Some(grant), Origins::Registered) => {
+                cors::of_client(snapshot, grant.claims.client.as_deref(), &grant.claims.issuer)
+            }
+            (_, origins) => origins.clone(),
+        }
+    }
+
+    /// The moment of the request as `Date` has it (RFC 9110 §6.6.1).
+    pub(super) fn date(&self) -> String {
+        let seconds = u64::try_from(self.time).unwrap_or_default();
+        httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds))
+    }
+
+    /// Writes the audit line and counts. An authorization server's request has its own audit events.
+    pub(super) async fn record(self, metrics: &Metrics, audit: &AuditLog) {
+        let outcome = match self.permitted {
+            Some(true) => "permitted",
+            Some(false) => "refused",
+            None => "answered",
+        };
+        let total = self.started.elapsed();
+        let upstream = self.waited.so_far();
+        let gate = total.saturating_sub(upstream.unwrap_or_default());
+        metrics.request(self.interaction, outcome, self.path, gate, upstream);
+        if self.permitted == Some(false) {
+            metrics.refused(self.rule);
+        }
+        if self.removed > 0 {
+            metrics.removed(self.removed as u64);
+        }
+        if self.permitted.is_none() {
+            return;
+        }
+        let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let claims = self.grant.as_ref().map(|grant| &grant.claims);
+        let record = DecisionRecord {
+            time: self.time,
+            request_id: self.request_id,
+            issuer: claims.map(|claims| claims.issuer.to_string()),
+            client: claims.and_then(|claims| claims.client.clone()),
+            subject: claims.map(|claims| claims.subject.clone()),
+            fhir_user: claims.and_then(|claims| claims.fhir_user.clone()),
+            patient: claims.and_then(|claims| claims.patient.clone()),
+            method: self.method.to_string(),
+            interaction: self.interaction,
+            resource_type: self.resource_type,
+            parameters: self.parameters,
+            decision: if self.permitted == Some(true) { "permit" } else { "refuse" },
+            rule: self.rule,
+            detail: self.detail,
+            status: self.status.as_u16(),
+            path: self.path.label(),
+            removed: self.removed,
+            upstream_status: self.upstream_status.map(|status| status.as_u16()),
+            gate_micros: micros(gate),
+            upstream_micros: upstream.map(micros),
+        };
+        audit.record(AuditRecord::Decision(record)).await;
+    }
+}
