@@ -52,6 +52,16 @@ impl Grant {
     /// The client or the user of a token of the gate's own is gone or disabled.
     pub fn of(claims: Claims, snapshot: &Snapshot) -> Result<Self, Refusal> {
         let ceiling = ceiling(&claims, snapshot)?;
+        Ok(Self::within(claims, snapshot, ceiling.scopes()))
+    }
+
+    /// Compiles the rights that `claims` would have if nothing bounded their scopes; for `explain`.
+    pub fn unbounded(claims: Claims, snapshot: &Snapshot) -> Self {
+        let scopes = Scopes::parse(snapshot.fhir.version, claims.scope.iter().map(String::as_str));
+        Self::within(claims, snapshot, &scopes)
+    }
+
+    fn within(claims: Claims, snapshot: &Snapshot, ceiling: &Scopes) -> Self {
         let version = snapshot.fhir.version;
         let asked = Scopes::parse(version, claims.scope.iter().map(String::as_str));
         let mut compiler = Compiler {
@@ -65,17 +75,17 @@ impl Grant {
             ignored: asked.rejected.iter().map(|(text, error)| format!("`{text}`: {error}")).collect(),
         };
         for scope in &asked.fhir {
-            compiler.add_within(scope, ceiling.scopes());
+            compiler.add_within(scope, ceiling);
         }
-        let identity = identity(&claims, snapshot, &asked, ceiling.scopes());
-        Ok(Self {
+        let identity = identity(&claims, snapshot, &asked, ceiling);
+        Self {
             generation: snapshot.generation,
             unrestricted: compiler.unrestricted,
             restricted: compiler.restricted,
             identity,
             ignored: compiler.ignored,
             claims,
-        })
+        }
     }
 
     /// Whether some permit covers the type with no patient context.

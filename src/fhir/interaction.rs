@@ -3,7 +3,8 @@
 use http::Method;
 
 use super::reference::is_id;
-use super::search::{KeyError, Parameter};
+use super::search::{KeyError, MAX_CRITERIA, Parameter, print_parameters};
+use super::target::parse_query;
 use super::{FhirVersion, ResourceType};
 
 /// The level an operation is called at (FHIR R4 operations.html).
@@ -108,6 +109,48 @@ pub struct Request {
     pub page: Option<String>,
     /// Whether the client takes JSON, by `_format` or else by `Accept`.
     pub accepts_json: bool,
+}
+
+impl Request {
+    /// Puts a request together from its decoded pairs (query first, then form), `If-None-Exist` and `Accept`.
+    ///
+    /// # Errors
+    /// A parameter name outside FHIR's grammar.
+    pub fn new(
+        method: &Method,
+        interaction: Interaction,
+        pairs: &[(String, String)],
+        if_none_exist: Option<&str>,
+        accept: Option<&str>,
+    ) -> Result<Self, GrammarError> {
+        let parameters = Parameter::parse_all(pairs)?;
+        let if_none_exist = match if_none_exist {
+            Some(criteria) if matches!(interaction, Interaction::Create { .. }) => {
+                let pairs = parse_query(criteria.trim_start_matches('?'), MAX_CRITERIA)
+                    .map_err(|_| GrammarError::Ambiguous)?;
+                Some(Parameter::parse_all(&pairs)?)
+            }
+            _ => None,
+        };
+        let format = parameters.iter().find(|parameter| parameter.code() == "_format").map(|p| p.value.as_str());
+        let accepts_json = accepts_json(format, accept);
+        Ok(Self { method: method.clone(), interaction, parameters, if_none_exist, page: None, accepts_json })
+    }
+
+    /// The request's target below the FHIR base, printed from what was parsed; POST and GET `_search` are the search of the path
+    /// above.
+    pub fn target(&self, path: &[&str]) -> String {
+        let mut target = String::new();
+        for segment in path.iter().filter(|segment| **segment != "_search") {
+            target.push('/');
+            target.push_str(segment);
+        }
+        if !self.parameters.is_empty() {
+            target.push('?');
+            target.push_str(&print_parameters(&self.parameters));
+        }
+        target
+    }
 }
 
 /// Whether `format` or a media type is one of FHIR's names for JSON (FHIR R4 http.html#mime-type).

@@ -12,8 +12,7 @@ use super::respond::Reply;
 use super::{Gate, body, cors};
 use crate::config::Snapshot;
 use crate::decide::{Grant, Permit, Refusal, decide, decide_public, request as rules};
-use crate::fhir::interaction::{Interaction, Request, accepts_json, classify};
-use crate::fhir::search::{Parameter, print_parameters};
+use crate::fhir::interaction::{Interaction, Request, classify};
 use crate::fhir::target::parse_query;
 use crate::guard::{Answer, Exchange, Outcome, PAGE_PARAMETER, needs_body};
 use crate::token::Claims;
@@ -34,6 +33,9 @@ impl Gate {
     ) -> Reply {
         if head.method == Method::OPTIONS {
             visit.preflight();
+            if head.path() == format!("{}/metadata", snapshot.fhir.base_path) {
+                visit.origins = cors::Origins::Any;
+            }
             return Reply::Whole(Answer { headers: Default::default(), ..Answer::fhir(StatusCode::NO_CONTENT, Bytes::new()) });
         }
         match self.decided(session, snapshot, head, visit).await {
@@ -171,7 +173,7 @@ impl Gate {
             pairs.extend(form(session, snapshot, head).await?);
         }
         let request = parsed(head, interaction, &pairs)?;
-        let original = printed(path, &request.parameters);
+        let original = request.target(path);
         Ok((request, original))
     }
 
@@ -232,31 +234,6 @@ async fn form(
 }
 
 fn parsed(head: &Head, interaction: Interaction, pairs: &[(String, String)]) -> Result<Request, Refusal> {
-    let malformed = |_| rules::PARAMETER_MALFORMED.refuse();
-    let parameters = Parameter::parse_all(pairs).map_err(malformed)?;
-    let if_none_exist = match head.text(&IF_NONE_EXIST) {
-        Some(criteria) if matches!(interaction, Interaction::Create { .. }) => {
-            let pairs = parse_query(criteria.trim_start_matches('?'), crate::fhir::search::MAX_CRITERIA)
-                .map_err(|_| rules::PARAMETER_MALFORMED.refuse())?;
-            Some(Parameter::parse_all(&pairs).map_err(malformed)?)
-        }
-        _ => None,
-    };
-    let format = parameters.iter().find(|parameter| parameter.code() == "_format").map(|p| p.value.as_str());
-    let accepts_json = accepts_json(format, head.text(&header::ACCEPT));
-    Ok(Request { method: head.method.clone(), interaction, parameters, if_none_exist, page: None, accepts_json })
-}
-
-fn printed(path: &[&str], parameters: &[Parameter]) -> String {
-    let mut target = String::new();
-    // POST and GET `_search` are the search of the path above.
-    for segment in path.iter().filter(|segment| **segment != "_search") {
-        target.push('/');
-        target.push_str(segment);
-    }
-    if !parameters.is_empty() {
-        target.push('?');
-        target.push_str(&print_parameters(parameters));
-    }
-    target
+    let (criteria, accept) = (head.text(&IF_NONE_EXIST), head.text(&header::ACCEPT));
+    Ok(Request::new(&head.method, interaction, pairs, criteria, accept)?)
 }

@@ -1,0 +1,50 @@
+//! `smartgate keys`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Subcommand;
+
+use super::{Failure, small_runtime};
+use crate::ambient::Ambient;
+use crate::config::{self, StoreUrl};
+use crate::store::{SharedStore, SqliteStore, StoreError};
+use crate::token::GateKeys;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Action {
+    /// Every key: id, purpose, algorithm, since when it is used, until when
+    List,
+    /// Make new signing keys; they are published at once and sign after `[tokens] key_overlap`
+    Rotate,
+}
+
+pub(super) fn keys(path: &Path, action: &Action) -> Result<(), Failure> {
+    let loaded = config::load(path).map_err(Failure::new)?;
+    let ambient = Ambient::system();
+    small_runtime()?.block_on(async {
+        let store = open_store(&loaded.snapshot.store_url).map_err(Failure::new)?;
+        if matches!(action, Action::Rotate) {
+            GateKeys::rotate(&*store, &ambient, &loaded.snapshot.tokens).await.map_err(Failure::new)?;
+        }
+        for key in store.keys().await.map_err(Failure::new)? {
+            let time = |at: i64| jiff::Timestamp::from_second(at).map(|at| at.to_string()).unwrap_or_default();
+            let until = key.retired.map_or_else(|| "-".to_owned(), time);
+            println!(
+                "{}\t{:?}\t{}\tused from {}\tretired {until}",
+                key.id,
+                key.purpose,
+                key.algorithm,
+                time(key.active_from)
+            );
+        }
+        Ok(())
+    })
+}
+
+/// Opens the configured store.
+pub(super) fn open_store(url: &StoreUrl) -> Result<SharedStore, StoreError> {
+    match url {
+        StoreUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path)?)),
+    }
+}

@@ -1,0 +1,92 @@
+//! The command line, and the wiring of one gate.
+
+mod background;
+mod explain;
+mod keys;
+mod password;
+mod run;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config;
+use crate::token::install_crypto;
+
+/// SMART on FHIR in front of any FHIR server.
+#[derive(Parser, Debug)]
+#[command(version, about, disable_help_subcommand = true)]
+pub struct CommandLine {
+    /// The configuration file
+    #[arg(long, global = true, env = "SMARTGATE_CONFIG", default_value = "conf/smartgate.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Serve until stopped; SIGHUP reads the configuration again, SIGTERM drains and stops
+    Run,
+    /// Check the configuration: every error at once, with file, line and what would be right
+    Check,
+    /// Print the decision on one request, its rule and what would be sent to the FHIR server
+    Explain(explain::Asked),
+    /// Hash a password read from standard input, for `[[users]]`; with --secret a client secret, for `[[clients]]`
+    HashPassword {
+        /// Hash a client secret of at least 32 random characters instead of a person's password
+        #[arg(long)]
+        secret: bool,
+    },
+    /// List or rotate the gate's own keys
+    Keys {
+        #[command(subcommand)]
+        action: keys::Action,
+    },
+}
+
+/// Why a command could not be carried out, in a line for people.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(String);
+
+impl Failure {
+    fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Carries out a command.
+///
+/// # Errors
+/// What went wrong; the process then exits 1.
+pub fn execute(line: CommandLine) -> Result<(), Failure> {
+    install_crypto();
+    match line.command {
+        Command::Run => run::run(&line.config),
+        Command::Check => check(&line.config),
+        Command::Explain(asked) => explain::explain(&line.config, &asked),
+        Command::HashPassword { secret } => password::hash(secret),
+        Command::Keys { action } => keys::keys(&line.config, &action),
+    }
+}
+
+fn check(path: &std::path::Path) -> Result<(), Failure> {
+    let loaded = config::load(path).map_err(Failure::new)?;
+    let snapshot = &loaded.snapshot;
+    println!(
+        "{} is right: {} in front of {}, {} clients, {} users, {} other issuers",
+        path.display(),
+        snapshot.fhir.public_base,
+        snapshot.fhir.upstream.base,
+        snapshot.clients.len(),
+        snapshot.users.len(),
+        snapshot.issuers.len(),
+    );
+    Ok(())
+}
+
+/// A runtime for commands that finish by themselves.
+fn small_runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::new)
+}
