@@ -5,6 +5,7 @@
 //! `upstream`, then `guard` and `auth`, and `gate` and `ops` on top.
 
 pub mod ambient;
+pub mod app;
 pub mod auth;
 pub mod config;
 pub mod decide;

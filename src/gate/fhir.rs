@@ -15,7 +15,7 @@ use crate::decide::{Grant, Permit, Refusal, decide, decide_public, request as ru
 use crate::fhir::interaction::{Interaction, Request, classify};
 use crate::fhir::target::parse_query;
 use crate::guard::{Answer, Exchange, Outcome, PAGE_PARAMETER, needs_body};
-use crate::token::Claims;
+use crate::token::{Claims, Stamp};
 
 /// How long the gate trusts its own view of revocations without the store, in seconds (design.md §4).
 const STORE_STALE_MAX: i64 = 60;
@@ -118,8 +118,8 @@ impl Gate {
         }
         let token = bearer(head)?;
         let now = self.parts.ambient.now();
-        if let Some(grant) = self.parts.tokens.get(token)
-            && grant.generation == snapshot.generation
+        let stamp = Stamp { configuration: snapshot.generation, keys: self.parts.verifier.key_generation() };
+        if let Some(grant) = self.parts.tokens.get(token, stamp)
             && grant.claims.expires > now
         {
             self.parts.metrics.token_cache(true);
@@ -136,7 +136,7 @@ impl Gate {
         for reason in &grant.ignored {
             tracing::warn!(client = grant.claims.client.as_deref(), reason, "a scope grants nothing");
         }
-        self.parts.tokens.insert(token, grant.clone());
+        self.parts.tokens.insert(token, stamp, grant.clone());
         Ok(grant)
     }
 

@@ -27,8 +27,11 @@ struct Copy {
 }
 
 impl Capabilities {
-    /// The copy, if there is one.
-    pub(super) fn answer(&self, snapshot: &Snapshot) -> Result<Answer, Refusal> {
+    /// The copy.
+    ///
+    /// # Errors
+    /// There is none yet for this configuration.
+    pub fn answer(&self, snapshot: &Snapshot) -> Result<Answer, Refusal> {
         let copy = self.copy.load();
         match copy.as_ref().filter(|copy| copy.generation == snapshot.generation) {
             Some(copy) => Ok(Answer::fhir(StatusCode::OK, copy.body.clone())),

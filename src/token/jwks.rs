@@ -1,0 +1,1 @@
+//! JWK sets, filtered before anything is verified with them.
