@@ -104,8 +104,8 @@ pub struct Upstream {
     /// Path of the base, without a trailing slash; may be empty.
     pub base_path: String,
     pub auth: UpstreamAuth,
-    /// PEM file of a private certificate authority for `https` upstreams.
-    pub ca_file: Option<PathBuf>,
+    /// Private certificate authorities for `https` upstreams, in PEM; without, the machine's own.
+    pub ca: Option<Vec<u8>>,
     pub connect_timeout: Duration,
     /// Longest silence while reading an answer.
     pub read_timeout: Duration,

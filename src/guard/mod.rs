@@ -164,7 +164,7 @@ pub fn needs_body(permit: &Permit) -> bool {
 fn upstream_refusal(error: &UpstreamError) -> Refusal {
     let rule = match error {
         UpstreamError::Timeout => &rules::UPSTREAM_TIMEOUT,
-        UpstreamError::TooLarge => &rules::UPSTREAM_UNREADABLE,
+        UpstreamError::TooLarge | UpstreamError::Encoded => &rules::UPSTREAM_UNREADABLE,
         _ => &rules::UPSTREAM_UNREACHABLE,
     };
     rule.refuse().because(error.to_string())
