@@ -25,7 +25,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 
 pub use listen::{BindError, Listeners};
-pub use tls::{Certificates, TlsError};
+pub use tls::Certificates;
 
 use crate::ambient::Ambient;
 use crate::auth::AuthServer;
