@@ -137,6 +137,8 @@ fn finish_headers(mut headers: HeaderMap, visit: &Visit, fhir: Option<&Snapshot>
         return headers;
     };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // What a Binary holds must not become a page of this origin, where people type their passwords.
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Authorization, Origin"));
     if let Some(origin) = &visit.origin {
         cors::allow(&mut headers, origin, &visit.origins(snapshot), snapshot);
