@@ -25,7 +25,7 @@ pub(super) fn run(path: &Path) -> Result<(), Failure> {
         .build()
         .map_err(Failure::new)?;
     let metrics = Metrics::new().map_err(Failure::new)?;
-    let reloader = Arc::new(Reloader::new(path, loaded, metrics.clone()));
+    let reloader = Arc::new(Reloader::new(path.to_owned(), loaded, metrics.clone()));
     let served = runtime.block_on(serve(reloader, metrics));
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
     served
@@ -33,9 +33,11 @@ pub(super) fn run(path: &Path) -> Result<(), Failure> {
 
 async fn serve(reloader: Arc<Reloader>, metrics: Metrics) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    let running = start(reloader.config(), metrics, Ambient::system()).await?;
+    // Held so that a SIGHUP on the way up ends nothing.
+    let _hangup = listen(SignalKind::hangup())?;
+    let running = start(reloader.current(), metrics, Ambient::system()).await?;
     let (stop_watching, stopped) = watch::channel(false);
-    let watching = tokio::spawn(reloader.watch(stopped));
+    let watching = tokio::spawn(async move { reloader.watch(stopped).await });
     for address in running.addresses() {
         tracing::info!(%address, "serving");
     }

@@ -150,6 +150,12 @@ impl<'a> Table<'a> {
         self.values.is_some_and(|values| values.contains_key(key))
     }
 
+    /// Whether the key is a list with nothing in it, as written.
+    pub(super) fn is_empty_list(&self, key: &str) -> bool {
+        let value = self.values.and_then(|values| values.get(key));
+        value.is_some_and(|value| matches!(value.get_ref(), DeValue::Array(list) if list.is_empty()))
+    }
+
     /// Reports a key that must be there and is not.
     pub(super) fn missing(&self, key: &str, example: &str) {
         self.place(key).wrong(format!("is missing; write for example {key} = {example}"));
@@ -173,7 +179,7 @@ impl<'a> Table<'a> {
     pub(super) fn texts(&mut self, key: &'static str) -> Vec<Found<'a, &'a str>> {
         match self.take(key) {
             None => Vec::new(),
-            Some(Found { it: DeValue::Array(_), place }) => texts_of(self.values.and_then(|v| v.get(key)), &place),
+            Some(Found { it: DeValue::Array(list), place }) => texts_of(list, &place),
             Some(Found { it, place }) => {
                 place.wrong(format!("is {}; write a list of strings", kind(it)));
                 Vec::new()
@@ -185,8 +191,8 @@ impl<'a> Table<'a> {
     pub(super) fn one_or_many(&mut self, key: &'static str) -> Option<OneOrMany<'a>> {
         let Found { it, place } = self.take(key)?;
         match it {
-            DeValue::Array(_) => {
-                let list = texts_of(self.values.and_then(|values| values.get(key)), &place);
+            DeValue::Array(list) => {
+                let list = texts_of(list, &place);
                 Some(OneOrMany::Many(place, list))
             }
             it => text_of(it, place).map(OneOrMany::One),
@@ -260,13 +266,10 @@ impl<'a> Table<'a> {
         let Some(Found { it, place }) = self.take(key) else {
             return Vec::new();
         };
-        let list: &'a [_] = match it {
-            DeValue::Array(list) => list,
-            _ => &[],
-        };
-        if !matches!(it, DeValue::Array(_)) {
+        let DeValue::Array(list) = it else {
             place.wrong(format!("is {}; write [[{key}]] before each", kind(it)));
-        }
+            return Vec::new();
+        };
         list.iter()
             .filter_map(|entry| match entry.get_ref() {
                 DeValue::Table(values) => {
@@ -324,13 +327,9 @@ fn text_of<'a>(value: &'a DeValue<'a>, place: Place<'a>) -> Option<Found<'a, &'a
     }
 }
 
-fn texts_of<'a>(list: Option<&'a toml::Spanned<DeValue<'a>>>, place: &Place<'a>) -> Vec<Found<'a, &'a str>> {
-    let Some(DeValue::Array(list)) = list.map(toml::Spanned::get_ref) else {
-        return Vec::new();
-    };
-    list.iter()
-        .filter_map(|entry| text_of(entry.get_ref(), Place { offset: entry.span().start, ..place.clone() }))
-        .collect()
+fn texts_of<'a>(list: &'a [toml::Spanned<DeValue<'a>>], place: &Place<'a>) -> Vec<Found<'a, &'a str>> {
+    let entries = list.iter();
+    entries.filter_map(|entry| text_of(entry.get_ref(), Place { offset: entry.span().start, ..place.clone() })).collect()
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {

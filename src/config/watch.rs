@@ -35,7 +35,7 @@ impl Reloader {
         let mut poll = Instant::now() + POLL;
         loop {
             tokio::select! {
-                _ = shutdown.wait_for(|stop| *stop) => return,
+                () = stopped(&mut shutdown) => return,
                 () = hung_up(&mut hangup) => {
                     self.reload().await;
                 }
@@ -131,6 +131,11 @@ fn folders_of(sources: &Sources) -> BTreeSet<PathBuf> {
     let behind = sources.files.iter().filter_map(|file| parent(&file.canonicalize().ok()?));
     let drop_ins = sources.folders.iter().filter(|folder| folder.is_dir()).cloned();
     written.chain(behind).chain(drop_ins).collect()
+}
+
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    // A sender that is gone stops as well.
+    let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
 fn hangup() -> Option<Signal> {

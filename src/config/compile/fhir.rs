@@ -155,7 +155,7 @@ fn upstream(table: &mut Table<'_>) -> Option<Upstream> {
         None => Some(UpstreamAuth::None),
         Some(table) => upstream_auth(table),
     };
-    let ca_file = ca_file(table, url.as_ref());
+    let ca = certificate_authority(table, url.as_ref());
     let timeouts = SHORTEST_TIMEOUT..=LONGEST_TIMEOUT;
     let connect_timeout = table.duration("connect_timeout", DEFAULT_CONNECT_TIMEOUT, timeouts.clone());
     let read_timeout = table.duration("read_timeout", DEFAULT_READ_TIMEOUT, timeouts.clone());
@@ -175,14 +175,14 @@ fn upstream(table: &mut Table<'_>) -> Option<Upstream> {
         tls: url.scheme() == "https",
         base_path,
         auth: auth?,
-        ca_file,
+        ca,
         connect_timeout,
         read_timeout,
         idle_timeout,
     })
 }
 
-fn ca_file(table: &mut Table<'_>, upstream: Option<&Url>) -> Option<std::path::PathBuf> {
+fn certificate_authority(table: &mut Table<'_>, upstream: Option<&Url>) -> Option<Vec<u8>> {
     let found = table.text("ca_file")?;
     let document = found.place.document;
     if upstream.is_some_and(|url| url.scheme() == "http") {
@@ -190,8 +190,9 @@ fn ca_file(table: &mut Table<'_>, upstream: Option<&Url>) -> Option<std::path::P
     }
     found.parse(|path| {
         let path = document.folder().join(path);
-        certificates(&document.reading.bytes(&path)?)?;
-        Ok(path)
+        let pem = document.reading.bytes(&path)?;
+        certificates(&pem)?;
+        Ok(pem)
     })
 }
 

@@ -30,7 +30,7 @@ pub(super) fn issuer<'a>(table: &mut Table<'a>, version: FhirVersion, own: Optio
     let allow_http = table.flag("allow_http", false);
     let checked = name.clone().and_then(|found| found.parse(|text| identifier(text, own)));
     let audience = audience(table);
-    let keys = keys(table, name.as_ref(), allow_http);
+    let keys = keys(table, name.as_ref().filter(|_| checked.is_some()), allow_http);
     let algorithms = algorithms(table);
     let scopes = scopes::scopes(table, version);
     let token_types = [("at+jwt", TokenType::AtJwt), ("jwt", TokenType::Jwt)];
@@ -69,7 +69,7 @@ fn audience(table: &mut Table<'_>) -> Option<Vec<String>> {
     let list = table.texts("audience");
     if !present {
         table.missing("audience", example);
-    } else if list.is_empty() || list.iter().any(|found| found.it.is_empty()) {
+    } else if table.is_empty_list("audience") || list.iter().any(|found| found.it.is_empty()) {
         table.place("audience").wrong(format!(
             "must name whom the tokens are for, or tokens for others would be accepted; write for example {example}"
         ));
@@ -96,7 +96,7 @@ fn algorithms(table: &mut Table<'_>) -> Vec<Algorithm> {
         return DEFAULT_ALGORITHMS.to_vec();
     }
     let list = table.texts("algorithms");
-    if list.is_empty() {
+    if table.is_empty_list("algorithms") {
         table.place("algorithms").wrong("is empty; write for example [\"RS256\", \"ES384\"]");
     }
     list.into_iter().filter_map(|found| found.parse(|text| value::choice(text, &ALGORITHMS))).collect()

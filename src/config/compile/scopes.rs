@@ -15,14 +15,13 @@ pub(super) fn scopes(table: &mut Table<'_>, version: FhirVersion) -> Option<Scop
         table.missing("scopes", "[\"patient/*.rs\"]");
         return None;
     }
-    if list.is_empty() {
+    if table.is_empty_list("scopes") {
         table.place("scopes").wrong("is empty; write for example [\"patient/*.rs\"]");
-        return None;
     }
     let count = list.len();
     let right: Vec<&str> =
         list.into_iter().filter_map(|scope| scope.parse(|text| check(version, text).map(|()| text))).collect();
-    (right.len() == count).then(|| Scopes::parse(version, right))
+    (count > 0 && right.len() == count).then(|| Scopes::parse(version, right))
 }
 
 fn check(version: FhirVersion, text: &str) -> Result<(), String> {

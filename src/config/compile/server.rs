@@ -51,6 +51,8 @@ fn listen(table: &mut Table<'_>, example: &str, taken: &[SocketAddr]) -> Option<
     let list = table.texts("listen");
     if !present {
         table.missing("listen", &format!("[\"{example}\"]"));
+    } else if table.is_empty_list("listen") {
+        table.place("listen").wrong(format!("is empty; write for example [\"{example}\"]"));
     }
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for found in list {
@@ -60,9 +62,6 @@ fn listen(table: &mut Table<'_>, example: &str, taken: &[SocketAddr]) -> Option<
             place.wrong(format!("\"{address}\" is already taken by \"{other}\"; write another port"));
         }
         addresses.push(address);
-    }
-    if present && addresses.is_empty() {
-        table.place("listen").wrong(format!("has no usable address; write for example [\"{example}\"]"));
     }
     (!addresses.is_empty()).then_some(addresses)
 }

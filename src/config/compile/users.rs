@@ -25,7 +25,7 @@ pub(super) fn links(root: &mut Table<'_>) -> Links {
             table.missing("patients", "[\"kid1\", \"kid2\"]");
         }
         let patients: Vec<String> = listed.into_iter().filter_map(|found| found.parse(value::fhir_id)).collect();
-        if present && patients.is_empty() {
+        if table.is_empty_list("patients") {
             table.place("patients").wrong("names no patient; write for example [\"kid1\", \"kid2\"]");
         }
         table.finish();
