@@ -62,4 +62,6 @@ fn attempt(path: &Path) -> (Sources, Result<Snapshot, ConfigErrors>) {
 }
 
 #[cfg(test)]
+mod sample_tests;
+#[cfg(test)]
 mod tests;

@@ -127,14 +127,10 @@ impl<'a> Table<'a> {
         self.document
     }
 
-    /// Makes a key known that is not read.
-    pub(super) fn known(&mut self, key: &'static str) {
-        self.known.push(key);
-    }
-
     /// The place of a key that need not be there.
     pub(super) fn place(&self, key: &str) -> Place<'a> {
-        let offset = self.values.and_then(|values| values.get_key_value(key)).map_or(self.offset, |(key, _)| key.span().start);
+        let offset =
+            self.values.and_then(|values| values.get_key_value(key)).map_or(self.offset, |(key, _)| key.span().start);
         let space = if self.section.is_empty() { "" } else { " " };
         Place { document: self.document, offset, label: format!("{}{space}{}{key}", self.section, self.prefix) }
     }
@@ -329,7 +325,9 @@ fn text_of<'a>(value: &'a DeValue<'a>, place: Place<'a>) -> Option<Found<'a, &'a
 
 fn texts_of<'a>(list: &'a [toml::Spanned<DeValue<'a>>], place: &Place<'a>) -> Vec<Found<'a, &'a str>> {
     let entries = list.iter();
-    entries.filter_map(|entry| text_of(entry.get_ref(), Place { offset: entry.span().start, ..place.clone() })).collect()
+    entries
+        .filter_map(|entry| text_of(entry.get_ref(), Place { offset: entry.span().start, ..place.clone() }))
+        .collect()
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {

@@ -30,7 +30,8 @@ upstream = "http://127.0.0.1:8090/fhir"
 [limits]
 "#;
 
-const CLIENT: &str = "id = \"c\"\nkind = \"public\"\nredirect_uris = [\"https://a.example/cb\"]\nscopes = [\"patient/*.rs\"]\n";
+const CLIENT: &str =
+    "id = \"c\"\nkind = \"public\"\nredirect_uris = [\"https://a.example/cb\"]\nscopes = [\"patient/*.rs\"]\n";
 const ISSUER: &str =
     "issuer = \"https://idp.example\"\naudience = [\"x\"]\ndiscovery = true\nscopes = [\"patient/*.rs\"]\n";
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c21hcnRnYXRlLXNhbXBsZQ$3SBXz8SjDfkwUzXUYhLobrB/ybSnmQIwZ1T+dye/pAk";
@@ -41,7 +42,8 @@ fn with(section: &str, lines: &str) -> String {
     let header = format!("[{section}]");
     let (before, after) = RIGHT.split_once(&header).unwrap();
     let (own, rest) = after.split_once("\n\n").unwrap_or((after, ""));
-    let own: Vec<&str> = own.lines().filter(|line| !keys.iter().any(|key| line.starts_with(&format!("{key} =")))).collect();
+    let own: Vec<&str> =
+        own.lines().filter(|line| !keys.iter().any(|key| line.starts_with(&format!("{key} =")))).collect();
     format!("{before}{header}\n{lines}{}\n\n{rest}", own.join("\n"))
 }
 
@@ -278,7 +280,8 @@ fn one_wrong_value_of_an_issuer_is_one_error() {
         assert!(found.len() == 1 && found[0].contains(expected), "{lines}: {found:#?}");
     }
     for key in ["issuer", "audience", "scopes"] {
-        let without: String = ISSUER.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect();
+        let without: String =
+            ISSUER.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect();
         let found = errors(&format!("{RIGHT}\n[[issuers]]\n{without}"));
         assert!(found.len() == 1 && found[0].contains(&format!("{key}: is missing")), "{key}: {found:#?}");
     }
@@ -305,7 +308,10 @@ fn keys_in_a_file_are_public_and_usable() {
                 assert_eq!(snapshot.issuers["https://idp.example"].keys, KeySource::Inline(set.into()));
             }
             (Err(found), Some(expected)) => {
-                assert!(found.len() == 1 && found[0].contains(expected) && !found[0].contains("sesame"), "{set}: {found:?}");
+                assert!(
+                    found.len() == 1 && found[0].contains(expected) && !found[0].contains("sesame"),
+                    "{set}: {found:?}"
+                );
             }
             (Ok(_), Some(expected)) => panic!("{set} was accepted, not {expected}"),
             (Err(found), None) => panic!("{set}: {found:?}"),
@@ -368,7 +374,12 @@ fn names_are_unique_across_files() {
     let links = "\n[[links]]\nperson = \"Person/a\"\npatients = [\"1\"]\n".repeat(2);
     let found = load_in(folder.path(), &format!("{RIGHT}{links}")).err().unwrap();
     assert_eq!(found.len(), 4, "{found:#?}");
-    for (line, place) in found.iter().zip(["clients.d/2.toml:1: id", "issuers.d/2.toml:1: issuer", "smartgate.toml:", "users.d/2.toml:1: username"]) {
+    for (line, place) in found.iter().zip([
+        "clients.d/2.toml:1: id",
+        "issuers.d/2.toml:1: issuer",
+        "smartgate.toml:",
+        "users.d/2.toml:1: username",
+    ]) {
         assert!(line.contains(place), "{line}");
     }
     assert!(found[0].contains("clients.d/1.toml:1"), "{found:?}");
@@ -391,7 +402,9 @@ fn paths_and_secrets_are_found_from_the_file_that_names_them() {
     std::fs::write(folder.path().join("token"), "upstream-token\n").unwrap();
     let main = with("fhir", "upstream_auth = { kind = \"bearer\", token = \"file:token\" }\n");
     let snapshot = load_in(folder.path(), &main).unwrap();
-    assert!(matches!(&snapshot.fhir.upstream.auth, UpstreamAuth::Bearer(token) if token.expose_secret() == "upstream-token"));
+    assert!(
+        matches!(&snapshot.fhir.upstream.auth, UpstreamAuth::Bearer(token) if token.expose_secret() == "upstream-token")
+    );
     assert_eq!(snapshot.store_url, StoreUrl::Sqlite(folder.path().join("state/smartgate.db")));
     std::fs::write(folder.path().join("token"), "two\nlines").unwrap();
     let found = load_in(folder.path(), &main).err().unwrap();
@@ -411,7 +424,8 @@ fn the_upstream_is_taken_apart() {
 
 #[test]
 fn types_are_narrowed_and_shared_as_configured() {
-    let fhir = right(&with("fhir", "narrowing_by_type = { Appointment = \"actor\" }\nshared_types = [\"Location\"]\n")).fhir;
+    let fhir =
+        right(&with("fhir", "narrowing_by_type = { Appointment = \"actor\" }\nshared_types = [\"Location\"]\n")).fhir;
     let of = |name| ResourceType::parse(fhir.version, name).unwrap();
     assert_eq!(fhir.narrowing_by_type[&of("Appointment")], "actor");
     assert!(fhir.shared_types.contains(of("Location")) && !fhir.shared_types.contains(of("Medication")));

@@ -67,7 +67,9 @@ fn client_id(text: &str) -> Result<String, String> {
     if (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(text.to_owned());
     }
-    Err(format!("{text:?} is no client id (1 to {MAX_ID_BYTES} visible ASCII characters); write for example \"growth-chart\""))
+    Err(format!(
+        "{text:?} is no client id (1 to {MAX_ID_BYTES} visible ASCII characters); write for example \"growth-chart\""
+    ))
 }
 
 fn auth(table: &mut Table<'_>, kind: Option<Kind>) -> Option<ClientAuth> {
@@ -98,7 +100,8 @@ fn auth(table: &mut Table<'_>, kind: Option<Kind>) -> Option<ClientAuth> {
 
 /// `sha256:` and 64 hexadecimal digits; what was written may be the secret itself and is not quoted.
 fn secret_hash(text: &str) -> Result<[u8; 32], String> {
-    let wrong = || "is no hash; write what `smartgate hash-password --secret` prints: \"sha256:\" and 64 digits".to_owned();
+    let wrong =
+        || "is no hash; write what `smartgate hash-password --secret` prints: \"sha256:\" and 64 digits".to_owned();
     let digits = text.strip_prefix(SECRET_HASH_PREFIX).ok_or_else(wrong)?;
     let nibbles: Option<Vec<u8>> =
         digits.chars().map(|digit| digit.to_digit(16).and_then(|nibble| u8::try_from(nibble).ok())).collect();
@@ -127,7 +130,9 @@ fn redirect_uri(text: &str) -> Result<String, String> {
     match url.scheme() {
         "https" => Ok(text.to_owned()),
         "http" if value::is_loopback(&url) => Ok(text.to_owned()),
-        "http" => Err(format!("{text:?} would send the code in the clear; write https (http only for 127.0.0.1, [::1], localhost)")),
+        "http" => Err(format!(
+            "{text:?} would send the code in the clear; write https (http only for 127.0.0.1, [::1], localhost)"
+        )),
         scheme if scheme.contains('.') => Ok(text.to_owned()),
         scheme => Err(format!(
             "the scheme {scheme:?} may be another app's; write https, or a domain of yours in reverse: \"org.example.app:/callback\""
@@ -176,10 +181,14 @@ fn grant_types(
                 place.wrong("\"authorization_code\" needs redirect_uris; write them, or leave it out");
             }
             GrantType::ClientCredentials if kind == Some(Kind::Public) => {
-                place.wrong("\"client_credentials\" is not for public clients, which cannot prove who they are; leave it out");
+                place.wrong(
+                    "\"client_credentials\" is not for public clients, which cannot prove who they are; leave it out",
+                );
             }
             GrantType::ClientCredentials if scopes.is_some_and(|scopes| system(scopes) == 0) => {
-                place.wrong("\"client_credentials\" needs a system/ scope; write for example scopes = [\"system/*.rs\"]");
+                place.wrong(
+                    "\"client_credentials\" needs a system/ scope; write for example scopes = [\"system/*.rs\"]",
+                );
             }
             _ => {}
         }
@@ -203,4 +212,3 @@ fn grant_type(text: &str) -> Result<GrantType, String> {
         other => Err(format!("{other:?} is none of \"authorization_code\", \"client_credentials\"")),
     }
 }
-

@@ -26,8 +26,24 @@ const TAKEN_PATHS: [&str; 2] = ["/auth", "/.well-known"];
 
 /// Headers that mean something to HTTP or to the gate; one that tells who asks must not be among them.
 const MANAGED_HEADERS: [&str; 18] = [
-    "authorization", "connection", "cookie", "date", "expect", "forwarded", "host", "keep-alive", "location", "origin",
-    "prefer", "range", "te", "trailer", "transfer-encoding", "upgrade", "via", "x-request-id",
+    "authorization",
+    "connection",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "location",
+    "origin",
+    "prefer",
+    "range",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-request-id",
 ];
 const MANAGED_PREFIXES: [&str; 5] = ["accept", "content-", "if-", "proxy-", "x-forwarded-"];
 
@@ -105,7 +121,9 @@ fn narrowing_by_type(table: &mut Table<'_>, tables: &Tables) -> HashMap<Resource
             };
             match tables.parameter(of, code) {
                 Some(found) if patient(found.kind, &found.targets) => Ok(code.to_owned()),
-                _ => Err(format!("{code:?} is no search parameter of {of} that leads to a Patient; write for example \"patient\"")),
+                _ => Err(format!(
+                    "{code:?} is no search parameter of {of} that leads to a Patient; write for example \"patient\""
+                )),
             }
         });
         if let Some(code) = code {
@@ -124,7 +142,9 @@ fn shared_types(table: &mut Table<'_>, tables: &Tables) -> TypeSet {
         let of = resource_type(tables, name)?;
         // Whoever may read a shared type reads every patient's.
         match tables.subject(of) {
-            Some(_) => Err(format!("{name:?} says whom it is about, so sharing it would show one patient's to another; leave it out")),
+            Some(_) => Err(format!(
+                "{name:?} says whom it is about, so sharing it would show one patient's to another; leave it out"
+            )),
             None => Ok(of),
         }
     };
@@ -240,7 +260,9 @@ fn upstream_auth(mut table: Table<'_>) -> Option<UpstreamAuth> {
     if let Some(kind) = kind {
         match kind.it {
             "none" | "passthrough" | "bearer" | "basic" => {}
-            "client_credentials" => kind.place.wrong(format!("\"client_credentials\" {LATER}, or write one of {kinds}")),
+            "client_credentials" => {
+                kind.place.wrong(format!("\"client_credentials\" {LATER}, or write one of {kinds}"))
+            }
             other => kind.place.wrong(format!("{other:?} is none of {kinds}")),
         }
     }

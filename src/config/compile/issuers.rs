@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 
-use super::super::table::{Found, LATER, Table};
+use super::super::table::{Found, Table};
 use super::super::{ClaimNames, Issuer, KeySource, TokenType, value};
 use super::{Named, keys, scopes};
 use crate::fhir::FhirVersion;
@@ -83,10 +83,7 @@ fn keys<'a>(table: &mut Table<'a>, name: Option<&Found<'a, &'a str>>, allow_http
         let url = name.cloned().and_then(|name| name.parse(|text| value::key_url(text, allow_http)));
         others.push((Found { it: "discovery", place: table.place("discovery") }, url.map(KeySource::Discovery)));
     }
-    if table.has("introspection") {
-        table.place("introspection").wrong(LATER);
-        table.known("introspection");
-    }
+    table.later(&["introspection"]);
     keys::key_source(table, allow_http, others)
 }
 
@@ -105,7 +102,9 @@ fn algorithms(table: &mut Table<'_>) -> Vec<Algorithm> {
 fn claims(mut table: Table<'_>) -> ClaimNames {
     let mut name = |key, default: String| {
         let found = table.text(key).and_then(|found| {
-            found.parse(|text| if text.is_empty() { Err("is empty; leave it out".to_owned()) } else { Ok(text.to_owned()) })
+            found.parse(
+                |text| if text.is_empty() { Err("is empty; leave it out".to_owned()) } else { Ok(text.to_owned()) },
+            )
         });
         found.unwrap_or(default)
     };

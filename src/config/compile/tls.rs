@@ -47,3 +47,7 @@ fn bytes<'a>(path: Found<'a, &'a str>) -> Option<Found<'a, Vec<u8>>> {
     let it = path.parse(|path| document.reading.bytes(&document.folder().join(path)))?;
     Some(Found { it, place })
 }
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;

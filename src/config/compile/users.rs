@@ -69,7 +69,9 @@ fn username(text: &str) -> Result<String, String> {
 /// The text may be the password itself and is not quoted.
 fn password_hash(text: &str) -> Result<String, String> {
     match PasswordHash::new(text) {
-        Ok(hash) if hash.algorithm == ARGON2ID_IDENT && hash.salt.is_some() && hash.hash.is_some() => Ok(text.to_owned()),
+        Ok(hash) if hash.algorithm == ARGON2ID_IDENT && hash.salt.is_some() && hash.hash.is_some() => {
+            Ok(text.to_owned())
+        }
         _ => Err("is no argon2id hash; write what `smartgate hash-password` prints: \"$argon2id$…\"".to_owned()),
     }
 }
