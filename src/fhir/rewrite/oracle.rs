@@ -71,13 +71,15 @@ pub(super) fn rewritten(tree: &Tree) -> Option<Tree> {
 
 fn resource(tree: &Tree, root: bool) -> Option<Tree> {
     members(tree, |key, value| match key {
-        "link" if root => elements(value, |link| members(link, |key, value| match (key, value) {
-            ("url", Text(url)) => {
-                let relation = link.get("relation").and_then(Tree::text).unwrap_or("none");
-                Some(Text(moved(relation, url).unwrap_or_else(|| url.clone())))
-            }
-            _ => other(key, value),
-        })),
+        "link" if root => elements(value, |link| {
+            members(link, |key, value| match (key, value) {
+                ("url", Text(url)) => {
+                    let relation = link.get("relation").and_then(Tree::text).unwrap_or("none");
+                    Some(Text(moved(relation, url).unwrap_or_else(|| url.clone())))
+                }
+                _ => other(key, value),
+            })
+        }),
         "entry" => {
             let Array(entries) = value else { return None };
             entries.iter().map(entry).collect::<Option<_>>().map(Array)
@@ -132,11 +134,7 @@ fn members(tree: &Tree, change: impl Fn(&str, &Tree) -> Option<Tree>) -> Option<
     if DECIDED.iter().find(repeated).is_some() {
         return None;
     }
-    members
-        .iter()
-        .map(|(key, value)| Some((key.clone(), change(key, value)?)))
-        .collect::<Option<_>>()
-        .map(Object)
+    members.iter().map(|(key, value)| Some((key.clone(), change(key, value)?))).collect::<Option<_>>().map(Object)
 }
 
 fn elements(tree: &Tree, change: impl Fn(&Tree) -> Option<Tree>) -> Option<Tree> {

@@ -198,13 +198,53 @@ fn the_answers_own_type_is_told() {
 #[test]
 fn what_is_not_json_is_not_passed_on() {
     for document in [
-        "", " ", "[]", "null", "{", r#"{"a"}"#, r#"{"a":}"#, r#"{"a":1"#, r#"{"a":1,}"#, r#"{,}"#, r#"{"a":[1,]}"#,
-        r#"{"a":[,1]}"#, r#"{"a":[1}"#, r#"{"a":{]}"#, r#"{"a" 1}"#, r#"{"a":1 2}"#, r#"{"a":1}x"#, "{}{}", "{} {}",
-        r#"{a:1}"#, r#"{'a':1}"#, "\u{feff}{}", "// c\n{}", r#"{"a":01}"#, r#"{"a":-}"#, r#"{"a":1.}"#, r#"{"a":.5}"#,
-        r#"{"a":+1}"#, r#"{"a":1e}"#, r#"{"a":NaN}"#, r#"{"a":tru}"#, r#"{"a":truee}"#, r#"{"a":nul"#,
-        r#"{"a":"\x"}"#, r#"{"a":"\u00g0"}"#, r#"{"a":"\ud800"}"#, r#"{"a":"\ud800x"}"#, r#"{"a":"\ud800\n"}"#,
-        r#"{"a":"\ud800\ud800"}"#, r#"{"a":"\udc00"}"#, r#"{"a":"\u00"}"#, "{\"a\":\"\n\"}", "{\"a\":\"\0\"}",
-        r#"{"a":"b}"#, r#"{"a":"b\"}"#, "{\u{a0}}", "{\u{b}}",
+        "",
+        " ",
+        "[]",
+        "null",
+        "{",
+        r#"{"a"}"#,
+        r#"{"a":}"#,
+        r#"{"a":1"#,
+        r#"{"a":1,}"#,
+        r#"{,}"#,
+        r#"{"a":[1,]}"#,
+        r#"{"a":[,1]}"#,
+        r#"{"a":[1}"#,
+        r#"{"a":{]}"#,
+        r#"{"a" 1}"#,
+        r#"{"a":1 2}"#,
+        r#"{"a":1}x"#,
+        "{}{}",
+        "{} {}",
+        r#"{a:1}"#,
+        r#"{'a':1}"#,
+        "\u{feff}{}",
+        "// c\n{}",
+        r#"{"a":01}"#,
+        r#"{"a":-}"#,
+        r#"{"a":1.}"#,
+        r#"{"a":.5}"#,
+        r#"{"a":+1}"#,
+        r#"{"a":1e}"#,
+        r#"{"a":NaN}"#,
+        r#"{"a":tru}"#,
+        r#"{"a":truee}"#,
+        r#"{"a":nul"#,
+        r#"{"a":"\x"}"#,
+        r#"{"a":"\u00g0"}"#,
+        r#"{"a":"\ud800"}"#,
+        r#"{"a":"\ud800x"}"#,
+        r#"{"a":"\ud800\n"}"#,
+        r#"{"a":"\ud800\ud800"}"#,
+        r#"{"a":"\udc00"}"#,
+        r#"{"a":"\u00"}"#,
+        "{\"a\":\"\n\"}",
+        "{\"a\":\"\0\"}",
+        r#"{"a":"b}"#,
+        r#"{"a":"b\"}"#,
+        "{\u{a0}}",
+        "{\u{b}}",
     ] {
         assert!(malformed(document), "{document}");
     }
@@ -254,7 +294,8 @@ fn memory_does_not_grow_with_the_document() {
     let mut out = Vec::new();
     rewriter.push(br#"{"entry":[{"#, &mut out).unwrap();
     for key in 0..2000 {
-        let member = format!(r#""{}k{key}":{{"reference":"Patient/1","text":"{}"}},"#, "k".repeat(key), "t".repeat(500));
+        let member =
+            format!(r#""{}k{key}":{{"reference":"Patient/1","text":"{}"}},"#, "k".repeat(key), "t".repeat(500));
         for half in member.as_bytes().chunks(member.len() / 2) {
             rewriter.push(half, &mut out).unwrap();
         }

@@ -25,7 +25,11 @@ enum Escape {
     None,
     Backslash,
     /// The digits after `\u`; `low` if a high surrogate came before.
-    Hex { left: u8, value: u16, low: bool },
+    Hex {
+        left: u8,
+        value: u16,
+        low: bool,
+    },
     /// A high surrogate was read: a backslash must follow.
     High,
     /// And here its `u`.
@@ -110,7 +114,8 @@ impl Escape {
             (Self::HighBackslash, b'u') => Ok(Self::Hex { left: 4, value: 0, low: true }),
             (Self::High | Self::HighBackslash, _) => Err(LONE),
             (Self::Hex { left, value, low }, _) => {
-                let digit = char::from(byte).to_digit(16).and_then(|digit| u16::try_from(digit).ok()).ok_or(NO_ESCAPE)?;
+                let digit =
+                    char::from(byte).to_digit(16).and_then(|digit| u16::try_from(digit).ok()).ok_or(NO_ESCAPE)?;
                 let value = (value << 4) | digit;
                 match (left, value, low) {
                     (2.., ..) => Ok(Self::Hex { left: left - 1, value, low }),
