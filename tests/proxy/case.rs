@@ -39,7 +39,8 @@ pub struct Case {
     pub signature: Signature,
     #[serde(default = "get")]
     pub method: String,
-    /// Each is one request; `{upstream}` stands for the FHIR server's base, `{token}` for the token.
+    /// Each is one request; `{upstream}` stands for the FHIR server's base, `{token}` for the token, `{many}` and `{9k}` for too
+    /// much of something.
     pub targets: Vec<String>,
     /// Name and value; `{token}` stands for the token. `Authorization` is added unless it is here.
     #[serde(default)]
@@ -67,7 +68,7 @@ pub struct Expect {
     pub status: u16,
     /// The rule of the answer, where the decision permitted and the answer is a denial all the same.
     pub then: Option<String>,
-    /// What reaches the FHIR server, method and target; nothing unless it is said.
+    /// What reaches the FHIR server, method and target; nothing unless it is said. `{target}` is the request's own.
     #[serde(default)]
     pub goes_up: Vec<String>,
     /// Resources in the answer, in order.

@@ -9,7 +9,7 @@ use smartgate::fhir::target::{Target, TargetError, parse_query};
 use smartgate::token::Claims;
 
 use crate::case::{self, Case, Decision, Tokens};
-use crate::double::OF_ANOTHER;
+use crate::double::{OF_ANOTHER, Seen};
 use crate::tokens::{ISSUER, NOW, Signature};
 use crate::wire::{self, Reply};
 use crate::world::{World, usual_claims};
@@ -129,7 +129,22 @@ impl Trial<'_> {
     }
 
     fn target(&self) -> String {
-        self.target.replace("{upstream}", self.world.upstream.base()).replace("{token}", &self.token().unwrap_or_default())
+        self.fill_in(self.target)
+    }
+
+    /// Puts in what a data file cannot hold.
+    fn fill_in(&self, text: &str) -> String {
+        let long = |thousands: usize| "a".repeat(thousands * 1000);
+        text.replace("{upstream}", self.world.upstream.base())
+            .replace("{token}", &self.token().unwrap_or_default())
+            .replace("{many}", &"&x=1".repeat(5000))
+            .replace("{9k}", &long(9))
+            .replace("{17k}", &long(17))
+            .replace("{70k}", &long(70))
+    }
+
+    fn goes_up(&self) -> Vec<String> {
+        self.case.expect.goes_up.iter().map(|line| line.replace("{target}", self.target)).collect()
     }
 
     /// What `decide` says, without a socket.
@@ -150,7 +165,7 @@ impl Trial<'_> {
             wrong.push(format!("refused with {}, not {}", refusal.rule.status, expected.status));
         }
         // One page only: what follows it depends on data.
-        if let (Some(sent), Some(first)) = (goes_up.first(), expected.goes_up.first())
+        if let (Some(sent), Some(first)) = (goes_up.first(), self.goes_up().first())
             && sent != first
         {
             wrong.push(format!("decided to send {sent}, not {first}"));
@@ -198,7 +213,7 @@ impl Trial<'_> {
         let mut headers: Vec<(String, String)> = case
             .headers
             .iter()
-            .map(|(name, value)| (name.clone(), value.replace("{token}", token.as_deref().unwrap_or_default())))
+            .map(|(name, value)| (name.clone(), self.fill_in(value)))
             .collect();
         if let Some(token) = &token
             && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
@@ -223,9 +238,10 @@ impl Trial<'_> {
         {
             wrong.push(format!("the answer names {:?}, not {rule}", reply.rule()));
         }
-        let sent: Vec<String> = seen.iter().map(crate::double::Seen::line).collect();
-        if sent != expected.goes_up {
-            wrong.push(format!("the FHIR server got {sent:?}, not {:?}", expected.goes_up));
+        let sent: Vec<String> = seen.iter().map(Seen::line).collect();
+        let goes_up = self.goes_up();
+        if sent != goes_up {
+            wrong.push(format!("the FHIR server got {sent:?}, not {goes_up:?}"));
         }
         if let Some(resources) = &expected.resources
             && reply.resources() != *resources
@@ -236,7 +252,7 @@ impl Trial<'_> {
         self.always(&reply, &seen, wrong);
     }
 
-    fn texts(&self, reply: &Reply, seen: &[crate::double::Seen], wrong: &mut Vec<String>) {
+    fn texts(&self, reply: &Reply, seen: &[Seen], wrong: &mut Vec<String>) {
         let expected = &self.case.expect;
         let answer = format!("{:?} {}", reply.headers, reply.text());
         let sent: String = seen.iter().map(|seen| seen.raw.as_str()).collect();
@@ -254,7 +270,7 @@ impl Trial<'_> {
     }
 
     /// What holds of every answer, whatever the case is about.
-    fn always(&self, reply: &Reply, seen: &[crate::double::Seen], wrong: &mut Vec<String>) {
+    fn always(&self, reply: &Reply, seen: &[Seen], wrong: &mut Vec<String>) {
         let answer = format!("{:?} {}", reply.headers, reply.text());
         let restricted = self.claims().is_some_and(|claims| claims.contains_key("patient"));
         for secret in ["X-Internal", "x-internal", "double/1", "upstream-bundle", self.world.upstream.base()] {

@@ -229,7 +229,12 @@ impl Server {
                 let found = found.filter(|r| manners == Manners::IgnoresParameters || selected(r, &target.query));
                 self.bundle("searchset", found.cloned().collect(), &target, manners)
             }
-            ("GET" | "HEAD", ["fhir"]) => self.bundle("searchset", resources, &target, manners),
+            ("GET" | "HEAD", ["fhir"]) => {
+                let types = target.query.iter().find(|(name, _)| name == "_type").map(|(_, value)| value.as_str());
+                let asked = |r: &&Value| types.is_none_or(|types| types.split(',').any(|of| is_of(r, of)));
+                let found = resources.iter().filter(asked).cloned().collect();
+                self.bundle("searchset", found, &target, manners)
+            }
             ("POST", ["fhir"]) => Answer::json(200, &processed(&seen.body)),
             ("POST", ["fhir", of]) => Answer::json(201, &json!({ "resourceType": of, "id": "new" }))
                 .with("Location", format!("{}/{of}/new/_history/1", self.base))
