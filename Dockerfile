@@ -14,6 +14,7 @@ RUN apt-get update \
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+COPY templates templates
 RUN cargo build --locked --release
 RUN mkdir -p /state
 
