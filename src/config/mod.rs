@@ -1,6 +1,7 @@
 //! Configuration: files, checked and compiled as a whole into an immutable snapshot; reload while running.
 
 mod compile;
+mod document;
 mod errors;
 mod reading;
 mod reload;
@@ -61,7 +62,5 @@ fn attempt(path: &Path) -> (Sources, Result<Snapshot, ConfigErrors>) {
     reading.finish(snapshot)
 }
 
-#[cfg(test)]
-mod sample_tests;
 #[cfg(test)]
 mod tests;

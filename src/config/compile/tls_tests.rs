@@ -1,6 +1,6 @@
 use tempfile::TempDir;
 
-use super::super::super::load_str;
+use crate::config::load_str;
 
 /// Made for these tests, for `CN=gate.example.org`; used nowhere.
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::load;
+use crate::config::load;
 
 /// Files with the keys of a section: those of the main file, and one for each drop-in folder.
 const DROP_INS: [(&str, &str); 2] = [("clients.d/growth-chart.toml", "[[clients]]"), ("users.d/amy.toml", "[[users]]")];
