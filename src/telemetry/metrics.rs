@@ -203,6 +203,11 @@ impl Metrics {
         InFlight(self.0.in_flight.clone())
     }
 
+    /// How many requests are being answered.
+    pub fn requests_in_flight(&self) -> i64 {
+        self.0.in_flight.get()
+    }
+
     /// A request was answered: how long the gate itself took, and how long the FHIR server.
     pub fn request(
         &self,
