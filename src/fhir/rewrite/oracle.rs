@@ -185,11 +185,11 @@ fn bundle(inner: BoxedStrategy<Tree>) -> BoxedStrategy<Tree> {
     let link = (leaf(), leaf()).prop_map(|(relation, url)| vec![("relation", relation), ("url", url)]);
     let link = link.prop_shuffle().prop_map(object);
     let of = proptest::sample::select(&GRANTED[..]).prop_map(|of| Text(of.to_owned()));
-    let resource = (of, leaf(), inner)
+    let resource = (of, leaf(), inner.clone())
         .prop_map(|(of, id, more)| vec![("resourceType", of), ("url", id), ("subject", more)])
         .prop_shuffle()
         .prop_map(object);
-    let resource = prop_oneof![6 => resource, 1 => any_tree()];
+    let resource = prop_oneof![8 => resource, 2 => inner];
     let response = leaf().prop_map(|location| object(vec![("location", location)]));
     let entry = (leaf(), resource, response)
         .prop_map(|(full, resource, response)| vec![("fullUrl", full), ("resource", resource), ("response", response)])
