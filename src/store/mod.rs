@@ -3,6 +3,8 @@
 //! One trait, so that a second database is a second implementation and nothing else. Each operation is one atomic
 //! statement: a request that is dropped half-way leaves either nothing or the whole of it.
 
+#[cfg(test)]
+mod battery;
 mod sqlite;
 
 use std::sync::Arc;
@@ -119,10 +121,11 @@ pub trait Store: Send + Sync {
     /// Whether `id` of `issuer` was never seen before; it is seen from now on until `expires` (client assertion `jti`).
     async fn first_use(&self, issuer: &str, id: &str, now: UnixSeconds, expires: UnixSeconds) -> Result<bool, StoreError>;
 
-    /// Revokes; doing it again changes nothing.
+    /// Revokes; doing it again changes nothing but that the longer of the two expiries counts.
     async fn revoke(&self, revoked: &Revoked, expires: UnixSeconds) -> Result<(), StoreError>;
 
-    /// Revocations after `sequence` that are still needed at `now`, in order.
+    /// Revocations after `sequence` that are still needed at `now`, in order, a page at a time; an empty answer means that
+    /// there are no more.
     async fn revocations_after(&self, sequence: i64, now: UnixSeconds) -> Result<Vec<Revocation>, StoreError>;
 
     /// Deletes what has expired; returns how many rows went.

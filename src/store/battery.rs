@@ -1,0 +1,164 @@
+//! What every store must do, asked of a store through its trait only.
+
+use futures_util::future::join_all;
+
+use super::{KeyPurpose, Redemption, Revoked, Store, StoredKey};
+
+const NOW: i64 = 1_000_000;
+
+/// Runs the whole battery against an empty store.
+pub(crate) async fn run(store: &dyn Store) {
+    store.ping().await.unwrap();
+    keys(store).await;
+    rotation(store).await;
+    pending(store).await;
+    codes(store).await;
+    first_use(store).await;
+    revocations(store).await;
+    sweep(store).await;
+}
+
+pub(crate) fn key(id: &str, purpose: KeyPurpose, created: i64) -> StoredKey {
+    StoredKey {
+        id: id.to_owned(),
+        purpose,
+        algorithm: "ES256".to_owned(),
+        secret: vec![0, 1, 255],
+        created,
+        active_from: created,
+        retired: None,
+    }
+}
+
+async fn ids(store: &dyn Store, purpose: KeyPurpose) -> Vec<(String, Option<i64>)> {
+    let keys = store.keys().await.unwrap();
+    keys.into_iter().filter(|key| key.purpose == purpose).map(|key| (key.id, key.retired)).collect()
+}
+
+async fn keys(store: &dyn Store) {
+    let candidates: Vec<_> = (0..8).map(|n| key(&format!("first-{n}"), KeyPurpose::Access, NOW)).collect();
+    for result in join_all(candidates.iter().map(|key| store.add_first_key(key))).await {
+        result.unwrap();
+    }
+    let kept = store.keys().await.unwrap();
+    assert_eq!(kept.len(), 1, "of replicas that start together one makes the key");
+    assert!(candidates.contains(&kept[0]), "a key comes back as it was");
+    store.add_first_key(&key("seal", KeyPurpose::Seal, NOW)).await.unwrap();
+    assert_eq!(ids(store, KeyPurpose::Seal).await.len(), 1, "each purpose has its own first key");
+}
+
+async fn rotation(store: &dyn Store) {
+    let (first, _) = ids(store, KeyPurpose::Access).await.remove(0);
+    let next = StoredKey { active_from: NOW + 60, ..key("next", KeyPurpose::Access, NOW + 1) };
+    store.rotate_key(&next).await.unwrap();
+    let expected = [(first.clone(), Some(NOW + 60)), ("next".to_owned(), None)];
+    assert_eq!(ids(store, KeyPurpose::Access).await, expected, "oldest first; the old one retires when the new one begins");
+    assert_eq!(ids(store, KeyPurpose::Seal).await, [("seal".to_owned(), None)]);
+
+    let urgent = StoredKey { active_from: NOW + 10, ..key("urgent", KeyPurpose::Access, NOW + 2) };
+    store.rotate_key(&urgent).await.unwrap();
+    let retired: Vec<_> = ids(store, KeyPurpose::Access).await.into_iter().map(|(_, retired)| retired).collect();
+    assert_eq!(retired, [Some(NOW + 10), Some(NOW + 10), None], "a retirement moves forward, never back");
+
+    assert!(store.rotate_key(&urgent).await.is_err(), "an id is there once");
+    assert_eq!(ids(store, KeyPurpose::Access).await[2], ("urgent".to_owned(), None), "a failed rotation retires nothing");
+
+    store.forget_keys(NOW + 10).await.unwrap();
+    assert_eq!(ids(store, KeyPurpose::Access).await.len(), 3, "retired before, not at");
+    store.forget_keys(NOW + 11).await.unwrap();
+    assert_eq!(ids(store, KeyPurpose::Access).await, [("urgent".to_owned(), None)]);
+    store.add_first_key(&key("late", KeyPurpose::Access, NOW)).await.unwrap();
+    assert_eq!(ids(store, KeyPurpose::Access).await.len(), 1);
+}
+
+async fn pending(store: &dyn Store) {
+    let handle = [1; 32];
+    store.put_pending(&handle, "state ü", NOW + 10).await.unwrap();
+    assert_eq!(store.pending(&handle, NOW + 9).await.unwrap().as_deref(), Some("state ü"));
+    assert_eq!(store.pending(&handle, NOW + 10).await.unwrap(), None, "expired is unknown");
+    assert_eq!(store.take_pending(&handle, NOW + 10).await.unwrap(), None);
+    store.put_pending(&handle, "next", NOW + 20).await.unwrap();
+    assert_eq!(store.pending(&handle, NOW + 10).await.unwrap().as_deref(), Some("next"), "putting again replaces");
+    let taken = join_all((0..16).map(|_| store.take_pending(&handle, NOW))).await;
+    let taken: Vec<_> = taken.into_iter().filter_map(|taken| taken.unwrap()).collect();
+    assert_eq!(taken, ["next"], "of many callers one gets it");
+    assert_eq!(store.pending(&handle, NOW).await.unwrap(), None);
+    assert_eq!(store.pending(&[9; 32], NOW).await.unwrap(), None);
+}
+
+async fn codes(store: &dyn Store) {
+    let code = [2; 32];
+    store.put_code(&code, "grant-1", "payload", NOW + 60).await.unwrap();
+    assert!(store.put_code(&code, "grant-2", "other", NOW + 60).await.is_err(), "a code is issued once");
+    let redeemed = join_all((0..16).map(|_| store.redeem_code(&code, NOW, NOW + 600))).await;
+    let (mut fresh, mut replayed) = (0, 0);
+    for redemption in redeemed {
+        match redemption.unwrap() {
+            Redemption::Fresh(payload) if payload == "payload" => fresh += 1,
+            Redemption::Replayed { grant } if grant == "grant-1" => replayed += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((fresh, replayed), (1, 15), "consumed once, and a replay names the grant");
+
+    store.sweep(NOW + 599).await.unwrap();
+    let replayed = Redemption::Replayed { grant: "grant-1".to_owned() };
+    assert_eq!(store.redeem_code(&code, NOW + 599, NOW).await.unwrap(), replayed, "remembered past its own expiry");
+    store.sweep(NOW + 600).await.unwrap();
+    assert_eq!(store.redeem_code(&code, NOW + 600, NOW).await.unwrap(), Redemption::Unknown);
+
+    let late = [3; 32];
+    store.put_code(&late, "grant-3", "payload", NOW + 60).await.unwrap();
+    assert_eq!(store.redeem_code(&late, NOW + 60, NOW + 600).await.unwrap(), Redemption::Unknown, "expired is unknown");
+    assert_eq!(store.redeem_code(&[9; 32], NOW, NOW).await.unwrap(), Redemption::Unknown);
+}
+
+async fn first_use(store: &dyn Store) {
+    let uses = join_all((0..16).map(|_| store.first_use("client", "jti", NOW, NOW + 300))).await;
+    assert_eq!(uses.into_iter().filter(|first| *first.as_ref().unwrap()).count(), 1, "seen once");
+    assert!(store.first_use("other", "jti", NOW, NOW + 300).await.unwrap(), "ids are each issuer's own");
+    assert!(!store.first_use("client", "jti", NOW + 299, NOW + 900).await.unwrap());
+    assert!(store.first_use("client", "jti", NOW + 300, NOW + 900).await.unwrap(), "forgotten once it expired");
+    assert!(!store.first_use("client", "jti", NOW + 301, NOW + 900).await.unwrap());
+}
+
+async fn revocations(store: &dyn Store) {
+    let token = |id: &str| Revoked::Token { issuer: "https://i".to_owned(), id: id.to_owned() };
+    let grant = Revoked::Grant("jti".to_owned());
+    for revoked in [&token("jti"), &grant, &token("b"), &grant, &token("jti")] {
+        store.revoke(revoked, NOW + 100).await.unwrap();
+    }
+    store.revoke(&grant, NOW + 50).await.unwrap();
+    let all = store.revocations_after(0, NOW).await.unwrap();
+    assert_eq!(
+        all.iter().map(|row| (row.revoked.clone(), row.expires)).collect::<Vec<_>>(),
+        [(token("jti"), NOW + 100), (grant.clone(), NOW + 100), (token("b"), NOW + 100)],
+        "in order, each once, never shortened"
+    );
+    assert!(all.is_sorted_by(|a, b| a.sequence < b.sequence));
+    assert_eq!(store.revocations_after(all[1].sequence, NOW).await.unwrap(), all[2..]);
+    assert_eq!(store.revocations_after(0, NOW + 100).await.unwrap(), [], "expired ones are not needed");
+
+    store.revoke(&token("jti"), NOW + 200).await.unwrap();
+    let news = store.revocations_after(all[2].sequence, NOW).await.unwrap();
+    assert_eq!(news.len(), 1, "whoever has read on must hear that it lasts longer");
+    assert_eq!((&news[0].revoked, news[0].expires), (&token("jti"), NOW + 200));
+
+    store.sweep(NOW + 200).await.unwrap();
+    assert_eq!(store.revocations_after(0, 0).await.unwrap(), []);
+    store.revoke(&token("c"), NOW + 900).await.unwrap();
+    let after = store.revocations_after(news[0].sequence, NOW).await.unwrap();
+    assert_eq!(after.len(), 1, "a swept sequence is not given again");
+}
+
+async fn sweep(store: &dyn Store) {
+    store.sweep(i64::MAX).await.unwrap();
+    store.put_pending(&[5; 32], "a", NOW).await.unwrap();
+    store.put_pending(&[6; 32], "b", NOW + 1).await.unwrap();
+    store.put_code(&[5; 32], "g", "p", NOW).await.unwrap();
+    store.first_use("i", "a", NOW - 1, NOW).await.unwrap();
+    store.revoke(&Revoked::Grant("g".to_owned()), NOW).await.unwrap();
+    assert_eq!(store.sweep(NOW).await.unwrap(), 4, "what has expired, and nothing else");
+    assert_eq!(store.sweep(NOW).await.unwrap(), 0);
+    assert_eq!(store.pending(&[6; 32], NOW).await.unwrap().as_deref(), Some("b"));
+}

@@ -1,0 +1,329 @@
+//! SQLite: one file; one thread writes, one reads.
+
+mod schema;
+mod worker;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{Digest, KeyPurpose, Redemption, Revocation, Revoked, Store, StoreError, StoredKey};
+use crate::ambient::UnixSeconds;
+use worker::{Access, Worker};
+
+/// Revocations in one answer of [`Store::revocations_after`].
+const PAGE: i64 = 1000;
+
+/// A store in a SQLite file.
+pub struct SqliteStore {
+    writer: Worker,
+    reader: Worker,
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it and its folder where they are missing, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// The file cannot be opened or is no database of this program.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let writer = schema::open(path)?;
+        let reader = schema::open_reader(path)?;
+        Ok(Self { writer: Worker::start(writer, Access::Write)?, reader: Worker::start(reader, Access::Read)? })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn keys(&self) -> Result<Vec<StoredKey>, StoreError> {
+        self.reader
+            .run(|connection| {
+                let mut keys = connection.prepare_cached(
+                    "SELECT id, purpose, algorithm, secret, created, active_from, retired FROM keys
+                     ORDER BY created, active_from, id",
+                )?;
+                keys.query_map([], stored_key)?.collect()
+            })
+            .await
+    }
+
+    async fn add_first_key(&self, key: &StoredKey) -> Result<(), StoreError> {
+        let key = key.clone();
+        self.writer
+            .run(move |connection| {
+                connection.execute(
+                    "INSERT INTO keys (id, purpose, algorithm, secret, created, active_from, retired)
+                     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+                     WHERE NOT EXISTS (SELECT 1 FROM keys WHERE purpose = ?2 AND retired IS NULL)",
+                    params![
+                        key.id,
+                        key.purpose,
+                        key.algorithm,
+                        key.secret,
+                        key.created,
+                        key.active_from,
+                        key.retired
+                    ],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn rotate_key(&self, key: &StoredKey) -> Result<(), StoreError> {
+        let key = key.clone();
+        self.writer
+            .run(move |connection| {
+                connection.execute(
+                    "UPDATE keys SET retired = ?2 WHERE purpose = ?1 AND (retired IS NULL OR retired > ?2)",
+                    params![key.purpose, key.active_from],
+                )?;
+                connection.execute(
+                    "INSERT INTO keys (id, purpose, algorithm, secret, created, active_from, retired)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    params![
+                        key.id,
+                        key.purpose,
+                        key.algorithm,
+                        key.secret,
+                        key.created,
+                        key.active_from,
+                        key.retired
+                    ],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn forget_keys(&self, before: UnixSeconds) -> Result<(), StoreError> {
+        self.writer
+            .run(move |connection| connection.execute("DELETE FROM keys WHERE retired < ?1", [before]).map(|_| ()))
+            .await
+    }
+
+    async fn put_pending(&self, handle: &Digest, state: &str, expires: UnixSeconds) -> Result<(), StoreError> {
+        let (handle, state) = (*handle, state.to_owned());
+        self.writer
+            .run(move |connection| {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO pending (handle, state, expires) VALUES (?1, ?2, ?3)
+                         ON CONFLICT (handle) DO UPDATE SET state = excluded.state, expires = excluded.expires",
+                    )?
+                    .execute(params![handle, state, expires])
+                    .map(|_| ())
+            })
+            .await
+    }
+
+    async fn pending(&self, handle: &Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
+        let handle = *handle;
+        self.reader
+            .run(move |connection| {
+                connection
+                    .prepare_cached("SELECT state FROM pending WHERE handle = ?1 AND expires > ?2")?
+                    .query_row(params![handle, now], |row| row.get(0))
+                    .optional()
+            })
+            .await
+    }
+
+    async fn take_pending(&self, handle: &Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
+        let handle = *handle;
+        self.writer
+            .run(move |connection| {
+                connection
+                    .prepare_cached("DELETE FROM pending WHERE handle = ?1 AND expires > ?2 RETURNING state")?
+                    .query_row(params![handle, now], |row| row.get(0))
+                    .optional()
+            })
+            .await
+    }
+
+    async fn put_code(
+        &self,
+        code: &Digest,
+        grant: &str,
+        payload: &str,
+        expires: UnixSeconds,
+    ) -> Result<(), StoreError> {
+        let (code, grant, payload) = (*code, grant.to_owned(), payload.to_owned());
+        self.writer
+            .run(move |connection| {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO codes (code, grant_id, payload, expires, kept_until) VALUES (?1, ?2, ?3, ?4, ?4)",
+                    )?
+                    .execute(params![code, grant, payload, expires])
+                    .map(|_| ())
+            })
+            .await
+    }
+
+    async fn redeem_code(
+        &self,
+        code: &Digest,
+        now: UnixSeconds,
+        remember_until: UnixSeconds,
+    ) -> Result<Redemption, StoreError> {
+        let code = *code;
+        self.writer.run(move |connection| redeem(connection, &code, now, remember_until)).await
+    }
+
+    async fn first_use(
+        &self,
+        issuer: &str,
+        id: &str,
+        now: UnixSeconds,
+        expires: UnixSeconds,
+    ) -> Result<bool, StoreError> {
+        let (issuer, id) = (issuer.to_owned(), id.to_owned());
+        self.writer
+            .run(move |connection| {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO seen (issuer, id, expires) VALUES (?1, ?2, ?4)
+                         ON CONFLICT (issuer, id) DO UPDATE SET expires = excluded.expires WHERE seen.expires <= ?3",
+                    )?
+                    .execute(params![issuer, id, now, expires])
+                    .map(|rows| rows == 1)
+            })
+            .await
+    }
+
+    async fn revoke(&self, revoked: &Revoked, expires: UnixSeconds) -> Result<(), StoreError> {
+        let revoked = revoked.clone();
+        self.writer.run(move |connection| revoke(connection, &revoked, expires)).await
+    }
+
+    async fn revocations_after(&self, sequence: i64, now: UnixSeconds) -> Result<Vec<Revocation>, StoreError> {
+        self.reader
+            .run(move |connection| {
+                connection
+                    .prepare_cached(
+                        "SELECT sequence, kind, issuer, id, expires FROM revocations
+                         WHERE sequence > ?1 AND expires > ?2 ORDER BY sequence LIMIT ?3",
+                    )?
+                    .query_map(params![sequence, now, PAGE], revocation)?
+                    .collect()
+            })
+            .await
+    }
+
+    async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError> {
+        self.writer
+            .run(move |connection| {
+                let mut rows = 0;
+                for expired in [
+                    "DELETE FROM pending WHERE expires <= ?1",
+                    "DELETE FROM codes WHERE kept_until <= ?1",
+                    "DELETE FROM seen WHERE expires <= ?1",
+                    "DELETE FROM revocations WHERE expires <= ?1",
+                ] {
+                    rows += connection.prepare_cached(expired)?.execute([now])?;
+                }
+                Ok(rows)
+            })
+            .await
+    }
+
+    /// Asks the writer, who takes the write lock for it: a file that can only be read is not enough to log anyone in.
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.writer.run(|connection| connection.query_row("SELECT 1", [], |_| Ok(()))).await
+    }
+}
+
+fn redeem(
+    connection: &Connection,
+    code: &Digest,
+    now: UnixSeconds,
+    remember_until: UnixSeconds,
+) -> rusqlite::Result<Redemption> {
+    let fresh = connection
+        .prepare_cached(
+            "UPDATE codes SET spent = ?2, kept_until = max(expires, ?3)
+             WHERE code = ?1 AND spent IS NULL AND expires > ?2 RETURNING payload",
+        )?
+        .query_row(params![code, now, remember_until], |row| row.get(0))
+        .optional()?;
+    if let Some(payload) = fresh {
+        return Ok(Redemption::Fresh(payload));
+    }
+    let grant = connection
+        .prepare_cached("SELECT grant_id FROM codes WHERE code = ?1 AND spent IS NOT NULL")?
+        .query_row([code], |row| row.get(0))
+        .optional()?;
+    Ok(grant.map_or(Redemption::Unknown, |grant| Redemption::Replayed { grant }))
+}
+
+/// A revocation that lasts longer than the one there is replaces it, under a new sequence: everybody must hear of it.
+fn revoke(connection: &Connection, revoked: &Revoked, expires: UnixSeconds) -> rusqlite::Result<()> {
+    let (kind, issuer, id) = match revoked {
+        Revoked::Token { issuer, id } => (TOKEN, issuer.as_str(), id.as_str()),
+        Revoked::Grant(grant) => (GRANT, "", grant.as_str()),
+    };
+    connection
+        .prepare_cached("DELETE FROM revocations WHERE kind = ?1 AND issuer = ?2 AND id = ?3 AND expires < ?4")?
+        .execute(params![kind, issuer, id, expires])?;
+    connection
+        .prepare_cached(
+            "INSERT INTO revocations (kind, issuer, id, expires) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (kind, issuer, id) DO NOTHING",
+        )?
+        .execute(params![kind, issuer, id, expires])?;
+    Ok(())
+}
+
+const TOKEN: i64 = 0;
+const GRANT: i64 = 1;
+
+fn revocation(row: &Row<'_>) -> rusqlite::Result<Revocation> {
+    let (issuer, id) = (row.get(2)?, row.get(3)?);
+    Ok(Revocation {
+        sequence: row.get(0)?,
+        revoked: match row.get(1)? {
+            TOKEN => Revoked::Token { issuer, id },
+            GRANT => Revoked::Grant(id),
+            kind => return Err(rusqlite::Error::IntegralValueOutOfRange(1, kind)),
+        },
+        expires: row.get(4)?,
+    })
+}
+
+fn stored_key(row: &Row<'_>) -> rusqlite::Result<StoredKey> {
+    Ok(StoredKey {
+        id: row.get(0)?,
+        purpose: row.get(1)?,
+        algorithm: row.get(2)?,
+        secret: row.get(3)?,
+        created: row.get(4)?,
+        active_from: row.get(5)?,
+        retired: row.get(6)?,
+    })
+}
+
+impl ToSql for KeyPurpose {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(match self {
+            Self::Access => 0,
+            Self::Identity => 1,
+            Self::Seal => 2,
+        }))
+    }
+}
+
+impl FromSql for KeyPurpose {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_i64()? {
+            0 => Ok(Self::Access),
+            1 => Ok(Self::Identity),
+            2 => Ok(Self::Seal),
+            other => Err(FromSqlError::OutOfRange(other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
