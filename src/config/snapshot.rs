@@ -131,7 +131,10 @@ pub enum UpstreamAuth {
     /// The client's own token goes on.
     Passthrough,
     Bearer(SecretString),
-    Basic { username: String, password: SecretString },
+    Basic {
+        username: String,
+        password: SecretString,
+    },
 }
 
 /// Names of the headers that tell the FHIR server who asks; always set or removed, never passed.

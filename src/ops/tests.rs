@@ -26,12 +26,20 @@ fn three_paths_are_read() {
 
 #[test]
 fn a_name_that_was_made_to_point_here_is_refused() {
-    for host in ["127.0.0.1", "10.1.2.3:9090", "[::1]:9090", "LOCALHOST:1", "Smartgate.Internal", "smartgate.internal:9090"] {
+    for host in
+        ["127.0.0.1", "10.1.2.3:9090", "[::1]:9090", "LOCALHOST:1", "Smartgate.Internal", "smartgate.internal:9090"]
+    {
         assert_eq!(asked(&Method::GET, "/metrics", host), Asked::Metrics, "{host}");
     }
-    for host in
-        ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "smartgate.internal.evil", "", "::1", "a b"]
-    {
+    for host in [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "smartgate.internal.evil",
+        "",
+        "::1",
+        "a b",
+    ] {
         assert_eq!(asked(&Method::GET, "/metrics", host), Asked::Refused(StatusCode::FORBIDDEN), "{host}");
     }
     assert_eq!(Asked::read(&Method::GET, "/metrics", None, &[]), Asked::Refused(StatusCode::FORBIDDEN));

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::super::secret::secret;
-use super::super::table::Table;
-use super::super::{Admin, Server, value};
 use super::tls;
+use crate::config::secret::secret;
+use crate::config::table::Table;
+use crate::config::{Admin, Server, value};
 
 const DEFAULT_DRAIN_DELAY: Duration = Duration::from_secs(5);
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ pub(super) fn admin(mut table: Table<'_>, server: Option<&Server>) -> Option<Adm
     let taken = server.map_or(&[][..], |server| &server.listen);
     let listen = listen(&mut table, "127.0.0.1:9090", taken);
     let token = table.text("token").map(secret);
-    let hosts = table.texts("hosts").into_iter().filter_map(|found| found.parse(host)).collect();
+    let hosts = table.texts("hosts").into_iter().flatten().filter_map(|found| found.parse(host)).collect();
     table.finish();
     let token = match token {
         None => None,
@@ -47,15 +47,8 @@ pub(super) fn admin(mut table: Table<'_>, server: Option<&Server>) -> Option<Adm
 
 /// The addresses of a listener, none of which may clash with `taken` or with one another.
 fn listen(table: &mut Table<'_>, example: &str, taken: &[SocketAddr]) -> Option<Vec<SocketAddr>> {
-    let present = table.has("listen");
-    let list = table.texts("listen");
-    if !present {
-        table.missing("listen", &format!("[\"{example}\"]"));
-    } else if table.is_empty_list("listen") {
-        table.place("listen").wrong(format!("is empty; write for example [\"{example}\"]"));
-    }
     let mut addresses: Vec<SocketAddr> = Vec::new();
-    for found in list {
+    for found in table.required_texts("listen", &format!("[\"{example}\"]")) {
         let place = found.place.clone();
         let Some(address) = found.parse(value::listen) else { continue };
         if let Some(other) = taken.iter().chain(&addresses).find(|other| value::clash(other, &address)) {

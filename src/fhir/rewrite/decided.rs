@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::chunk::Chunk;
 use super::place::{Key, Kind, MAX_KEY, Role};
 use super::rewriter::{Reading, Rewriter, State};
-use super::text::TextCheck;
+use super::text::{TextCheck, plain_ascii};
 use super::{LinkSink, MAX_HELD, MAX_TEXT, Place, RewriteError};
 use RewriteError::{Malformed, Refused};
 
@@ -30,6 +30,13 @@ impl<S: LinkSink> Rewriter<S> {
         }
         let from = chunk.at();
         chunk.skip(1);
+        // Most strings are ASCII without escapes and whole in their chunk.
+        let plain = plain_ascii(chunk.rest());
+        chunk.skip(plain);
+        if chunk.peek() == Some(b'"') {
+            chunk.skip(1);
+            return self.whole(reading, chunk.since(from), false, chunk, out);
+        }
         self.text(reading, TextCheck::default(), from, chunk, out)
     }
 

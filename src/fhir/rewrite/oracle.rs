@@ -71,13 +71,15 @@ pub(super) fn rewritten(tree: &Tree) -> Option<Tree> {
 
 fn resource(tree: &Tree, root: bool) -> Option<Tree> {
     members(tree, |key, value| match key {
-        "link" if root => elements(value, |link| members(link, |key, value| match (key, value) {
-            ("url", Text(url)) => {
-                let relation = link.get("relation").and_then(Tree::text).unwrap_or("none");
-                Some(Text(moved(relation, url).unwrap_or_else(|| url.clone())))
-            }
-            _ => other(key, value),
-        })),
+        "link" if root => elements(value, |link| {
+            members(link, |key, value| match (key, value) {
+                ("url", Text(url)) => {
+                    let relation = link.get("relation").and_then(Tree::text).unwrap_or("none");
+                    Some(Text(moved(relation, url).unwrap_or_else(|| url.clone())))
+                }
+                _ => other(key, value),
+            })
+        }),
         "entry" => {
             let Array(entries) = value else { return None };
             entries.iter().map(entry).collect::<Option<_>>().map(Array)
@@ -132,11 +134,7 @@ fn members(tree: &Tree, change: impl Fn(&str, &Tree) -> Option<Tree>) -> Option<
     if DECIDED.iter().find(repeated).is_some() {
         return None;
     }
-    members
-        .iter()
-        .map(|(key, value)| Some((key.clone(), change(key, value)?)))
-        .collect::<Option<_>>()
-        .map(Object)
+    members.iter().map(|(key, value)| Some((key.clone(), change(key, value)?))).collect::<Option<_>>().map(Object)
 }
 
 fn elements(tree: &Tree, change: impl Fn(&Tree) -> Option<Tree>) -> Option<Tree> {
@@ -187,11 +185,11 @@ fn bundle(inner: BoxedStrategy<Tree>) -> BoxedStrategy<Tree> {
     let link = (leaf(), leaf()).prop_map(|(relation, url)| vec![("relation", relation), ("url", url)]);
     let link = link.prop_shuffle().prop_map(object);
     let of = proptest::sample::select(&GRANTED[..]).prop_map(|of| Text(of.to_owned()));
-    let resource = (of, leaf(), inner)
+    let resource = (of, leaf(), inner.clone())
         .prop_map(|(of, id, more)| vec![("resourceType", of), ("url", id), ("subject", more)])
         .prop_shuffle()
         .prop_map(object);
-    let resource = prop_oneof![6 => resource, 1 => any_tree()];
+    let resource = prop_oneof![8 => resource, 2 => inner];
     let response = leaf().prop_map(|location| object(vec![("location", location)]));
     let entry = (leaf(), resource, response)
         .prop_map(|(full, resource, response)| vec![("fullUrl", full), ("resource", resource), ("response", response)])

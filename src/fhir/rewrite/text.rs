@@ -1,4 +1,5 @@
-//! Strings (RFC 8259 §7): the end is searched for, what lies before it is checked in runs.
+//! Strings (RFC 8259 §7): plain ASCII is skipped, what lies between its end and the next quote or backslash is checked at
+//! once.
 
 use memchr::memchr2;
 
@@ -25,7 +26,11 @@ enum Escape {
     None,
     Backslash,
     /// The digits after `\u`; `low` if a high surrogate came before.
-    Hex { left: u8, value: u16, low: bool },
+    Hex {
+        left: u8,
+        value: u16,
+        low: bool,
+    },
     /// A high surrogate was read: a backslash must follow.
     High,
     /// And here its `u`.
@@ -36,7 +41,7 @@ enum Escape {
 #[derive(Clone, Copy, Default)]
 struct Cut {
     bytes: [u8; 4],
-    len: usize,
+    len: u8,
 }
 
 impl TextCheck {
@@ -49,18 +54,26 @@ impl TextCheck {
                 };
                 self.escape = self.escape.then(byte)?;
             }
-            let rest = chunk.rest();
-            let end = memchr2(b'"', b'\\', rest);
-            let run = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-            self.plain(run)?;
-            chunk.skip(run.len());
-            match chunk.next() {
+            if self.cut.len == 0 {
+                chunk.skip(plain_ascii(chunk.rest()));
+            }
+            match chunk.peek() {
                 None => return Ok(false),
-                Some(_) if self.cut.len > 0 => return Err(NOT_UTF8),
-                Some(b'"') => return Ok(true),
-                Some(_) => {
+                Some(b'"' | b'\\') if self.cut.len > 0 => return Err(NOT_UTF8),
+                Some(b'"') => {
+                    chunk.skip(1);
+                    return Ok(true);
+                }
+                Some(b'\\') => {
+                    chunk.skip(1);
                     self.escape = Escape::Backslash;
                     self.escaped = true;
+                }
+                Some(_) => {
+                    let rest = chunk.rest();
+                    let end = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                    self.plain(rest.get(..end).unwrap_or_default())?;
+                    chunk.skip(end);
                 }
             }
         }
@@ -88,11 +101,32 @@ impl TextCheck {
     }
 }
 
+/// How many bytes at the beginning are ASCII that a string has as it is; looks at eight at a time.
+#[inline]
+pub(super) fn plain_ascii(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x80 * ONES;
+    // The high bit of each byte less than `than`; above the first such byte there may be wrong ones.
+    let less = |word: u64, than: u64| word.wrapping_sub(than * ONES) & !word & HIGHS;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = less(word ^ (0x22 * ONES), 1);
+        let backslash = less(word ^ (0x5c * ONES), 1);
+        let found = less(word, 0x20) | quote | backslash | (word & HIGHS);
+        if found != 0 {
+            return index * 8 + (found.trailing_zeros() / 8) as usize;
+        }
+    }
+    let is_plain = |byte: &&u8| matches!(byte, 0x20..=0x7f) && **byte != b'"' && **byte != b'\\';
+    bytes.len() - rest.len() + rest.iter().take_while(is_plain).count()
+}
+
 impl Cut {
     fn add(&mut self, byte: u8) -> Result<(), RewriteError> {
-        *self.bytes.get_mut(self.len).ok_or(NOT_UTF8)? = byte;
+        *self.bytes.get_mut(usize::from(self.len)).ok_or(NOT_UTF8)? = byte;
         self.len += 1;
-        match std::str::from_utf8(self.bytes.get(..self.len).unwrap_or_default()) {
+        match std::str::from_utf8(self.bytes.get(..usize::from(self.len)).unwrap_or_default()) {
             Ok(_) => self.len = 0,
             Err(error) if error.error_len().is_none() => {}
             Err(_) => return Err(NOT_UTF8),
@@ -110,7 +144,8 @@ impl Escape {
             (Self::HighBackslash, b'u') => Ok(Self::Hex { left: 4, value: 0, low: true }),
             (Self::High | Self::HighBackslash, _) => Err(LONE),
             (Self::Hex { left, value, low }, _) => {
-                let digit = char::from(byte).to_digit(16).and_then(|digit| u16::try_from(digit).ok()).ok_or(NO_ESCAPE)?;
+                let digit =
+                    char::from(byte).to_digit(16).and_then(|digit| u16::try_from(digit).ok()).ok_or(NO_ESCAPE)?;
                 let value = (value << 4) | digit;
                 match (left, value, low) {
                     (2.., ..) => Ok(Self::Hex { left: left - 1, value, low }),
