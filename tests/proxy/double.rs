@@ -335,7 +335,8 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Se
     };
     let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
     let headers = header_lines(&head);
-    let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
+    let length =
+        headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
     while buffer.len() < end + length {
         match stream.read(&mut chunk).await {
             Ok(read) if read > 0 => buffer.extend_from_slice(&chunk[..read]),
@@ -421,7 +422,8 @@ pub fn observation(id: &str, patient: &str, code: &str) -> Value {
 
 /// The resources of attacks.md's conventions, B's between A's.
 pub fn conventional() -> Vec<Value> {
-    let patient = |id: &str| json!({ "resourceType": "Patient", "id": id, "meta": { "versionId": "1" }, "active": true });
+    let patient =
+        |id: &str| json!({ "resourceType": "Patient", "id": id, "meta": { "versionId": "1" }, "active": true });
     let shared = |of: &str, id: &str| json!({ "resourceType": of, "id": id, "meta": { "versionId": "1" } });
     let of = |resource_type: &str, id: &str, element: &str, patient: &str| {
         let mut resource = shared(resource_type, id);

@@ -35,9 +35,10 @@ async fn pages(world: &World, token: &str, target: &str) -> Vec<Reply> {
     pages
 }
 
-/// An answer without what is random: the request id and the seals, of which the length stays.
+/// An answer without what is random or the time of day: the request id, the date, and the seals, of which the length stays.
 fn masked(reply: &Reply) -> (u16, Vec<(String, String)>, String) {
-    let headers = reply.headers.iter().filter(|(name, _)| name != "x-request-id").cloned().collect();
+    let headers =
+        reply.headers.iter().filter(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date")).cloned().collect();
     let text = reply.text();
     let mut parts = text.split("_page=");
     let mut masked = parts.next().unwrap().to_owned();
@@ -100,8 +101,8 @@ async fn pages_tell_nothing_of_others() {
     for fhir in [NOT_NARROWED, ""] {
         let world = World::start(fhir, "").await;
         let token = world.patient_token("patient/Observation.rs", "A");
-        for own in [0, 1, 3, 4, 10, 11] {
-            for query in ["", "?_count=1", "?_count=2", "?_count=3", "?_count=5", "?_count=200", "?code=x&_count=4"] {
+        for own in [0, 1, 4, 11] {
+            for query in ["", "?_count=2", "?_count=5", "?_count=200", "?code=x&_count=4"] {
                 let target = format!("/fhir/Observation{query}");
                 world.upstream.hold(mixed(own, 0));
                 let alone: Vec<_> = pages(&world, &token, &target).await.iter().map(masked).collect();
@@ -189,7 +190,8 @@ async fn a_page_link_cannot_be_changed() {
         let reply = world.get(&token, &target).await;
         assert_eq!((reply.status, reply.rule().as_deref()), (status, Some(rule)), "{target}");
     }
-    assert_eq!(world.ask(&token, "DELETE", &next).await.status, 400);
+    // A seal is for reading on; to any other method it is an unknown parameter, or no right at all.
+    assert_eq!(world.ask(&token, "DELETE", &next).await.status, 403);
     assert_eq!(world.ask(&token, "HEAD", &next).await.status, 200);
 }
 
@@ -269,7 +271,10 @@ async fn a_history_is_filled_like_a_search() {
     let found = |page: &Reply| {
         let body = page.json();
         let entries = body["entry"].as_array().cloned().unwrap_or_default();
-        entries.iter().map(|entry| entry["resource"]["meta"]["versionId"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        entries
+            .iter()
+            .map(|entry| entry["resource"]["meta"]["versionId"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(pages.iter().map(found).collect::<Vec<_>>(), [vec!["20", "15"], vec!["10", "5"], vec!["0"]]);
     assert!(pages.iter().all(|page| page.json()["type"] == "history" && !page.text().contains(OF_ANOTHER)));

@@ -46,7 +46,8 @@ async fn a_token_expires_although_it_was_verified_before() {
 #[tokio::test]
 async fn a_client_that_is_gone_is_gone_at_once() {
     let world = World::start("", "").await;
-    let issued = post(&world, "/auth/token", "grant_type=client_credentials&scope=system%2FObservation.rs").await.json();
+    let issued =
+        post(&world, "/auth/token", "grant_type=client_credentials&scope=system%2FObservation.rs").await.json();
     let token = issued["access_token"].as_str().unwrap().to_owned();
     assert_eq!(world.get(&token, "/fhir/Observation/a1").await.status, 200);
     world.reload("", "[[clients]]\nid = \"other\"\nkind = \"public\"\nredirect_uris = [\"https://a.example/cb\"]\nscopes = [\"openid\"]\n");
