@@ -1,6 +1,7 @@
 //! Configuration: files, checked and compiled as a whole into an immutable snapshot; reload while running.
 
 mod compile;
+mod document;
 mod errors;
 mod reading;
 mod reload;

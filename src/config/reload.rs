@@ -106,7 +106,10 @@ impl Reloader {
         let keys = needing_restart(&old, &new);
         if !keys.is_empty() {
             let keys = keys.join(", ");
-            tracing::error!(keys, "these keys cannot change while running; the last configuration stays in effect until a restart");
+            tracing::error!(
+                keys,
+                "these keys cannot change while running; the last configuration stays in effect until a restart"
+            );
             return ReloadOutcome::NeedsRestart;
         }
         let generation = old.generation + 1;
@@ -122,3 +125,7 @@ impl Reloader {
         outcome
     }
 }
+
+#[cfg(test)]
+#[path = "reload_tests.rs"]
+mod tests;

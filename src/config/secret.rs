@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use secrecy::SecretString;
 
-use super::table::{Document, Found};
+use super::document::{Document, Found};
 
 const EXAMPLE: &str = "write where it is: \"file:PATH\" or \"env:NAME\"";
 

@@ -115,8 +115,8 @@ pub struct Upstream {
     /// Path of the base, without a trailing slash; may be empty.
     pub base_path: String,
     pub auth: UpstreamAuth,
-    /// PEM file of a private certificate authority for `https` upstreams.
-    pub ca_file: Option<PathBuf>,
+    /// Private certificate authorities for `https` upstreams, in PEM; without, the machine's own.
+    pub ca: Option<Vec<u8>>,
     pub connect_timeout: Duration,
     /// Longest silence while reading an answer.
     pub read_timeout: Duration,
@@ -131,7 +131,10 @@ pub enum UpstreamAuth {
     /// The client's own token goes on.
     Passthrough,
     Bearer(SecretString),
-    Basic { username: String, password: SecretString },
+    Basic {
+        username: String,
+        password: SecretString,
+    },
 }
 
 /// Names of the headers that tell the FHIR server who asks; always set or removed, never passed.

@@ -3,40 +3,18 @@
 //! The checks ask for their keys one by one, so that there is no second list of keys to fall behind, and a wrong value
 //! does not hide the next one.
 
-use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use super::document::{Document, Found, Place};
 use super::reading::Reading;
 use super::value;
 
 /// What is said of keys and values that the contract has and this version has not.
 pub(super) const LATER: &str = "is not in this version yet; leave it out";
-
-/// One TOML file.
-pub(super) struct Document<'a> {
-    pub(super) reading: &'a Reading,
-    pub(super) path: &'a Path,
-    text: &'a str,
-}
-
-/// Where a value stands, and what it is called.
-#[derive(Clone)]
-pub(super) struct Place<'a> {
-    pub(super) document: &'a Document<'a>,
-    offset: usize,
-    label: String,
-}
-
-/// A value and where it stands.
-#[derive(Clone)]
-pub(super) struct Found<'a, T> {
-    pub(super) it: T,
-    pub(super) place: Place<'a>,
-}
 
 /// A value that may be written alone or as a list.
 pub(super) enum OneOrMany<'a> {
@@ -81,37 +59,6 @@ pub(super) fn read_document<T>(
     value
 }
 
-impl Document<'_> {
-    fn line(&self, offset: usize) -> usize {
-        self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
-    }
-
-    /// The folder that relative paths in this file start from.
-    pub(super) fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new(""))
-    }
-}
-
-impl Place<'_> {
-    /// Reports what is wrong here and what would be right.
-    pub(super) fn wrong(&self, what: impl Display) {
-        let line = self.document.line(self.offset);
-        self.document.reading.problem(self.document.path, Some(line), format!("{}: {what}", self.label));
-    }
-
-    /// File and line, for messages about something elsewhere.
-    pub(super) fn name(&self) -> String {
-        format!("{}:{}", self.document.path.display(), self.document.line(self.offset))
-    }
-}
-
-impl<'a, T> Found<'a, T> {
-    /// Converts the value; what the conversion says is wrong is reported here.
-    pub(super) fn parse<U>(self, convert: impl FnOnce(T) -> Result<U, String>) -> Option<U> {
-        convert(self.it).map_err(|what| self.place.wrong(what)).ok()
-    }
-}
-
 impl<'a> Table<'a> {
     fn new(
         document: &'a Document<'a>,
@@ -127,14 +74,10 @@ impl<'a> Table<'a> {
         self.document
     }
 
-    /// Makes a key known that is not read.
-    pub(super) fn known(&mut self, key: &'static str) {
-        self.known.push(key);
-    }
-
     /// The place of a key that need not be there.
     pub(super) fn place(&self, key: &str) -> Place<'a> {
-        let offset = self.values.and_then(|values| values.get_key_value(key)).map_or(self.offset, |(key, _)| key.span().start);
+        let offset =
+            self.values.and_then(|values| values.get_key_value(key)).map_or(self.offset, |(key, _)| key.span().start);
         let space = if self.section.is_empty() { "" } else { " " };
         Place { document: self.document, offset, label: format!("{}{space}{}{key}", self.section, self.prefix) }
     }
@@ -169,24 +112,36 @@ impl<'a> Table<'a> {
         self.text(key)
     }
 
-    /// A list of strings; none where the key is not there.
-    pub(super) fn texts(&mut self, key: &'static str) -> Vec<Found<'a, &'a str>> {
-        match self.take(key) {
-            None => Vec::new(),
-            Some(Found { it: DeValue::Array(_), place }) => texts_of(self.values.and_then(|v| v.get(key)), &place),
-            Some(Found { it, place }) => {
-                place.wrong(format!("is {}; write a list of strings", kind(it)));
-                Vec::new()
+    /// A list of strings.
+    pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<Found<'a, &'a str>>> {
+        let Found { it, place } = self.take(key)?;
+        match it {
+            DeValue::Array(list) => Some(texts_of(list, &place)),
+            other => {
+                place.wrong(format!("is {}; write a list of strings", kind(other)));
+                None
             }
         }
+    }
+
+    /// A list of strings that must be there and not be empty.
+    pub(super) fn required_texts(&mut self, key: &'static str, example: &str) -> Vec<Found<'a, &'a str>> {
+        match self.values.and_then(|values| values.get(key)).map(toml::Spanned::get_ref) {
+            None => self.missing(key, example),
+            Some(DeValue::Array(list)) if list.is_empty() => {
+                self.place(key).wrong(format!("is empty; write for example {example}"));
+            }
+            Some(_) => {}
+        }
+        self.texts(key).unwrap_or_default()
     }
 
     /// A string or a list of strings.
     pub(super) fn one_or_many(&mut self, key: &'static str) -> Option<OneOrMany<'a>> {
         let Found { it, place } = self.take(key)?;
         match it {
-            DeValue::Array(_) => {
-                let list = texts_of(self.values.and_then(|values| values.get(key)), &place);
+            DeValue::Array(list) => {
+                let list = texts_of(list, &place);
                 Some(OneOrMany::Many(place, list))
             }
             it => text_of(it, place).map(OneOrMany::One),
@@ -260,13 +215,10 @@ impl<'a> Table<'a> {
         let Some(Found { it, place }) = self.take(key) else {
             return Vec::new();
         };
-        let list: &'a [_] = match it {
-            DeValue::Array(list) => list,
-            _ => &[],
-        };
-        if !matches!(it, DeValue::Array(_)) {
+        let DeValue::Array(list) = it else {
             place.wrong(format!("is {}; write [[{key}]] before each", kind(it)));
-        }
+            return Vec::new();
+        };
         list.iter()
             .filter_map(|entry| match entry.get_ref() {
                 DeValue::Table(values) => {
@@ -324,11 +276,9 @@ fn text_of<'a>(value: &'a DeValue<'a>, place: Place<'a>) -> Option<Found<'a, &'a
     }
 }
 
-fn texts_of<'a>(list: Option<&'a toml::Spanned<DeValue<'a>>>, place: &Place<'a>) -> Vec<Found<'a, &'a str>> {
-    let Some(DeValue::Array(list)) = list.map(toml::Spanned::get_ref) else {
-        return Vec::new();
-    };
-    list.iter()
+fn texts_of<'a>(list: &'a [toml::Spanned<DeValue<'a>>], place: &Place<'a>) -> Vec<Found<'a, &'a str>> {
+    let entries = list.iter();
+    entries
         .filter_map(|entry| text_of(entry.get_ref(), Place { offset: entry.span().start, ..place.clone() }))
         .collect()
 }

@@ -29,13 +29,11 @@ impl Reloader {
         let mut folders = Folders::new(happened);
         let mut hangup = hangup();
         let mut burst: Option<Burst> = None;
-        // What changed between the first reading and the first watch is found by reading once more.
-        folders.follow(&self.sources().await);
-        self.reload_if_changed().await;
+        self.settle(&mut folders).await;
         let mut poll = Instant::now() + POLL;
         loop {
             tokio::select! {
-                _ = shutdown.wait_for(|stop| *stop) => return,
+                () = ended(&mut shutdown) => return,
                 () = hung_up(&mut hangup) => {
                     self.reload().await;
                 }
@@ -47,9 +45,17 @@ impl Reloader {
                     self.reload_if_changed().await;
                 }
             }
+            self.settle(&mut folders).await;
             burst = None;
             poll = Instant::now() + POLL;
-            folders.follow(&self.sources().await);
+        }
+    }
+
+    /// Watches where the configuration was read from; what changed between reading and watching is found by reading once
+    /// more.
+    async fn settle(&self, folders: &mut Folders) {
+        while folders.follow(&self.sources().await) {
+            self.reload_if_changed().await;
         }
     }
 }
@@ -94,10 +100,10 @@ impl Folders {
         Self { watcher, watched: BTreeSet::new() }
     }
 
-    /// Watches the folders of `sources` and no others. A folder that is watched already is watched anew, because another
-    /// may have taken its place.
-    fn follow(&mut self, sources: &Sources) {
-        let Some(watcher) = &mut self.watcher else { return };
+    /// Watches the folders of `sources` and no others, and says whether some were not watched before. A folder that is
+    /// watched already is watched anew, because another may have taken its place.
+    fn follow(&mut self, sources: &Sources) -> bool {
+        let Some(watcher) = &mut self.watcher else { return false };
         let wanted = folders_of(sources);
         for folder in self.watched.difference(&wanted) {
             // It may be gone, which is as good.
@@ -115,7 +121,9 @@ impl Folders {
                 Err(_) => {}
             }
         }
+        let more = !watched.is_subset(&self.watched);
         self.watched = watched;
+        more
     }
 }
 
@@ -135,6 +143,11 @@ fn folders_of(sources: &Sources) -> BTreeSet<PathBuf> {
 
 fn hangup() -> Option<Signal> {
     signal(SignalKind::hangup()).map_err(|error| tracing::warn!(%error, "SIGHUP does not reload")).ok()
+}
+
+async fn ended(shutdown: &mut watch::Receiver<bool>) {
+    // An error means that nobody is left who could end it: it has ended.
+    let _ = shutdown.wait_for(|ended| *ended).await;
 }
 
 async fn hung_up(hangup: &mut Option<Signal>) {

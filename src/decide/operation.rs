@@ -3,7 +3,8 @@
 use http::Method;
 
 use super::grant::Grant;
-use super::permit::{Action, BodyRule, BundleKind, Permit, UpstreamRequest, Verify};
+use super::parameters::FORMAT_NOT_JSON;
+use super::permit::{Action, BodyRule, BundleKind, PageRule, Permit, UpstreamRequest, Verify};
 use super::reach::{Reach, SCOPE_MISSING, reach};
 use super::rule::{Refusal, Rule};
 use crate::config::Snapshot;
@@ -85,13 +86,17 @@ pub(super) fn operation(
         }
     }
     let target = target(snapshot, grant, request, of, id, listed)?;
+    if !request.accepts_json {
+        return Err(FORMAT_NOT_JSON.refuse());
+    }
+    let target = request.page.as_ref().map_or(target, |page| page.target.clone());
     let method = if request.method == Method::HEAD { Method::GET } else { request.method.clone() };
     let mut upstream = UpstreamRequest::new(method.clone(), target).inspected();
     upstream.json = true;
     let action = match listed.answer {
         Answer::Bundle if method == Method::GET => Action::Guard {
             request: upstream,
-            verify: Verify::Bundle { letter: Letter::Read, kind: BundleKind::Result, restricted: false },
+            verify: Verify::Bundle { letter: Letter::Read, kind: BundleKind::Result, pages: PageRule::Kept },
         },
         // A form or body could widen what the URL narrowed.
         Answer::Bundle => return Err(OPERATION_NOT_LISTED.refuse().because(format!("${name} by POST"))),

@@ -88,6 +88,9 @@ pub(super) fn of_history(
     restricted: bool,
 ) -> Result<Accepted, Refusal> {
     let mut accepted = Accepted::default();
+    if !request.accepts_json {
+        return Err(FORMAT_NOT_JSON.refuse());
+    }
     for parameter in &request.parameters {
         match parameter.code() {
             "_since" | "_at" | "_pretty" => accepted.parameters.push(parameter.clone()),
@@ -123,14 +126,19 @@ pub(super) fn of_search(search: &Search<'_>, parameters: &[Parameter]) -> Result
                 return Err(JOIN_RESTRICTED.refuse().because(parameter.code()));
             }
             Key::Has { .. } | Key::Chain { .. } => {
-                joins::check(search, &parameter.key)?;
+                joins::check(search, parameter)?;
                 accepted.parameters.push(parameter.clone());
             }
             Key::Plain { code, modifier } if code.starts_with('_') => {
                 control(search, code, modifier.as_deref(), parameter, &mut accepted)?;
             }
-            Key::Plain { modifier, .. } => {
+            Key::Plain { code, modifier } => {
                 plain_modifier(modifier.as_deref(), &parameter.value)?;
+                let known = |of| search.snapshot.fhir.tables.parameter(of, code).is_some();
+                // What a profile's own parameter does with a modifier nobody here can say.
+                if modifier.is_some() && !search.of.is_none_or(known) {
+                    return Err(PARAMETER_NOT_ALLOWED.refuse().because("a modifier on a parameter that FHIR does not define"));
+                }
                 accepted.parameters.push(parameter.clone());
             }
         }
@@ -150,7 +158,7 @@ fn control(
         return Err(PARAMETER_UNKNOWN.refuse().because(code));
     }
     match code {
-        "_id" | "_lastUpdated" | "_tag" | "_profile" | "_security" | "_source" | "_language" => {
+        code if of_every_resource(code) => {
             plain_modifier(modifier, &parameter.value)?;
             accepted.parameters.push(parameter.clone());
         }
@@ -193,6 +201,11 @@ fn control(
         code => return Err(PARAMETER_UNKNOWN.refuse().because(code)),
     }
     Ok(())
+}
+
+/// Search parameters that every resource has and that look at nothing but the resource itself.
+pub(super) fn of_every_resource(code: &str) -> bool {
+    matches!(code, "_id" | "_lastUpdated" | "_tag" | "_profile" | "_security" | "_source" | "_language")
 }
 
 fn one_of(value: &str, allowed: &[&str]) -> Result<(), Refusal> {
@@ -252,16 +265,14 @@ fn require_json(format: &str) -> Result<(), Refusal> {
 
 /// Adds to `_elements` what verification looks at.
 pub(super) fn keep_verifiable(snapshot: &Snapshot, of: ResourceType, accepted: &mut Accepted) {
-    let Some(rule) = membership(snapshot, of) else {
-        return;
-    };
+    let subjects = membership(snapshot, of).map(|rule| rule.elements.as_slice()).unwrap_or_default();
+    let needed: Vec<&str> =
+        std::iter::once("id").chain(subjects.iter().filter_map(|element| element.steps.first().copied())).collect();
     for parameter in accepted.parameters.iter_mut().filter(|parameter| parameter.code() == "_elements") {
-        for element in &rule.elements {
-            if let Some(first) = element.steps.first()
-                && !parameter.value.split(',').any(|named| named == *first)
-            {
+        for name in &needed {
+            if !parameter.value.split(',').any(|named| named == *name) {
                 parameter.value.push(',');
-                parameter.value.push_str(first);
+                parameter.value.push_str(name);
             }
         }
     }

@@ -28,6 +28,11 @@ impl UpstreamRequest {
         self
     }
 
+    /// The same request for another page of its result; `target` is where the upstream's own link leads, below its base.
+    pub(crate) fn at_page(&self, target: String) -> Self {
+        Self { target, ..self.clone() }
+    }
+
     pub fn method(&self) -> &Method {
         &self.method
     }
@@ -87,7 +92,17 @@ pub enum Verify {
     /// One resource: this type, this id, visible; else the uniform denial.
     Resource { of: ResourceType, id: String },
     /// A Bundle: entries that are not visible are dropped. `letter` is what a match needs; includes need `r`.
-    Bundle { letter: Letter, kind: BundleKind, restricted: bool },
+    Bundle { letter: Letter, kind: BundleKind, pages: PageRule },
+}
+
+/// How the pages of a verified result are cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PageRule {
+    /// As the upstream cuts them.
+    Kept,
+    /// By the gate, from visible entries only, so that where a page ends tells nothing of what was removed. `exact` says that
+    /// the upstream was asked for nothing but what is visible.
+    Filled { exact: bool },
 }
 
 /// What kind of Bundle is expected.

@@ -16,7 +16,7 @@ pub const TOKEN_IN_QUERY: Rule = Rule {
     status: 401,
     issue: "login",
     challenge: Challenge::InvalidRequest,
-    text: "an access token in the URL ends up in logs: send it in the `Authorization` header, and give this one up",
+    text: "an access token among the parameters ends up in logs: send it in the `Authorization` header, and give this one up",
 };
 
 pub const TOKEN_REFUSED: Rule =
@@ -96,6 +96,23 @@ pub const UPSTREAM_ERROR: Rule =
 pub const UPSTREAM_REJECTED: Rule =
     Rule::bad_request("upstream-rejected", "the FHIR server does not accept this request as it is");
 
+pub const UPSTREAM_CONFLICT: Rule =
+    Rule::other("upstream-conflict", 409, "conflict", "the FHIR server holds something that this write conflicts with");
+
+pub const UPSTREAM_PRECONDITION: Rule = Rule::other(
+    "upstream-precondition",
+    412,
+    "conflict",
+    "the FHIR server's version is not the one that `If-Match` names, or more than one resource meets the criteria",
+);
+
+pub const TOO_COSTLY: Rule = Rule::other(
+    "too-costly",
+    503,
+    "too-costly",
+    "too much would have to be looked through for one page of this search: narrow it, or ask for a smaller `_count`",
+);
+
 pub(super) const RULES: &[&Rule] = &[
     &TOKEN_MISSING,
     &TOKEN_IN_QUERY,
@@ -120,6 +137,9 @@ pub(super) const RULES: &[&Rule] = &[
     &UPSTREAM_UNREADABLE,
     &UPSTREAM_ERROR,
     &UPSTREAM_REJECTED,
+    &UPSTREAM_CONFLICT,
+    &UPSTREAM_PRECONDITION,
+    &TOO_COSTLY,
 ];
 
 impl From<GrammarError> for Refusal {

@@ -1,7 +1,7 @@
 //! Answers that flow through without being held: single resources untouched, Bundles through a rewriter of bounded memory.
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use super::links::{Flowing, Moved, to_public};
 use super::{Exchange, Guard, own_words};
@@ -58,6 +58,9 @@ pub(super) fn start(
                 return Err(rules::UPSTREAM_UNREADABLE.refuse().because("the FHIR server's Bundle is not JSON"));
             }
             headers.remove(header::CONTENT_LENGTH);
+            if exchange.request.method == Method::HEAD {
+                return Ok(Box::new(Stream { status, headers, answer, rewriter: None }));
+            }
             let moved = Moved::of(fhir);
             let pages = guard.pages(exchange.snapshot, exchange.grant);
             let original = exchange.original.to_owned();

@@ -139,17 +139,18 @@ impl Metrics {
         let make = Make(&registry);
         make.build_info()?;
         make.enforcement_mode()?;
-        let cache = make.counters("token_cache_requests_total", "Bearer tokens looked up in the verified-token cache.", &["result"])?;
+        let cache = make.counters(
+            "token_cache_requests_total",
+            "Bearer tokens looked up in the verified-token cache.",
+            &["result"],
+        )?;
         let gate = make.histograms(
             "gate_duration_seconds",
             "Time from a request's head to the last byte of its answer, without the time the FHIR server took.",
             "path",
         )?;
-        let upstream = make.histograms(
-            "upstream_duration_seconds",
-            "Time that requests waited for the FHIR server.",
-            "path",
-        )?;
+        let upstream =
+            make.histograms("upstream_duration_seconds", "Time that requests waited for the FHIR server.", "path")?;
         let instruments = Instruments {
             process: Process::new(&registry)?,
             in_flight: make.gauge("requests_in_flight", "Requests being answered.")?,
@@ -180,7 +181,11 @@ impl Metrics {
                 "operation",
             )?,
             store_handles: Handles::new(),
-            store_errors: make.counters("store_errors_total", "Operations of the store that failed.", &["operation"])?,
+            store_errors: make.counters(
+                "store_errors_total",
+                "Operations of the store that failed.",
+                &["operation"],
+            )?,
             audit_shed: make.counter("audit_lines_shed_total", "Audit lines dropped because the queue was full.")?,
             audit_write_errors: make.counter(
                 "audit_write_errors_total",
@@ -196,6 +201,11 @@ impl Metrics {
     pub fn in_flight(&self) -> InFlight {
         self.0.in_flight.inc();
         InFlight(self.0.in_flight.clone())
+    }
+
+    /// How many requests are being answered.
+    pub fn requests_in_flight(&self) -> i64 {
+        self.0.in_flight.get()
     }
 
     /// A request was answered: how long the gate itself took, and how long the FHIR server.

@@ -2,9 +2,9 @@
 
 use url::Url;
 
-use super::super::table::{LATER, Table};
-use super::super::{Client, ClientAuth, Consent, GrantType, value};
 use super::{Named, keys, scopes};
+use crate::config::table::{LATER, Table};
+use crate::config::{Client, ClientAuth, Consent, GrantType, value};
 use crate::fhir::FhirVersion;
 use crate::scope::{Context, Scopes};
 
@@ -30,17 +30,12 @@ pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion) -> Named<'
     ];
     let kind = table.required("kind", "\"public\"").and_then(|found| found.parse(|text| value::choice(text, &kinds)));
     let auth = auth(table, kind);
-    let redirect_uris: Vec<String> =
-        table.texts("redirect_uris").into_iter().filter_map(|found| found.parse(redirect_uri)).collect();
+    let redirect_uris = table.texts("redirect_uris").into_iter().flatten();
+    let redirect_uris: Vec<String> = redirect_uris.filter_map(|found| found.parse(redirect_uri)).collect();
     let scopes = scopes::scopes(table, version);
     let may_introspect = table.flag("may_introspect", false);
-    let grant_types = grant_types(table, kind, &redirect_uris, scopes.as_ref(), may_introspect);
-    let origins = if table.has("origins") {
-        scopes::origins(table.texts("origins"))
-    } else {
-        table.texts("origins");
-        origins_of(&redirect_uris)
-    };
+    let grant_types = grant_types(table, kind, scopes.as_ref(), may_introspect);
+    let origins = table.texts("origins").map_or_else(|| origins_of(&redirect_uris), scopes::origins);
     let consent = table.choice("consent", Consent::Ask, &[("ask", Consent::Ask), ("granted", Consent::Granted)]);
     let enabled = table.flag("enabled", true);
     table.later(&["launch_uris", "may_launch", "launch_users", "mode"]);
@@ -67,7 +62,9 @@ fn client_id(text: &str) -> Result<String, String> {
     if (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(text.to_owned());
     }
-    Err(format!("{text:?} is no client id (1 to {MAX_ID_BYTES} visible ASCII characters); write for example \"growth-chart\""))
+    Err(format!(
+        "{text:?} is no client id (1 to {MAX_ID_BYTES} visible ASCII characters); write for example \"growth-chart\""
+    ))
 }
 
 fn auth(table: &mut Table<'_>, kind: Option<Kind>) -> Option<ClientAuth> {
@@ -92,13 +89,14 @@ fn auth(table: &mut Table<'_>, kind: Option<Kind>) -> Option<ClientAuth> {
             }
             hash?.parse(secret_hash).map(ClientAuth::Secret)
         }
-        Kind::Asymmetric => keys::key_source(table, allow_http, Vec::new()).map(ClientAuth::PrivateKeyJwt),
+        Kind::Asymmetric => keys::key_source(table, allow_http, None).map(ClientAuth::PrivateKeyJwt),
     }
 }
 
 /// `sha256:` and 64 hexadecimal digits; what was written may be the secret itself and is not quoted.
 fn secret_hash(text: &str) -> Result<[u8; 32], String> {
-    let wrong = || "is no hash; write what `smartgate hash-password --secret` prints: \"sha256:\" and 64 digits".to_owned();
+    let wrong =
+        || "is no hash; write what `smartgate hash-password --secret` prints: \"sha256:\" and 64 digits".to_owned();
     let digits = text.strip_prefix(SECRET_HASH_PREFIX).ok_or_else(wrong)?;
     let nibbles: Option<Vec<u8>> =
         digits.chars().map(|digit| digit.to_digit(16).and_then(|nibble| u8::try_from(nibble).ok())).collect();
@@ -127,7 +125,9 @@ fn redirect_uri(text: &str) -> Result<String, String> {
     match url.scheme() {
         "https" => Ok(text.to_owned()),
         "http" if value::is_loopback(&url) => Ok(text.to_owned()),
-        "http" => Err(format!("{text:?} would send the code in the clear; write https (http only for 127.0.0.1, [::1], localhost)")),
+        "http" => Err(format!(
+            "{text:?} would send the code in the clear; write https (http only for 127.0.0.1, [::1], localhost)"
+        )),
         scheme if scheme.contains('.') => Ok(text.to_owned()),
         scheme => Err(format!(
             "the scheme {scheme:?} may be another app's; write https, or a domain of yours in reverse: \"org.example.app:/callback\""
@@ -135,6 +135,7 @@ fn redirect_uri(text: &str) -> Result<String, String> {
     }
 }
 
+/// The origins that the app's own pages have, as far as its redirect URIs tell.
 fn origins_of(redirect_uris: &[String]) -> Vec<String> {
     let urls = redirect_uris.iter().filter_map(|uri| Url::parse(uri).ok());
     let mut origins: Vec<String> = urls
@@ -149,50 +150,40 @@ fn origins_of(redirect_uris: &[String]) -> Vec<String> {
 fn grant_types(
     table: &mut Table<'_>,
     kind: Option<Kind>,
-    redirect_uris: &[String],
     scopes: Option<&Scopes>,
     may_introspect: bool,
 ) -> Vec<GrantType> {
+    let redirects = table.has("redirect_uris");
     let system = |scopes: &Scopes| scopes.fhir.iter().filter(|scope| scope.context == Context::System).count();
-    if !table.has("grant_types") {
-        table.texts("grant_types");
+    let Some(written) = table.texts("grant_types") else {
         let only_system = scopes.is_some_and(|scopes| !scopes.fhir.is_empty() && system(scopes) == scopes.fhir.len());
         let service = only_system && kind != Some(Kind::Public);
-        let code = (!table_is_empty(table, redirect_uris)).then_some(GrantType::AuthorizationCode);
-        let types: Vec<GrantType> = code.into_iter().chain(service.then_some(GrantType::ClientCredentials)).collect();
-        if types.is_empty() && !may_introspect && kind.is_some() && scopes.is_some() {
+        if !redirects && !service && !may_introspect && kind.is_some() && scopes.is_some() {
             table.place("grant_types").wrong(
-                "the client has no way to get a token; write redirect_uris, or make it confidential with system/ scopes only",
+                "the client has no way to get a token; write redirect_uris, or make it confidential with system/ \
+                 scopes only",
             );
         }
-        return types;
-    }
+        let code = redirects.then_some(GrantType::AuthorizationCode);
+        return code.into_iter().chain(service.then_some(GrantType::ClientCredentials)).collect();
+    };
     let mut types = Vec::new();
-    for found in table.texts("grant_types") {
-        let place = found.place.clone();
-        let Some(grant) = found.parse(grant_type) else { continue };
-        match grant {
-            GrantType::AuthorizationCode if table_is_empty(table, redirect_uris) => {
-                place.wrong("\"authorization_code\" needs redirect_uris; write them, or leave it out");
+    for found in written {
+        let checked = found.parse(|text| match grant_type(text)? {
+            GrantType::AuthorizationCode if !redirects => {
+                Err(format!("{text:?} needs redirect_uris; write them, or leave it out"))
             }
             GrantType::ClientCredentials if kind == Some(Kind::Public) => {
-                place.wrong("\"client_credentials\" is not for public clients, which cannot prove who they are; leave it out");
+                Err(format!("{text:?} is not for public clients, which cannot prove who they are; leave it out"))
             }
             GrantType::ClientCredentials if scopes.is_some_and(|scopes| system(scopes) == 0) => {
-                place.wrong("\"client_credentials\" needs a system/ scope; write for example scopes = [\"system/*.rs\"]");
+                Err(format!("{text:?} needs a system/ scope; write for example scopes = [\"system/*.rs\"]"))
             }
-            _ => {}
-        }
-        if !types.contains(&grant) {
-            types.push(grant);
-        }
+            grant => Ok(grant),
+        });
+        types.extend(checked.filter(|grant| !types.contains(grant)));
     }
     types
-}
-
-/// Whether no redirect URI was written; one that is wrong was.
-fn table_is_empty(table: &Table<'_>, redirect_uris: &[String]) -> bool {
-    redirect_uris.is_empty() && !table.has("redirect_uris")
 }
 
 fn grant_type(text: &str) -> Result<GrantType, String> {
@@ -203,4 +194,3 @@ fn grant_type(text: &str) -> Result<GrantType, String> {
         other => Err(format!("{other:?} is none of \"authorization_code\", \"client_credentials\"")),
     }
 }
-

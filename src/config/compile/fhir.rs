@@ -1,33 +1,39 @@
 //! `[fhir]`: the FHIR server behind the gate and how its data is divided among patients.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use http::HeaderName;
-use url::{Host, Url};
 
-use super::super::secret::{header_secret, secret};
-use super::super::table::{Found, LATER, OneOrMany, Table};
-use super::super::{Fhir, IdentityHeaders, Narrowing, PatientData, Upstream, UpstreamAuth, value};
-use super::tls::certificates;
+use super::upstream::upstream;
+use crate::config::table::Table;
+use crate::config::{Fhir, IdentityHeaders, Narrowing, PatientData};
 use crate::fhir::{FhirVersion, ResourceType, SearchParameterKind, Tables, TypeSet};
 
-const EXAMPLE_UPSTREAM: &str = "http://127.0.0.1:8090/fhir";
 const DEFAULT_BASE_PATH: &str = "/fhir";
-const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Below the 60 s that many servers keep an idle connection.
-const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
-const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// Paths that the authorization server answers at.
 const TAKEN_PATHS: [&str; 2] = ["/auth", "/.well-known"];
 
 /// Headers that mean something to HTTP or to the gate; one that tells who asks must not be among them.
 const MANAGED_HEADERS: [&str; 18] = [
-    "authorization", "connection", "cookie", "date", "expect", "forwarded", "host", "keep-alive", "location", "origin",
-    "prefer", "range", "te", "trailer", "transfer-encoding", "upgrade", "via", "x-request-id",
+    "authorization",
+    "connection",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "location",
+    "origin",
+    "prefer",
+    "range",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-request-id",
 ];
 const MANAGED_PREFIXES: [&str; 5] = ["accept", "content-", "if-", "proxy-", "x-forwarded-"];
 
@@ -105,7 +111,9 @@ fn narrowing_by_type(table: &mut Table<'_>, tables: &Tables) -> HashMap<Resource
             };
             match tables.parameter(of, code) {
                 Some(found) if patient(found.kind, &found.targets) => Ok(code.to_owned()),
-                _ => Err(format!("{code:?} is no search parameter of {of} that leads to a Patient; write for example \"patient\"")),
+                _ => Err(format!(
+                    "{code:?} is no search parameter of {of} that leads to a Patient; write for example \"patient\""
+                )),
             }
         });
         if let Some(code) = code {
@@ -116,143 +124,26 @@ fn narrowing_by_type(table: &mut Table<'_>, tables: &Tables) -> HashMap<Resource
 }
 
 fn shared_types(table: &mut Table<'_>, tables: &Tables) -> TypeSet {
-    if !table.has("shared_types") {
-        table.texts("shared_types");
-        return *tables.default_shared();
-    }
     let shared = |name: &str| {
         let of = resource_type(tables, name)?;
         // Whoever may read a shared type reads every patient's.
         match tables.subject(of) {
-            Some(_) => Err(format!("{name:?} says whom it is about, so sharing it would show one patient's to another; leave it out")),
+            Some(_) => Err(format!(
+                "{name:?} says whom it is about, so sharing it would show one patient's to another; leave it out"
+            )),
             None => Ok(of),
         }
     };
-    table.texts("shared_types").into_iter().filter_map(|found| found.parse(shared)).collect()
+    match table.texts("shared_types") {
+        None => *tables.default_shared(),
+        Some(list) => list.into_iter().filter_map(|found| found.parse(shared)).collect(),
+    }
 }
 
 fn resource_type(tables: &Tables, name: &str) -> Result<ResourceType, String> {
     let version = tables.version();
     ResourceType::parse(version, name)
         .ok_or_else(|| format!("{name:?} is no resource type of {}; write for example \"Appointment\"", version.name()))
-}
-
-fn upstream(table: &mut Table<'_>) -> Option<Upstream> {
-    let url = match table.one_or_many("upstream") {
-        Some(OneOrMany::One(found)) => found.parse(|text| value::http_url(text, EXAMPLE_UPSTREAM)),
-        Some(OneOrMany::Many(place, _)) => {
-            place.wrong(format!("more than one upstream {LATER}, or write one URL"));
-            None
-        }
-        None => {
-            if !table.has("upstream") {
-                table.missing("upstream", &format!("\"{EXAMPLE_UPSTREAM}\""));
-            }
-            None
-        }
-    };
-    let auth = match table.table("upstream_auth") {
-        None => Some(UpstreamAuth::None),
-        Some(table) => upstream_auth(table),
-    };
-    let ca_file = ca_file(table, url.as_ref());
-    let timeouts = SHORTEST_TIMEOUT..=LONGEST_TIMEOUT;
-    let connect_timeout = table.duration("connect_timeout", DEFAULT_CONNECT_TIMEOUT, timeouts.clone());
-    let read_timeout = table.duration("read_timeout", DEFAULT_READ_TIMEOUT, timeouts.clone());
-    let idle_timeout = table.duration("idle_timeout", DEFAULT_IDLE_TIMEOUT, timeouts);
-    let url = url?;
-    let host = match url.host()? {
-        Host::Domain(name) => name.to_owned(),
-        Host::Ipv4(address) => address.to_string(),
-        Host::Ipv6(address) => address.to_string(),
-    };
-    let base_path = url.path().trim_end_matches('/').to_owned();
-    Some(Upstream {
-        base: format!("{}{base_path}", url.origin().ascii_serialization()),
-        authority: url.authority().to_owned(),
-        host,
-        port: url.port_or_known_default()?,
-        tls: url.scheme() == "https",
-        base_path,
-        auth: auth?,
-        ca_file,
-        connect_timeout,
-        read_timeout,
-        idle_timeout,
-    })
-}
-
-fn ca_file(table: &mut Table<'_>, upstream: Option<&Url>) -> Option<std::path::PathBuf> {
-    let found = table.text("ca_file")?;
-    let document = found.place.document;
-    if upstream.is_some_and(|url| url.scheme() == "http") {
-        found.place.wrong("is for https, and the upstream is http; leave it out, or write upstream = \"https://…\"");
-    }
-    found.parse(|path| {
-        let path = document.folder().join(path);
-        certificates(&document.reading.bytes(&path)?)?;
-        Ok(path)
-    })
-}
-
-fn upstream_auth(mut table: Table<'_>) -> Option<UpstreamAuth> {
-    let kinds = "\"none\", \"passthrough\", \"bearer\", \"basic\"";
-    let kind = table.required("kind", "\"bearer\"");
-    let token = table.text("token");
-    let username = table.text("username");
-    let password = table.text("password");
-    table.later(&["client_id", "client_secret", "token_url", "scope"]);
-    let needs = |found: Option<Found<'_, &str>>, place: &str, of: &str| {
-        if found.is_some() {
-            table.place(place).wrong(format!("means nothing with kind = \"{of}\"; leave it out"));
-        }
-    };
-    let auth = match kind.as_ref().map(|kind| kind.it) {
-        Some(kind @ ("none" | "passthrough")) => {
-            needs(token, "token", kind);
-            needs(username, "username", kind);
-            needs(password, "password", kind);
-            Some(if kind == "none" { UpstreamAuth::None } else { UpstreamAuth::Passthrough })
-        }
-        Some("bearer") => {
-            needs(username, "username", "bearer");
-            needs(password, "password", "bearer");
-            if token.is_none() {
-                table.missing("token", "\"file:upstream-token\"");
-            }
-            token.and_then(header_secret).map(UpstreamAuth::Bearer)
-        }
-        Some("basic") => {
-            needs(token, "token", "basic");
-            if username.is_none() {
-                table.missing("username", "\"smartgate\"");
-            }
-            if password.is_none() {
-                table.missing("password", "\"file:upstream-password\"");
-            }
-            let username = username.and_then(|found| found.parse(basic_user));
-            let password = password.and_then(secret);
-            Some(UpstreamAuth::Basic { username: username?, password: password? })
-        }
-        _ => None,
-    };
-    if let Some(kind) = kind {
-        match kind.it {
-            "none" | "passthrough" | "bearer" | "basic" => {}
-            "client_credentials" => kind.place.wrong(format!("\"client_credentials\" {LATER}, or write one of {kinds}")),
-            other => kind.place.wrong(format!("{other:?} is none of {kinds}")),
-        }
-    }
-    table.finish();
-    auth
-}
-
-/// RFC 7617 §2: no colon and no control characters.
-fn basic_user(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.contains(':') || text.chars().any(char::is_control) {
-        return Err(format!("{text:?} is no user name for Basic; it must not be empty or have \":\" in it"));
-    }
-    Ok(text.to_owned())
 }
 
 fn identity_headers(mut table: Table<'_>) -> IdentityHeaders {

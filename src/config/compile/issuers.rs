@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 
-use super::super::table::{Found, LATER, Table};
-use super::super::{ClaimNames, Issuer, KeySource, TokenType, value};
-use super::{Named, keys, scopes};
+use super::keys::{Candidate, key_source};
+use super::{Named, scopes};
+use crate::config::document::Found;
+use crate::config::table::Table;
+use crate::config::{ClaimNames, Issuer, KeySource, TokenType, value};
 use crate::fhir::FhirVersion;
 
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
@@ -30,14 +32,14 @@ pub(super) fn issuer<'a>(table: &mut Table<'a>, version: FhirVersion, own: Optio
     let allow_http = table.flag("allow_http", false);
     let checked = name.clone().and_then(|found| found.parse(|text| identifier(text, own)));
     let audience = audience(table);
-    let keys = keys(table, name.as_ref(), allow_http);
+    let keys = keys(table, name.clone().filter(|_| checked.is_some()), allow_http);
     let algorithms = algorithms(table);
     let scopes = scopes::scopes(table, version);
     let token_types = [("at+jwt", TokenType::AtJwt), ("jwt", TokenType::Jwt)];
     let token_type = table.choice("token_type", TokenType::AtJwt, &token_types);
     let leeway = table.duration("leeway", DEFAULT_LEEWAY, Duration::ZERO..=MAX_LEEWAY);
     let claims = table.table("claims").map(claims).unwrap_or_else(default_claims);
-    let origins = scopes::origins(table.texts("origins"));
+    let origins = scopes::origins(table.texts("origins").unwrap_or_default());
     let issuer = || {
         Some(Issuer {
             issuer: checked?,
@@ -63,31 +65,23 @@ fn identifier(text: &str, own: Option<&str>) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// An empty one would accept tokens that are for others.
 fn audience(table: &mut Table<'_>) -> Option<Vec<String>> {
     let example = "[\"https://gate.example.org/fhir\"]";
-    let present = table.has("audience");
-    let list = table.texts("audience");
-    if !present {
-        table.missing("audience", example);
-    } else if list.is_empty() || list.iter().any(|found| found.it.is_empty()) {
-        table.place("audience").wrong(format!(
-            "must name whom the tokens are for, or tokens for others would be accepted; write for example {example}"
-        ));
-    }
-    (!list.is_empty()).then(|| list.into_iter().map(|found| found.it.to_owned()).collect())
+    let named =
+        |text: &str| if text.is_empty() { Err("is empty; leave it out".to_owned()) } else { Ok(text.to_owned()) };
+    let list = table.required_texts("audience", example);
+    let audience: Vec<String> = list.into_iter().filter_map(|found| found.parse(named)).collect();
+    (!audience.is_empty()).then_some(audience)
 }
 
-fn keys<'a>(table: &mut Table<'a>, name: Option<&Found<'a, &'a str>>, allow_http: bool) -> Option<KeySource> {
-    let mut others = Vec::new();
-    if table.flag("discovery", false) {
-        let url = name.cloned().and_then(|name| name.parse(|text| value::key_url(text, allow_http)));
-        others.push((Found { it: "discovery", place: table.place("discovery") }, url.map(KeySource::Discovery)));
-    }
-    if table.has("introspection") {
-        table.place("introspection").wrong(LATER);
-        table.known("introspection");
-    }
-    keys::key_source(table, allow_http, others)
+fn keys<'a>(table: &mut Table<'a>, name: Option<Found<'a, &'a str>>, allow_http: bool) -> Option<KeySource> {
+    let discovery = table.flag("discovery", false).then(|| {
+        let url = name.and_then(|name| name.parse(|text| value::key_url(text, allow_http)));
+        Candidate { key: "discovery", place: table.place("discovery"), source: url.map(KeySource::Discovery) }
+    });
+    table.later(&["introspection"]);
+    key_source(table, allow_http, discovery)
 }
 
 fn algorithms(table: &mut Table<'_>) -> Vec<Algorithm> {
@@ -95,17 +89,16 @@ fn algorithms(table: &mut Table<'_>) -> Vec<Algorithm> {
         table.texts("algorithms");
         return DEFAULT_ALGORITHMS.to_vec();
     }
-    let list = table.texts("algorithms");
-    if list.is_empty() {
-        table.place("algorithms").wrong("is empty; write for example [\"RS256\", \"ES384\"]");
-    }
+    let list = table.required_texts("algorithms", "[\"RS256\", \"ES384\"]");
     list.into_iter().filter_map(|found| found.parse(|text| value::choice(text, &ALGORITHMS))).collect()
 }
 
 fn claims(mut table: Table<'_>) -> ClaimNames {
     let mut name = |key, default: String| {
         let found = table.text(key).and_then(|found| {
-            found.parse(|text| if text.is_empty() { Err("is empty; leave it out".to_owned()) } else { Ok(text.to_owned()) })
+            found.parse(
+                |text| if text.is_empty() { Err("is empty; leave it out".to_owned()) } else { Ok(text.to_owned()) },
+            )
         });
         found.unwrap_or(default)
     };

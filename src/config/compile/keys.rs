@@ -6,36 +6,49 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::super::table::{Found, Table};
-use super::super::{KeySource, value};
+use crate::config::document::Place;
+use crate::config::table::Table;
+use crate::config::{KeySource, value};
 
-/// The keys named by `jwks_file` or `jwks_url`, and by what else the caller knows of; exactly one of them.
+/// One way of saying where keys are.
+pub(super) struct Candidate<'a> {
+    pub(super) key: &'static str,
+    pub(super) place: Place<'a>,
+    /// None where it is wrong.
+    pub(super) source: Option<KeySource>,
+}
+
+/// The keys that `jwks_file`, `jwks_url` or what the caller found names; exactly one of them.
 pub(super) fn key_source<'a>(
     table: &mut Table<'a>,
     allow_http: bool,
-    mut others: Vec<(Found<'a, &'static str>, Option<KeySource>)>,
+    other: Option<Candidate<'a>>,
 ) -> Option<KeySource> {
-    if let Some(file) = table.text("jwks_file") {
-        let place = Found { it: "jwks_file", place: file.place.clone() };
-        let document = file.place.document;
-        let read = |path: &str| {
+    let file = table.text("jwks_file").map(|file| {
+        let place = file.place.clone();
+        let document = place.document;
+        let source = file.parse(|path| {
             let text = document.reading.text(&document.folder().join(path))?;
             check(&text).map(|()| KeySource::Inline(Arc::from(text)))
-        };
-        others.push((place, file.parse(read)));
-    }
-    if let Some(url) = table.text("jwks_url") {
-        let place = Found { it: "jwks_url", place: url.place.clone() };
-        others.push((place, url.parse(|text| value::key_url(text, allow_http)).map(KeySource::Url)));
-    }
-    if let [(first, _), rest @ ..] = others.as_slice() {
-        for (other, _) in rest {
-            other.place.wrong(format!("there is also {}; leave one of them out", first.it));
+        });
+        Candidate { key: "jwks_file", place, source }
+    });
+    let url = table.text("jwks_url").map(|url| {
+        let place = url.place.clone();
+        let source = url.parse(|text| value::key_url(text, allow_http)).map(KeySource::Url);
+        Candidate { key: "jwks_url", place, source }
+    });
+    let mut candidates = [other, file, url].into_iter().flatten();
+    let Some(first) = candidates.next() else {
+        if !table.has("jwks_file") && !table.has("jwks_url") {
+            table.missing("jwks_file", "\"keys.json\" (or jwks_url)");
         }
-    } else if !table.has("jwks_file") && !table.has("jwks_url") {
-        table.missing("jwks_file", "\"keys.json\" (or jwks_url)");
+        return None;
+    };
+    for more in candidates {
+        more.place.wrong(format!("there is also {}; leave one of them out", first.key));
     }
-    others.into_iter().next().and_then(|(_, source)| source)
+    first.source
 }
 
 /// A JWK set with at least one public key that could verify a signature, and no key that should not be known here.

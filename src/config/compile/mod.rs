@@ -9,14 +9,16 @@ mod scopes;
 mod server;
 mod tls;
 mod tokens;
+mod upstream;
 mod users;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::document::{Document, Found};
 use super::reading::Reading;
-use super::table::{Document, Found, Table, read_document};
+use super::table::{Table, read_document};
 use super::{Client, Issuer, Snapshot};
 use crate::fhir::FhirVersion;
 
@@ -44,7 +46,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let links = users::links(root);
     let issuers = entries(root, "issuers", |table| issuers::issuer(table, version, public_url));
     let clients = entries(root, "clients", |table| clients::client(table, version));
-    let users = entries(root, "users", |table| users::user(table, &links));
+    let users = entries(root, "users", |table| users::user(table, &links, &clients));
     root.later(&LATER_SECTIONS);
     Some(Snapshot {
         generation: 1,

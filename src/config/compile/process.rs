@@ -2,8 +2,8 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::super::table::{LATER, Table};
-use super::super::{Audit, Limits, Log, StoreUrl};
+use crate::config::table::{LATER, Table};
+use crate::config::{Audit, Limits, Log, StoreUrl};
 use crate::telemetry::{AuditSink, LogFormat, OnFull};
 
 const DEFAULT_STORE: &str = "state/smartgate.db";

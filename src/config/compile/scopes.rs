@@ -1,6 +1,8 @@
 //! Lists of scopes: in a configuration, a scope that would grant nothing is a mistake.
 
-use super::super::table::{Found, Table};
+use crate::config::document::Found;
+use crate::config::table::Table;
+use crate::config::value;
 use crate::fhir::FhirVersion;
 use crate::scope::Scopes;
 
@@ -9,20 +11,11 @@ const OTHERS: [&str; 6] = ["openid", "fhirUser", "profile", "launch", "offline_a
 
 /// `scopes`, which must be there and not empty.
 pub(super) fn scopes(table: &mut Table<'_>, version: FhirVersion) -> Option<Scopes> {
-    let present = table.has("scopes");
-    let list = table.texts("scopes");
-    if !present {
-        table.missing("scopes", "[\"patient/*.rs\"]");
-        return None;
-    }
-    if list.is_empty() {
-        table.place("scopes").wrong("is empty; write for example [\"patient/*.rs\"]");
-        return None;
-    }
+    let list = table.required_texts("scopes", "[\"patient/*.rs\"]");
     let count = list.len();
     let right: Vec<&str> =
         list.into_iter().filter_map(|scope| scope.parse(|text| check(version, text).map(|()| text))).collect();
-    (right.len() == count).then(|| Scopes::parse(version, right))
+    (count > 0 && right.len() == count).then(|| Scopes::parse(version, right))
 }
 
 fn check(version: FhirVersion, text: &str) -> Result<(), String> {
@@ -55,5 +48,5 @@ fn check(version: FhirVersion, text: &str) -> Result<(), String> {
 /// `origins`, each as a browser sends it.
 pub(super) fn origins(list: Vec<Found<'_, &str>>) -> Vec<String> {
     let example = "https://app.example.org";
-    list.into_iter().filter_map(|found| found.parse(|text| super::super::value::origin(text, example))).collect()
+    list.into_iter().filter_map(|found| found.parse(|text| value::origin(text, example))).collect()
 }

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::super::secret::secret;
-use super::super::table::Table;
-use super::super::{Admin, Server, value};
 use super::tls;
+use crate::config::secret::secret;
+use crate::config::table::Table;
+use crate::config::{Admin, Server, value};
 
 const DEFAULT_DRAIN_DELAY: Duration = Duration::from_secs(5);
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ pub(super) fn admin(mut table: Table<'_>, server: Option<&Server>) -> Option<Adm
     let taken = server.map_or(&[][..], |server| &server.listen);
     let listen = listen(&mut table, "127.0.0.1:9090", taken);
     let token = table.text("token").map(secret);
-    let hosts = table.texts("hosts").into_iter().filter_map(|found| found.parse(host)).collect();
+    let hosts = table.texts("hosts").into_iter().flatten().filter_map(|found| found.parse(host)).collect();
     table.finish();
     let token = match token {
         None => None,
@@ -47,22 +47,14 @@ pub(super) fn admin(mut table: Table<'_>, server: Option<&Server>) -> Option<Adm
 
 /// The addresses of a listener, none of which may clash with `taken` or with one another.
 fn listen(table: &mut Table<'_>, example: &str, taken: &[SocketAddr]) -> Option<Vec<SocketAddr>> {
-    let present = table.has("listen");
-    let list = table.texts("listen");
-    if !present {
-        table.missing("listen", &format!("[\"{example}\"]"));
-    }
     let mut addresses: Vec<SocketAddr> = Vec::new();
-    for found in list {
+    for found in table.required_texts("listen", &format!("[\"{example}\"]")) {
         let place = found.place.clone();
         let Some(address) = found.parse(value::listen) else { continue };
         if let Some(other) = taken.iter().chain(&addresses).find(|other| value::clash(other, &address)) {
             place.wrong(format!("\"{address}\" is already taken by \"{other}\"; write another port"));
         }
         addresses.push(address);
-    }
-    if present && addresses.is_empty() {
-        table.place("listen").wrong(format!("has no usable address; write for example [\"{example}\"]"));
     }
     (!addresses.is_empty()).then_some(addresses)
 }

@@ -6,8 +6,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::super::table::{Found, Table};
-use super::super::{Tls, TlsFiles};
+use crate::config::document::Found;
+use crate::config::table::Table;
+use crate::config::{Tls, TlsFiles};
 
 pub(super) fn tls(mut table: Table<'_>) -> Option<Tls> {
     let cert = table.required("cert", "\"tls/server.crt\"");
@@ -47,3 +48,7 @@ fn bytes<'a>(path: Found<'a, &'a str>) -> Option<Found<'a, Vec<u8>>> {
     let it = path.parse(|path| document.reading.bytes(&document.folder().join(path)))?;
     Some(Found { it, place })
 }
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::table::Table;
-use super::super::{SigningAlgorithm, Tokens};
+use crate::config::table::Table;
+use crate::config::{SigningAlgorithm, Tokens};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

@@ -1,12 +1,13 @@
 //! `[[users]]`, `users.d/` and `[[links]]`: local people, and whose patients they may act for.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use argon2::{ARGON2ID_IDENT, PasswordHash};
 
-use super::super::table::{OneOrMany, Table};
-use super::super::{PatientChoice, User, value};
 use super::Named;
+use crate::config::table::{OneOrMany, Table};
+use crate::config::{Client, PatientChoice, User, value};
 
 /// Types that a `fhirUser` may have (SMART App Launch 2.2 scopes-and-launch-context, "fhirUser").
 const USER_TYPES: [&str; 5] = ["Patient", "Practitioner", "PractitionerRole", "RelatedPerson", "Person"];
@@ -14,20 +15,14 @@ const USER_TYPES: [&str; 5] = ["Patient", "Practitioner", "PractitionerRole", "R
 const LINKED_TYPES: [&str; 2] = ["RelatedPerson", "Person"];
 
 pub(super) type Links = HashMap<String, Vec<String>>;
+type Clients = HashMap<String, Arc<Client>>;
 
 pub(super) fn links(root: &mut Table<'_>) -> Links {
     let mut links = Links::new();
     for mut table in root.tables("links") {
         let person = table.required("person", "\"RelatedPerson/mum\"");
-        let present = table.has("patients");
-        let listed = table.texts("patients");
-        if !present {
-            table.missing("patients", "[\"kid1\", \"kid2\"]");
-        }
+        let listed = table.required_texts("patients", "[\"kid1\", \"kid2\"]");
         let patients: Vec<String> = listed.into_iter().filter_map(|found| found.parse(value::fhir_id)).collect();
-        if present && patients.is_empty() {
-            table.place("patients").wrong("names no patient; write for example [\"kid1\", \"kid2\"]");
-        }
         table.finish();
         let Some(person) = person else { continue };
         if links.contains_key(person.it) {
@@ -39,9 +34,9 @@ pub(super) fn links(root: &mut Table<'_>) -> Links {
     links
 }
 
-pub(super) fn user<'a>(table: &mut Table<'a>, links: &Links) -> Named<'a, User> {
+pub(super) fn user<'a>(table: &mut Table<'a>, links: &Links, clients: &Clients) -> Named<'a, User> {
     let name = table.required("username", "\"amy\"");
-    let username = name.clone().and_then(|found| found.parse(username));
+    let username = name.clone().and_then(|found| found.parse(|text| username(text, clients)));
     let password_hash = table
         .required("password_hash", "\"$argon2id$…\", made by `smartgate hash-password`")
         .and_then(|found| found.parse(password_hash));
@@ -59,9 +54,15 @@ pub(super) fn user<'a>(table: &mut Table<'a>, links: &Links) -> Named<'a, User> 
     (name, user())
 }
 
-fn username(text: &str) -> Result<String, String> {
+fn username(text: &str, clients: &Clients) -> Result<String, String> {
     if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
         return Err(format!("{text:?} is empty or has spaces at its ends; write for example \"amy\""));
+    }
+    // A token whose subject is its client speaks for the client itself (RFC 9068 §2.2), not for a person of that name.
+    if clients.contains_key(text) {
+        return Err(format!(
+            "{text:?} is also the id of a client, and their tokens could not be told apart; write another"
+        ));
     }
     Ok(text.to_owned())
 }
@@ -69,7 +70,9 @@ fn username(text: &str) -> Result<String, String> {
 /// The text may be the password itself and is not quoted.
 fn password_hash(text: &str) -> Result<String, String> {
     match PasswordHash::new(text) {
-        Ok(hash) if hash.algorithm == ARGON2ID_IDENT && hash.salt.is_some() && hash.hash.is_some() => Ok(text.to_owned()),
+        Ok(hash) if hash.algorithm == ARGON2ID_IDENT && hash.salt.is_some() && hash.hash.is_some() => {
+            Ok(text.to_owned())
+        }
         _ => Err("is no argon2id hash; write what `smartgate hash-password` prints: \"$argon2id$…\"".to_owned()),
     }
 }

@@ -74,7 +74,6 @@ pub enum AuditRecord {
     Auth(AuthRecord),
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn rfc3339<S: Serializer>(time: &UnixSeconds, serializer: S) -> Result<S::Ok, S::Error> {
     let time = jiff::Timestamp::from_second(*time).map_err(serde::ser::Error::custom)?;
     serializer.collect_str(&time)

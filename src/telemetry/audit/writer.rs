@@ -83,7 +83,7 @@ impl<S: Sink> Writer<S> {
             return Ok(());
         }
         if self.sink.renew()? {
-            self.to_line_start();
+            self.begin_line_again();
         }
         while let Some(rest) = self.batch.get(self.written..).filter(|rest| !rest.is_empty()) {
             match self.sink.write(rest) {
@@ -99,7 +99,7 @@ impl<S: Sink> Writer<S> {
     }
 
     /// A line that was cut in one file is written whole to the next.
-    fn to_line_start(&mut self) {
+    fn begin_line_again(&mut self) {
         let written = self.batch.get(..self.written).unwrap_or_default();
         self.written = memchr::memrchr(b'\n', written).map_or(0, |end| end + 1);
     }
