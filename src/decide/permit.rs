@@ -78,7 +78,10 @@ pub enum OwnAnswer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BodyRule {
     /// A resource of the type, with this id where the path has one.
-    Resource { of: ResourceType, id: Option<String> },
+    Resource {
+        of: ResourceType,
+        id: Option<String>,
+    },
     /// A JSON Patch, or a FHIRPath Patch in a Parameters resource.
     Patch,
     /// Operation input: a Parameters resource or any resource, or nothing.
@@ -129,11 +132,21 @@ impl BundleKind {
 pub enum Action {
     Answer(OwnAnswer),
     /// The answer flows through without being held; a Bundle may hold entries of these types only.
-    Stream { request: UpstreamRequest, entries: TypeSet },
+    Stream {
+        request: UpstreamRequest,
+        entries: TypeSet,
+    },
     /// The answer is held and verified.
-    Guard { request: UpstreamRequest, verify: Verify },
+    Guard {
+        request: UpstreamRequest,
+        verify: Verify,
+    },
     /// The body is held and checked, then sent; without `readable` the answer leaves without content.
-    Write { request: UpstreamRequest, body: BodyRule, readable: bool },
+    Write {
+        request: UpstreamRequest,
+        body: BodyRule,
+        readable: bool,
+    },
     /// Each entry of the body is to be decided: [`super::decide_bundle`].
     Bundle,
 }
