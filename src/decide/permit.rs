@@ -1,5 +1,7 @@
 //! Permits: the only way to the upstream. Only the decision makes one.
 
+use std::fmt;
+
 use http::Method;
 
 use crate::fhir::{ResourceType, TypeSet};
@@ -96,6 +98,20 @@ pub enum Verify {
     Resource { of: ResourceType, id: String },
     /// A Bundle: entries that are not visible are dropped. `letter` is what a match needs; includes need `r`.
     Bundle { letter: Letter, kind: BundleKind, pages: PageRule },
+}
+
+impl fmt::Display for Verify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resource { of, id } => write!(f, "{of}/{id} is verified on its own body, or denied as if it did not exist"),
+            Self::Bundle { letter, kind, .. } => write!(
+                f,
+                "each entry of the {} is verified on its own body, matches for `{}`, included resources for `r`; others are dropped",
+                kind.code(),
+                letter.as_char()
+            ),
+        }
+    }
 }
 
 /// How the pages of a verified result are cut.
