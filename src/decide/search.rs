@@ -236,8 +236,10 @@ fn named(
                 return Err(PATIENT_PARAMETER.refuse().because(parameter.code()));
             }
         }
-        let values =
-            or_list(&parameter.value).into_iter().map(|value| value_of(snapshot, value)).collect::<Result<Vec<_>, _>>()?;
+        let values = or_list(&parameter.value)
+            .into_iter()
+            .map(|value| value_of(snapshot, value))
+            .collect::<Result<Vec<_>, _>>()?;
         let own = |patient: &String| values.contains(&Value::Patient(patient));
         let others: Vec<&str> = values
             .iter()
