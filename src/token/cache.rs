@@ -1,4 +1,15 @@
-//! The verified-token cache: compares whole tokens, holds a bounded number.
+//! The verified-token cache: compares whole tokens, holds a bounded number of bytes.
+
+use std::hash::RandomState;
+
+use quick_cache::Weighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+
+/// What an entry is taken to weigh besides its token: the claims and the compiled grant, in bytes.
+const VALUE_BYTES: usize = 1024;
+
+/// What a token and its value are expected to weigh; tokens that are longer make the cache hold fewer.
+const ENTRY_BYTES: usize = 2 * VALUE_BYTES;
 
 /// What an entry was made under; under another stamp it is not found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -9,22 +20,39 @@ pub struct Stamp {
     pub keys: u64,
 }
 
+#[derive(Clone)]
+struct ByBytes;
+
+impl<V> Weighter<Box<str>, (Stamp, V)> for ByBytes {
+    fn weight(&self, token: &Box<str>, _: &(Stamp, V)) -> u64 {
+        (token.len() + VALUE_BYTES) as u64
+    }
+}
+
 /// Values by verified token.
 pub struct TokenCache<V> {
-    _values: std::marker::PhantomData<fn() -> V>,
+    values: Cache<Box<str>, (Stamp, V), ByBytes, RandomState>,
 }
 
 impl<V: Clone> TokenCache<V> {
-    /// A cache of at most `capacity` tokens.
-    pub fn new(_capacity: usize) -> Self {
-        todo!()
+    /// A cache of about `capacity` tokens.
+    pub fn new(capacity: usize) -> Self {
+        let bytes = (capacity as u64).saturating_mul(ENTRY_BYTES as u64);
+        // The hash is keyed at random, and a hit is a hit only when the whole token is the same.
+        Self { values: Cache::with(capacity, bytes, ByBytes, RandomState::new(), DefaultLifecycle::default()) }
     }
 
-    pub fn get(&self, _token: &str, _stamp: Stamp) -> Option<V> {
-        todo!()
+    /// The value of `token`, unless it was made under another stamp.
+    pub fn get(&self, token: &str, stamp: Stamp) -> Option<V> {
+        self.values.get(token).filter(|(made_under, _)| *made_under == stamp).map(|(_, value)| value)
     }
 
-    pub fn insert(&self, _token: &str, _stamp: Stamp, _value: V) {
-        todo!()
+    /// Keeps the value of a token that was verified.
+    pub fn insert(&self, token: &str, stamp: Stamp, value: V) {
+        self.values.insert(token.into(), (stamp, value));
     }
 }
+
+#[cfg(test)]
+#[path = "cache_tests.rs"]
+mod tests;

@@ -5,11 +5,15 @@
 
 mod assertion;
 mod cache;
+mod checks;
 mod fetch;
 mod jwks;
+mod jws;
 mod keys;
 mod revocation;
 mod sign;
+#[cfg(test)]
+pub(crate) mod testing;
 mod verify;
 
 use std::sync::Arc;
@@ -26,7 +30,12 @@ pub use verify::{TokenError, Verifier};
 
 /// Makes aws-lc the provider of TLS and of JWT signatures; the first statement of every process and every test.
 pub fn install_crypto() {
-    todo!()
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        tracing::trace!("a TLS provider was installed before");
+    }
+    if jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default().is_err() {
+        tracing::trace!("a JWT provider was installed before");
+    }
 }
 
 /// What a verified access token says. Only [`Verifier`] makes one from a token.

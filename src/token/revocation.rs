@@ -1,39 +1,94 @@
-//! What is revoked, in memory: asked on every request, kept in step with the store.
+//! What is revoked, in memory: asked on every request without a lock, kept in step with the store.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use papaya::{Equivalent, HashMap};
 
 use crate::ambient::UnixSeconds;
 use crate::store::{Revoked, Store, StoreError};
 
 use super::Claims;
 
-/// The set of revocations that are still needed.
-pub struct Revocations {}
+#[derive(Hash, PartialEq, Eq)]
+struct TokenKey {
+    issuer: String,
+    id: String,
+}
+
+/// A [`TokenKey`] to look up by, with the same hash.
+#[derive(Hash)]
+struct TokenRef<'a> {
+    issuer: &'a str,
+    id: &'a str,
+}
+
+impl Equivalent<TokenKey> for TokenRef<'_> {
+    fn equivalent(&self, key: &TokenKey) -> bool {
+        self.issuer == key.issuer && self.id == key.id
+    }
+}
+
+/// The set of revocations that are still needed, each with its expiry.
+#[derive(Default)]
+pub struct Revocations {
+    tokens: HashMap<TokenKey, UnixSeconds>,
+    grants: HashMap<String, UnixSeconds>,
+    /// Where to go on reading.
+    sequence: AtomicI64,
+    synced: AtomicI64,
+}
 
 impl Revocations {
     /// An empty set that was never synchronised.
     pub fn new() -> Self {
-        todo!()
+        Self::default()
     }
 
     /// Whether the token with these claims, or its grant, is revoked.
-    pub fn is_revoked(&self, _claims: &Claims) -> bool {
-        todo!()
+    pub fn is_revoked(&self, claims: &Claims) -> bool {
+        let token = claims.token_id.as_deref().map(|id| TokenRef { issuer: &claims.issuer, id });
+        token.is_some_and(|token| self.tokens.pin().contains_key(&token))
+            || claims.grant.as_ref().is_some_and(|grant| self.grants.pin().contains_key(grant))
     }
 
     /// Takes one in at once; the store is told by the caller, first.
-    pub fn insert(&self, _revoked: Revoked, _expires: UnixSeconds) {
-        todo!()
+    pub fn insert(&self, revoked: Revoked, expires: UnixSeconds) {
+        let later = |known: &UnixSeconds| expires.max(*known);
+        match revoked {
+            Revoked::Token { issuer, id } => {
+                self.tokens.pin().update_or_insert(TokenKey { issuer, id }, later, expires);
+            }
+            Revoked::Grant(grant) => {
+                self.grants.pin().update_or_insert(grant, later, expires);
+            }
+        }
     }
 
     /// Takes in what was revoked since the last time, drops what has expired.
     ///
     /// # Errors
-    /// The store does not answer; the set stays as it is.
-    pub async fn sync(&self, _store: &dyn Store, _now: UnixSeconds) -> Result<(), StoreError> {
-        todo!()
+    /// The store does not answer; what was taken in stays.
+    pub async fn sync(&self, store: &dyn Store, now: UnixSeconds) -> Result<(), StoreError> {
+        loop {
+            let page = store.revocations_after(self.sequence.load(Ordering::Acquire), now).await?;
+            let Some(last) = page.last().map(|revocation| revocation.sequence) else { break };
+            for revocation in page {
+                self.insert(revocation.revoked, revocation.expires);
+            }
+            self.sequence.fetch_max(last, Ordering::AcqRel);
+        }
+        self.tokens.pin().retain(|_, expires| *expires > now);
+        self.grants.pin().retain(|_, expires| *expires > now);
+        self.synced.store(now, Ordering::Release);
+        Ok(())
     }
 
     /// When [`Revocations::sync`] last succeeded; 0 before the first time.
     pub fn last_synced(&self) -> UnixSeconds {
-        todo!()
+        self.synced.load(Ordering::Acquire)
     }
 }
+
+#[cfg(test)]
+#[path = "revocation_tests.rs"]
+mod tests;

@@ -1,10 +1,19 @@
 //! Verification of bearer tokens: the gate's own and those of configured issuers.
+//!
+//! In order: what can be read in one way only; `iss`, which says whose rules and keys apply; the signature; everything else.
 
 use std::sync::Arc;
 
+use super::checks::{Expected, Names};
+use super::fetch::{NoKey, Purpose, Wanted};
+use super::jws::{Flaw, Jws};
+use super::jwks::Miss;
 use super::{Claims, Fetcher, GateKeys};
 use crate::ambient::Ambient;
-use crate::config::Snapshot;
+use crate::config::{Issuer, Snapshot, TokenType};
+
+/// How far the clocks of replicas may differ, in seconds.
+const OWN_LEEWAY: i64 = 30;
 
 /// Why a token is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +41,26 @@ impl TokenError {
     }
 }
 
+impl From<Flaw> for TokenError {
+    fn from(flaw: Flaw) -> Self {
+        Self::Refused(match flaw {
+            Flaw::Malformed => "token-malformed",
+            Flaw::Algorithm => "token-algorithm",
+            Flaw::Critical => "token-critical",
+        })
+    }
+}
+
+impl From<NoKey> for TokenError {
+    fn from(no_key: NoKey) -> Self {
+        match no_key {
+            NoKey::Unavailable(why) => Self::Unavailable(why),
+            NoKey::Missing(Miss::Algorithm) => Self::Refused("token-algorithm"),
+            NoKey::Missing(Miss::Unknown | Miss::Ambiguous) => Self::Refused("token-key"),
+        }
+    }
+}
+
 /// Verifies bearer tokens.
 pub struct Verifier {
     pub keys: Arc<GateKeys>,
@@ -44,12 +73,61 @@ impl Verifier {
     ///
     /// # Errors
     /// The token is not accepted, or cannot be checked now.
-    pub async fn verify(&self, _token: &str, _snapshot: &Snapshot) -> Result<Claims, TokenError> {
-        todo!()
+    pub async fn verify(&self, token: &str, snapshot: &Snapshot) -> Result<Claims, TokenError> {
+        let jws = Jws::parse(token)?;
+        let issuer = jws.claims.text("iss")?.ok_or(TokenError::Refused("token-issuer"))?;
+        if issuer == snapshot.server.public_url {
+            self.own(&jws, snapshot)
+        } else if let Some(issuer) = snapshot.issuers.get(issuer) {
+            self.foreign(&jws, issuer).await
+        } else {
+            Err(TokenError::Refused("token-issuer"))
+        }
+    }
+
+    fn own(&self, jws: &Jws<'_>, snapshot: &Snapshot) -> Result<Claims, TokenError> {
+        let keys = self.keys.verifying();
+        let key = keys.find(jws.key_id.as_deref(), jws.algorithm).map_err(NoKey::Missing)?;
+        if !jws.is_signed_by(key) {
+            return Err(TokenError::Refused("token-signature"));
+        }
+        let expected = Expected {
+            issuer: &snapshot.server.public_url,
+            own: true,
+            audience: std::slice::from_ref(&snapshot.fhir.public_base),
+            token_type: TokenType::AtJwt,
+            leeway: OWN_LEEWAY,
+            names: Names::OWN,
+        };
+        expected.claims(jws, self.ambient.now())
+    }
+
+    async fn foreign(&self, jws: &Jws<'_>, issuer: &Issuer) -> Result<Claims, TokenError> {
+        if !issuer.algorithms.contains(&jws.algorithm) {
+            return Err(TokenError::Refused("token-algorithm"));
+        }
+        let wanted = Wanted { id: jws.key_id.as_deref(), algorithm: jws.algorithm };
+        let key = self.fetcher.key(&issuer.keys, Purpose::Tokens, wanted).await?;
+        if !jws.is_signed_by(&key) {
+            return Err(TokenError::Refused("token-signature"));
+        }
+        let expected = Expected {
+            issuer: &issuer.issuer,
+            own: false,
+            audience: &issuer.audience,
+            token_type: issuer.token_type,
+            leeway: i64::try_from(issuer.leeway.as_secs()).unwrap_or(i64::MAX),
+            names: Names::of(&issuer.claims),
+        };
+        expected.claims(jws, self.ambient.now())
     }
 
     /// Grows when a key of the gate or of an issuer changed: what was verified before must be verified again.
     pub fn key_generation(&self) -> u64 {
-        todo!()
+        self.keys.generation() + self.fetcher.generation()
     }
 }
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

@@ -1,0 +1,116 @@
+//! JWS in compact serialisation (RFC 7515 §3.1), read strictly and once: what is checked is what is used.
+//!
+//! The algorithm in the header only chooses among those of the key that was registered; keys and key URLs in the header are
+//! not looked at.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
+use serde_json::{Map, Value};
+
+use super::jwks::Key;
+use crate::fhir::json::Json;
+
+/// Longest token that is looked at, in bytes.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// Deepest nesting in a header or in claims.
+const MAX_DEPTH: usize = 16;
+
+/// What is wrong with a token before its signature is looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flaw {
+    /// It is no JWS, too long, or could be read in two ways.
+    Malformed,
+    /// `alg` names no signature algorithm that the gate knows; `none` is one of those.
+    Algorithm,
+    /// It has extensions that must be understood (RFC 7515 §4.1.11); the gate understands none.
+    Critical,
+}
+
+/// The members of a JSON object, read by name and type; `null` is the same as absent.
+pub(super) struct Members(Map<String, Value>);
+
+impl Members {
+    fn decode(part: &str) -> Result<Self, Flaw> {
+        let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Flaw::Malformed)?;
+        Json::parse(&bytes, MAX_DEPTH).map_err(|_| Flaw::Malformed)?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|_| Flaw::Malformed)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Whether the member is there, whatever its value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Flaw> {
+        self.get(name).map(|value| value.as_str().ok_or(Flaw::Malformed)).transpose()
+    }
+
+    /// A `NumericDate` (RFC 7519 §2) in whole seconds.
+    pub(super) fn seconds(&self, name: &str) -> Result<Option<i64>, Flaw> {
+        self.get(name).map(|value| value.as_i64().ok_or(Flaw::Malformed)).transpose()
+    }
+
+    /// One string, or an array of strings (RFC 7519 §4.1.3); none when the member is absent.
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<&str>, Flaw> {
+        match self.get(name) {
+            None => Ok(Vec::new()),
+            Some(Value::String(text)) => Ok(vec![text]),
+            Some(Value::Array(elements)) => {
+                elements.iter().map(|element| element.as_str().ok_or(Flaw::Malformed)).collect()
+            }
+            Some(_) => Err(Flaw::Malformed),
+        }
+    }
+}
+
+/// A token whose signature is not verified yet.
+pub(super) struct Jws<'a> {
+    pub(super) algorithm: Algorithm,
+    pub(super) key_id: Option<String>,
+    /// Lower case, without `application/`; media types know no case (RFC 7515 §4.1.9).
+    pub(super) media_type: Option<String>,
+    pub(super) key_url: Option<String>,
+    pub(super) claims: Members,
+    signed: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Jws<'a> {
+    pub(super) fn parse(token: &'a str) -> Result<Self, Flaw> {
+        if token.len() > MAX_BYTES {
+            return Err(Flaw::Malformed);
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(Flaw::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(Flaw::Malformed)?;
+        let header = Members::decode(header)?;
+        if header.has("crit") {
+            return Err(Flaw::Critical);
+        }
+        let algorithm = header.text("alg")?.ok_or(Flaw::Malformed)?;
+        let media_type = header.text("typ")?.map(str::to_ascii_lowercase);
+        Ok(Self {
+            algorithm: algorithm.parse().map_err(|_| Flaw::Algorithm)?,
+            key_id: header.text("kid")?.map(str::to_owned),
+            media_type: media_type.map(|typ| typ.strip_prefix("application/").unwrap_or(&typ).to_owned()),
+            key_url: header.text("jku")?.map(str::to_owned),
+            claims: Members::decode(payload)?,
+            signed,
+            signature,
+        })
+    }
+
+    /// Whether `key` made the signature.
+    pub(super) fn is_signed_by(&self, key: &Key) -> bool {
+        key.verifies(self.algorithm, self.signed, self.signature)
+    }
+}
+
+#[cfg(test)]
+#[path = "jws_tests.rs"]
+mod tests;
