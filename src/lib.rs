@@ -10,6 +10,8 @@ pub mod auth;
 pub mod config;
 pub mod decide;
 pub mod fhir;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gate;
 pub mod guard;
 pub mod ops;

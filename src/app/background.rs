@@ -1,1 +1,125 @@
-//! To be written.
+//! What goes on beside the requests: revocations, keys, the CapabilityStatement and the sweeping of the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::ambient::Ambient;
+use crate::config::Snapshot;
+use crate::guard::Capabilities;
+use crate::store::SharedStore;
+use crate::token::{GateKeys, Revocations};
+use crate::upstream::UpstreamClient;
+
+/// How often the set of revocations is brought in step with the store.
+const REVOCATIONS_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the keys are: a rotation by another process is seen within this time.
+const KEYS_EVERY: Duration = Duration::from_secs(10);
+
+/// How often expired rows are deleted.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// How often the CapabilityStatement is fetched again, and how often while there is none.
+const CAPABILITIES_EVERY: Duration = Duration::from_secs(300);
+const CAPABILITIES_RETRY: Duration = Duration::from_secs(2);
+
+/// What the background works on.
+#[derive(Clone)]
+pub(super) struct Background {
+    pub(super) config: Arc<ArcSwap<Snapshot>>,
+    pub(super) store: SharedStore,
+    pub(super) keys: Arc<GateKeys>,
+    pub(super) revocations: Arc<Revocations>,
+    pub(super) upstream: Arc<UpstreamClient>,
+    pub(super) capabilities: Arc<Capabilities>,
+    pub(super) ambient: Ambient,
+}
+
+impl Background {
+    /// Starts everything; it stops when the set is dropped.
+    pub(super) fn start(self) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(self.clone().follow_revocations());
+        tasks.spawn(self.clone().follow_keys());
+        tasks.spawn(self.clone().sweep());
+        tasks.spawn(self.follow_capabilities());
+        tasks
+    }
+
+    async fn follow_revocations(self) {
+        let mut every = ticks(REVOCATIONS_EVERY);
+        let mut failing = false;
+        loop {
+            every.tick().await;
+            let outcome = self.revocations.sync(&*self.store, self.ambient.now()).await;
+            match &outcome {
+                Ok(()) if failing => tracing::info!("revocations are in step with the store again"),
+                Err(error) if !failing => {
+                    tracing::error!(%error, "revocations cannot be read; own tokens are refused before long");
+                }
+                Ok(()) | Err(_) => {}
+            }
+            failing = outcome.is_err();
+        }
+    }
+
+    async fn follow_keys(self) {
+        let mut every = ticks(KEYS_EVERY);
+        loop {
+            every.tick().await;
+            let snapshot = self.config.load_full();
+            match self.keys.refresh(&*self.store, &self.ambient, &snapshot.tokens).await {
+                Ok(true) => tracing::info!("the gate's keys changed"),
+                Ok(false) => {}
+                Err(error) => tracing::error!(%error, "the gate's keys cannot be read again"),
+            }
+        }
+    }
+
+    async fn sweep(self) {
+        let mut every = ticks(SWEEP_EVERY);
+        loop {
+            every.tick().await;
+            match self.store.sweep(self.ambient.now()).await {
+                Ok(rows) => tracing::debug!(rows, "swept the store"),
+                Err(error) => tracing::error!(%error, "the store cannot be swept"),
+            }
+        }
+    }
+
+    async fn follow_capabilities(self) {
+        let mut every = ticks(CAPABILITIES_RETRY);
+        let mut due = Instant::now();
+        let mut failing = false;
+        loop {
+            every.tick().await;
+            let snapshot = self.config.load_full();
+            if self.capabilities.is_known(&snapshot) && Instant::now() < due {
+                continue;
+            }
+            match self.capabilities.refresh(&self.upstream, &snapshot).await {
+                Ok(()) => {
+                    due = Instant::now() + CAPABILITIES_EVERY;
+                    failing = false;
+                }
+                Err(refusal) => {
+                    if !failing {
+                        let detail = refusal.detail.as_deref();
+                        tracing::warn!(rule = refusal.rule.name, detail, "the CapabilityStatement cannot be fetched");
+                    }
+                    failing = true;
+                }
+            }
+        }
+    }
+}
+
+fn ticks(every: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}

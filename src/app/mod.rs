@@ -5,6 +5,7 @@ mod explain;
 mod keys;
 mod password;
 mod run;
+mod serve;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,8 @@ use clap::{Parser, Subcommand};
 
 use crate::config;
 use crate::token::install_crypto;
+
+pub use serve::{Running, start};
 
 /// SMART on FHIR in front of any FHIR server.
 #[derive(Parser, Debug)]

@@ -1,17 +1,53 @@
 //! The authorization server: discovery, authorize, login, consent, picker, token, introspect, revoke.
 //!
 //! A function of an HTTP request and a configuration snapshot; it knows no server sessions.
+//!
+//! ```text
+//! authorize ─► login ─► (patient) ─► consent ─► code      token ─► grant_types      introspect   revoke   discovery
+//! ```
+
+mod answer;
+mod authorize;
+mod call;
+mod client_auth;
+mod consent;
+mod cors;
+mod describe;
+mod discovery;
+mod endpoints;
+mod error;
+mod form;
+mod grant_types;
+mod granted;
+mod introspect;
+mod login;
+mod pages;
+mod password;
+mod patient;
+mod pending;
+mod record;
+mod revoke;
+mod steps;
+#[cfg(test)]
+mod testing;
+mod throttle;
+mod token;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::{Method, Response};
+use sha2::{Digest as _, Sha256};
 
 use crate::ambient::Ambient;
 use crate::config::Snapshot;
 use crate::store::SharedStore;
 use crate::telemetry::{AuditLog, Metrics};
 use crate::token::{Assertions, GateKeys, Revocations, Verifier};
+use call::Call;
+use endpoints::Endpoint;
+use password::Passwords;
 
 /// Largest form that an endpoint of the authorization server reads, in bytes.
 pub const MAX_FORM_BYTES: usize = 64 * 1024;
@@ -63,27 +99,62 @@ pub struct AuthParts {
 /// The authorization server.
 pub struct AuthServer {
     parts: AuthParts,
+    passwords: Passwords,
 }
 
 impl AuthServer {
     pub fn new(parts: AuthParts) -> Self {
-        Self { parts }
+        Self { parts, passwords: Passwords::new() }
     }
 
     /// Whether `path` is one of the authorization server's, in this configuration.
-    pub fn owns(_path: &str, _snapshot: &Snapshot) -> bool {
-        todo!()
+    pub fn owns(path: &str, snapshot: &Snapshot) -> bool {
+        Endpoint::of(path, snapshot).is_some()
     }
 
     /// Answers one request to a path that it owns. The answer has its own CORS and caching headers.
     pub async fn handle(
         &self,
-        _request: http::Request<Bytes>,
-        _request_id: &str,
-        _snapshot: &Arc<Snapshot>,
-    ) -> http::Response<Bytes> {
-        let _ = &self.parts;
-        todo!()
+        request: http::Request<Bytes>,
+        request_id: &str,
+        snapshot: &Arc<Snapshot>,
+    ) -> Response<Bytes> {
+        let Some(endpoint) = Endpoint::of(request.uri().path(), snapshot) else {
+            return answer::not_found();
+        };
+        let call = Call::new(&request, request_id, snapshot, self.parts.ambient.now());
+        let mut response = self.answer(endpoint, &call).await;
+        cors::allow(response.headers_mut(), &call, endpoint.readers());
+        response
+    }
+
+    async fn answer(&self, endpoint: Endpoint, call: &Call<'_>) -> Response<Bytes> {
+        let page = match (endpoint, call.method()) {
+            (Endpoint::SmartConfiguration, &Method::GET) => return discovery::smart_configuration(call.snapshot),
+            (Endpoint::OpenidConfiguration | Endpoint::ServerMetadata, &Method::GET) => {
+                return discovery::server_metadata(call.snapshot);
+            }
+            (Endpoint::Jwks, &Method::GET) => return answer::document(self.parts.keys.jwks().as_bytes().to_vec()),
+            (Endpoint::Token, &Method::POST) => return self.token(call).await,
+            (Endpoint::Introspect, &Method::POST) => return self.introspect(call).await,
+            (Endpoint::Revoke, &Method::POST) => return self.revoke(call).await,
+            (Endpoint::Authorize, &Method::GET | &Method::POST) => return self.authorize(call).await,
+            (Endpoint::Login, &Method::GET) => self.login_page(call).await,
+            (Endpoint::Login, &Method::POST) => self.log_in(call).await,
+            (Endpoint::Patient, &Method::GET) => self.patient_page(call).await,
+            (Endpoint::Patient, &Method::POST) => self.choose_patient(call).await,
+            (Endpoint::Consent, &Method::GET) => self.consent_page(call).await,
+            (Endpoint::Consent, &Method::POST) => self.consent(call).await,
+            (_, &Method::OPTIONS) => return answer::options(endpoint.allow()),
+            _ => return answer::method_not_allowed(endpoint.allow()),
+        };
+        match page {
+            Ok(page) => page,
+            Err(error) => {
+                self.page_failed(call, error).await;
+                pages::error(call, error)
+            }
+        }
     }
 }
 
@@ -96,11 +167,15 @@ pub struct HashError(pub String);
 ///
 /// # Errors
 /// The hash function refuses the input.
-pub fn hash_password(_password: &str, _ambient: &Ambient) -> Result<String, HashError> {
-    todo!()
+pub fn hash_password(password: &str, ambient: &Ambient) -> Result<String, HashError> {
+    password::hash(password, ambient)
 }
 
 /// The SHA-256 of a client secret as `sha256:` and hexadecimal digits, for `[[clients]] secret_hash`.
-pub fn hash_secret(_secret: &str) -> String {
-    todo!()
+pub fn hash_secret(secret: &str) -> String {
+    let digest: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+    digest.iter().fold(String::from("sha256:"), |text, byte| text + &format!("{byte:02x}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,27 +1,66 @@
 //! Configuration: files, checked and compiled as a whole into an immutable snapshot; reload while running.
 
+mod compile;
+mod document;
+mod errors;
+mod reading;
+mod reload;
+mod restart;
+mod secret;
 mod snapshot;
+mod table;
+mod value;
+mod watch;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+pub use errors::ConfigErrors;
+pub use reading::{Fingerprint, Sources};
+pub use reload::Reloader;
 pub use snapshot::*;
+
+use reading::Reading;
 
 /// A configuration that was read and found right.
 pub struct Loaded {
     pub snapshot: Snapshot,
-    /// Every file that was read, for the watcher.
-    pub files: Vec<PathBuf>,
+    /// What it was read from.
+    pub sources: Sources,
 }
-
-/// Everything that is wrong with a configuration, each with file and line.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigErrors(String);
 
 /// Reads, checks and compiles the configuration.
 ///
 /// # Errors
 /// All that is wrong, at once.
-pub fn load(_path: &Path) -> Result<Loaded, ConfigErrors> {
-    todo!()
+pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
+    let (sources, snapshot) = attempt(path);
+    Ok(Loaded { snapshot: snapshot?, sources })
 }
+
+/// As [`load`], with the text of the main file as if it were `smartgate.toml` in `folder`.
+///
+/// # Errors
+/// All that is wrong, at once.
+pub fn load_str(main: &str, folder: &Path) -> Result<Loaded, ConfigErrors> {
+    let reading = Reading::default();
+    let path = folder.join("smartgate.toml");
+    let snapshot = compile::main_file(&reading, &path, main);
+    let (sources, snapshot) = reading.finish(snapshot);
+    Ok(Loaded { snapshot: snapshot?, sources })
+}
+
+/// Reads the configuration, and says what it was read from even where it is wrong.
+fn attempt(path: &Path) -> (Sources, Result<Snapshot, ConfigErrors>) {
+    let reading = Reading::default();
+    let snapshot = match reading.text(path) {
+        Ok(text) => compile::main_file(&reading, path, &text),
+        Err(what) => {
+            reading.problem(path, None, what);
+            None
+        }
+    };
+    reading.finish(snapshot)
+}
+
+#[cfg(test)]
+mod tests;

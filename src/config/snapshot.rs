@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::sign::CertifiedKey;
 use secrecy::SecretString;
 
 use crate::fhir::{FhirVersion, ResourceType, Tables, TypeSet};
 use crate::scope::Scopes;
-use crate::telemetry::{AuditSink, OnFull};
+use crate::telemetry::{AuditSink, LogFormat, OnFull};
 
 /// One consistent configuration.
 pub struct Snapshot {
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub store_url: StoreUrl,
     pub tokens: Tokens,
     pub audit: Audit,
+    /// Cannot change while running.
+    pub log: Log,
     pub limits: Limits,
     /// Other authorization servers whose tokens are accepted, by their `iss`.
     pub issuers: HashMap<String, Arc<Issuer>>,
@@ -45,13 +48,21 @@ pub struct Server {
     /// Without a trailing slash; issuer of the gate's own tokens and root of every published URL.
     pub public_url: String,
     /// Certificate and key; whether there is one cannot change while running, the files' contents can.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<Tls>,
     /// How long to go on serving after `/readyz` turned red, before the listeners close.
     pub drain_delay: Duration,
     /// How long requests in flight may take to finish after the listeners closed.
     pub drain_timeout: Duration,
     /// Worker threads; cannot change while running.
     pub threads: usize,
+}
+
+/// A server certificate that was read with the configuration.
+#[derive(Clone)]
+pub struct Tls {
+    pub files: TlsFiles,
+    /// The chain and the key that belongs to it.
+    pub certified: Arc<CertifiedKey>,
 }
 
 /// PEM files of a server certificate chain and its private key.
@@ -104,8 +115,8 @@ pub struct Upstream {
     /// Path of the base, without a trailing slash; may be empty.
     pub base_path: String,
     pub auth: UpstreamAuth,
-    /// PEM file of a private certificate authority for `https` upstreams.
-    pub ca_file: Option<PathBuf>,
+    /// Private certificate authorities for `https` upstreams, in PEM; without, the machine's own.
+    pub ca: Option<Vec<u8>>,
     pub connect_timeout: Duration,
     /// Longest silence while reading an answer.
     pub read_timeout: Duration,
@@ -120,7 +131,10 @@ pub enum UpstreamAuth {
     /// The client's own token goes on.
     Passthrough,
     Bearer(SecretString),
-    Basic { username: String, password: SecretString },
+    Basic {
+        username: String,
+        password: SecretString,
+    },
 }
 
 /// Names of the headers that tell the FHIR server who asks; always set or removed, never passed.
@@ -177,9 +191,18 @@ pub enum SigningAlgorithm {
 pub struct Audit {
     /// Cannot change while running.
     pub sink: AuditSink,
+    /// Cannot change while running.
     pub on_full: OnFull,
     /// Whether search values may be written.
     pub search_values: bool,
+}
+
+/// `[log]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    pub format: LogFormat,
+    /// As in `RUST_LOG`.
+    pub filter: String,
 }
 
 /// `[limits]`: the bounds of memory and work for one request.
@@ -203,7 +226,7 @@ pub struct Limits {
     pub bundle_entries: usize,
     /// Nesting of a JSON body.
     pub json_depth: usize,
-    /// Tokens kept verified.
+    /// Tokens kept verified; cannot change while running.
     pub token_cache: usize,
 }
 

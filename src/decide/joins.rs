@@ -1,26 +1,31 @@
 //! Joins: chains, `_has` and includes read other types, and each type on the way must be granted (enforcement.md §4 "Joins").
 
-use super::parameters::{PARAMETER_VALUE, Search, plain_modifier, require_join};
+use super::parameters::{
+    PARAMETER_NOT_ALLOWED, PARAMETER_VALUE, Search, of_every_resource, plain_modifier, require_join,
+};
 use super::rule::Refusal;
-use crate::fhir::search::Key;
+use crate::fhir::search::{Key, Parameter};
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
 /// Checks a chain or `_has`: each hop's types need `s` by a permit without a patient context.
-pub(super) fn check(search: &Search<'_>, key: &Key) -> Result<(), Refusal> {
+pub(super) fn check(search: &Search<'_>, parameter: &Parameter) -> Result<(), Refusal> {
     match search.of {
-        Some(of) => hop(search, of, key),
+        Some(of) => hop(search, of, &parameter.key, &parameter.value),
         None => Err(PARAMETER_VALUE.refuse().because("a join without a searched type")),
     }
 }
 
-fn hop(search: &Search<'_>, from: ResourceType, key: &Key) -> Result<(), Refusal> {
+fn hop(search: &Search<'_>, from: ResourceType, key: &Key, value: &str) -> Result<(), Refusal> {
     match key {
-        Key::Plain { modifier, .. } => plain_modifier(modifier.as_deref(), ""),
+        Key::Plain { code, .. } if code.starts_with('_') && !of_every_resource(code) => {
+            Err(PARAMETER_NOT_ALLOWED.refuse().because(code.as_str()))
+        }
+        Key::Plain { modifier, .. } => plain_modifier(modifier.as_deref(), value),
         Key::Has { of, rest, .. } => {
             let of = named(search, of)?;
             require_join(search.grant, of, Letter::Search)?;
-            hop(search, of, rest)
+            hop(search, of, rest, value)
         }
         Key::Chain { code, of, rest } => {
             let targets = match of {
@@ -29,7 +34,7 @@ fn hop(search: &Search<'_>, from: ResourceType, key: &Key) -> Result<(), Refusal
             };
             for target in targets.iter() {
                 require_join(search.grant, target, Letter::Search)?;
-                hop(search, target, rest)?;
+                hop(search, target, rest, value)?;
             }
             Ok(())
         }

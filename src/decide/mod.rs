@@ -21,7 +21,8 @@ pub use grant::{Grant, MAX_PATIENTS, Restricted};
 pub use parameters::FORMAT_NOT_JSON;
 pub(crate) use permit::bundle_request;
 pub use permit::{
-    Action, BodyRule, BundleKind, OwnAnswer, Permit, UpstreamRequest, Verify, capabilities_lookup, patients_lookup,
+    Action, BodyRule, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify, capabilities_lookup,
+    patients_lookup,
 };
 pub use reach::{type_of, visible};
 pub use rule::{Challenge, Refusal, Rule, all as all_rules};
@@ -64,15 +65,20 @@ pub fn decide(snapshot: &Snapshot, grant: &Grant, request: &Request) -> Result<P
 /// Decides the one FHIR request that needs no token: `metadata` (enforcement.md §2.4).
 ///
 /// # Errors
-/// A parameter other than `_format`, `_summary`, `_pretty` and `mode`.
+/// A parameter other than `_format`, `_summary`, `_pretty` and `mode`, or a client that takes no JSON.
 pub fn decide_public(request: &Request) -> Result<Permit, Refusal> {
     for parameter in &request.parameters {
         if !matches!(parameter.code(), "_format" | "_summary" | "_pretty" | "mode") {
             return Err(parameters::PARAMETER_UNKNOWN.refuse().because(parameter.code()));
         }
     }
+    if !request.accepts_json {
+        return Err(FORMAT_NOT_JSON.refuse());
+    }
     Ok(Permit { action: Action::Answer(OwnAnswer::Capabilities), rule: "public" })
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

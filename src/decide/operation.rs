@@ -3,7 +3,8 @@
 use http::Method;
 
 use super::grant::Grant;
-use super::permit::{Action, BodyRule, BundleKind, Permit, UpstreamRequest, Verify};
+use super::parameters::FORMAT_NOT_JSON;
+use super::permit::{Action, BodyRule, BundleKind, PageRule, Permit, UpstreamRequest, Verify};
 use super::reach::{Reach, SCOPE_MISSING, reach};
 use super::rule::{Refusal, Rule};
 use crate::config::Snapshot;
@@ -12,8 +13,10 @@ use crate::fhir::interaction::{Level, Request};
 use crate::fhir::search::{Key, Parameter, print_parameters};
 use crate::scope::Letter;
 
-pub const OPERATION_NOT_LISTED: Rule =
-    Rule::forbidden("operation-not-listed", "this operation is not among those that the gate lets through at this level");
+pub const OPERATION_NOT_LISTED: Rule = Rule::forbidden(
+    "operation-not-listed",
+    "this operation is not among those that the gate lets through at this level",
+);
 
 pub const OPERATION_RESTRICTED: Rule =
     Rule::forbidden("operation-restricted", "operations are not open to a token in a patient context in this version");
@@ -48,11 +51,39 @@ const SEARCH: &[Letter] = &[Letter::Search];
 /// The operations that pass. `on` is the type; `*` stands for every type.
 const LISTED: &[Listed] = &[
     Listed { name: "everything", on: "Patient", instance: true, of_type: false, letters: READ, answer: Answer::Bundle },
-    Listed { name: "lastn", on: "Observation", instance: false, of_type: true, letters: SEARCH, answer: Answer::Bundle },
-    Listed { name: "docref", on: "DocumentReference", instance: false, of_type: true, letters: SEARCH, answer: Answer::Bundle },
+    Listed {
+        name: "lastn",
+        on: "Observation",
+        instance: false,
+        of_type: true,
+        letters: SEARCH,
+        answer: Answer::Bundle,
+    },
+    Listed {
+        name: "docref",
+        on: "DocumentReference",
+        instance: false,
+        of_type: true,
+        letters: SEARCH,
+        answer: Answer::Bundle,
+    },
     Listed { name: "expand", on: "ValueSet", instance: true, of_type: true, letters: READ, answer: Answer::Other },
-    Listed { name: "validate-code", on: "ValueSet", instance: true, of_type: true, letters: READ, answer: Answer::Other },
-    Listed { name: "validate-code", on: "CodeSystem", instance: true, of_type: true, letters: READ, answer: Answer::Other },
+    Listed {
+        name: "validate-code",
+        on: "ValueSet",
+        instance: true,
+        of_type: true,
+        letters: READ,
+        answer: Answer::Other,
+    },
+    Listed {
+        name: "validate-code",
+        on: "CodeSystem",
+        instance: true,
+        of_type: true,
+        letters: READ,
+        answer: Answer::Other,
+    },
     Listed { name: "lookup", on: "CodeSystem", instance: true, of_type: true, letters: READ, answer: Answer::Other },
     Listed { name: "translate", on: "ConceptMap", instance: true, of_type: true, letters: READ, answer: Answer::Other },
     Listed { name: "validate", on: "*", instance: true, of_type: true, letters: READ, answer: Answer::Other },
@@ -85,13 +116,17 @@ pub(super) fn operation(
         }
     }
     let target = target(snapshot, grant, request, of, id, listed)?;
+    if !request.accepts_json {
+        return Err(FORMAT_NOT_JSON.refuse());
+    }
+    let target = request.page.as_ref().map_or(target, |page| page.target.clone());
     let method = if request.method == Method::HEAD { Method::GET } else { request.method.clone() };
     let mut upstream = UpstreamRequest::new(method.clone(), target).inspected();
     upstream.json = true;
     let action = match listed.answer {
         Answer::Bundle if method == Method::GET => Action::Guard {
             request: upstream,
-            verify: Verify::Bundle { letter: Letter::Read, kind: BundleKind::Result, restricted: false },
+            verify: Verify::Bundle { letter: Letter::Read, kind: BundleKind::Result, pages: PageRule::Kept },
         },
         // A form or body could widen what the URL narrowed.
         Answer::Bundle => return Err(OPERATION_NOT_LISTED.refuse().because(format!("${name} by POST"))),

@@ -88,6 +88,9 @@ pub(super) fn of_history(
     restricted: bool,
 ) -> Result<Accepted, Refusal> {
     let mut accepted = Accepted::default();
+    if !request.accepts_json {
+        return Err(FORMAT_NOT_JSON.refuse());
+    }
     for parameter in &request.parameters {
         match parameter.code() {
             "_since" | "_at" | "_pretty" => accepted.parameters.push(parameter.clone()),
@@ -123,14 +126,21 @@ pub(super) fn of_search(search: &Search<'_>, parameters: &[Parameter]) -> Result
                 return Err(JOIN_RESTRICTED.refuse().because(parameter.code()));
             }
             Key::Has { .. } | Key::Chain { .. } => {
-                joins::check(search, &parameter.key)?;
+                joins::check(search, parameter)?;
                 accepted.parameters.push(parameter.clone());
             }
             Key::Plain { code, modifier } if code.starts_with('_') => {
                 control(search, code, modifier.as_deref(), parameter, &mut accepted)?;
             }
-            Key::Plain { modifier, .. } => {
+            Key::Plain { code, modifier } => {
                 plain_modifier(modifier.as_deref(), &parameter.value)?;
+                let known = |of| search.snapshot.fhir.tables.parameter(of, code).is_some();
+                // What a profile's own parameter does with a modifier nobody here can say.
+                if modifier.is_some() && !search.of.is_none_or(known) {
+                    return Err(PARAMETER_NOT_ALLOWED
+                        .refuse()
+                        .because("a modifier on a parameter that FHIR does not define"));
+                }
                 accepted.parameters.push(parameter.clone());
             }
         }
@@ -145,12 +155,13 @@ fn control(
     parameter: &Parameter,
     accepted: &mut Accepted,
 ) -> Result<(), Refusal> {
-    if modifier.is_some() && !matches!(code, "_include" | "_revinclude" | "_id" | "_tag" | "_profile" | "_security" | "_source")
+    if modifier.is_some()
+        && !matches!(code, "_include" | "_revinclude" | "_id" | "_tag" | "_profile" | "_security" | "_source")
     {
         return Err(PARAMETER_UNKNOWN.refuse().because(code));
     }
     match code {
-        "_id" | "_lastUpdated" | "_tag" | "_profile" | "_security" | "_source" | "_language" => {
+        code if of_every_resource(code) => {
             plain_modifier(modifier, &parameter.value)?;
             accepted.parameters.push(parameter.clone());
         }
@@ -195,6 +206,11 @@ fn control(
     Ok(())
 }
 
+/// Search parameters that every resource has and that look at nothing but the resource itself.
+pub(super) fn of_every_resource(code: &str) -> bool {
+    matches!(code, "_id" | "_lastUpdated" | "_tag" | "_profile" | "_security" | "_source" | "_language")
+}
+
 fn one_of(value: &str, allowed: &[&str]) -> Result<(), Refusal> {
     if allowed.contains(&value) { Ok(()) } else { Err(PARAMETER_VALUE.refuse()) }
 }
@@ -203,7 +219,9 @@ fn one_of(value: &str, allowed: &[&str]) -> Result<(), Refusal> {
 pub(super) fn plain_modifier(modifier: Option<&str>, value: &str) -> Result<(), Refusal> {
     match modifier {
         None => Ok(()),
-        Some("in" | "not-in") if value.contains("://") => Err(PARAMETER_NOT_ALLOWED.refuse().because("`:in` with a URL")),
+        Some("in" | "not-in") if value.contains("://") => {
+            Err(PARAMETER_NOT_ALLOWED.refuse().because("`:in` with a URL"))
+        }
         Some(
             "missing" | "exact" | "contains" | "text" | "not" | "above" | "below" | "in" | "not-in" | "identifier"
             | "of-type" | "ofType" | "code-text" | "text-advanced" | "iterate",
@@ -218,7 +236,8 @@ fn sort(search: &Search<'_>, value: &str) -> Result<(), Refusal> {
         matches!(code, "_id" | "_lastUpdated" | "_score")
             || search.of.is_none_or(|of| search.snapshot.fhir.tables.parameter(of, code).is_some())
     };
-    let plain = |code: &str| !code.is_empty() && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let plain =
+        |code: &str| !code.is_empty() && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     for term in value.split(',') {
         let code = term.strip_prefix('-').unwrap_or(term);
         if !plain(code) || !known(code) {
@@ -252,16 +271,14 @@ fn require_json(format: &str) -> Result<(), Refusal> {
 
 /// Adds to `_elements` what verification looks at.
 pub(super) fn keep_verifiable(snapshot: &Snapshot, of: ResourceType, accepted: &mut Accepted) {
-    let Some(rule) = membership(snapshot, of) else {
-        return;
-    };
+    let subjects = membership(snapshot, of).map(|rule| rule.elements.as_slice()).unwrap_or_default();
+    let needed: Vec<&str> =
+        std::iter::once("id").chain(subjects.iter().filter_map(|element| element.steps.first().copied())).collect();
     for parameter in accepted.parameters.iter_mut().filter(|parameter| parameter.code() == "_elements") {
-        for element in &rule.elements {
-            if let Some(first) = element.steps.first()
-                && !parameter.value.split(',').any(|named| named == *first)
-            {
+        for name in &needed {
+            if !parameter.value.split(',').any(|named| named == *name) {
                 parameter.value.push(',');
-                parameter.value.push_str(first);
+                parameter.value.push_str(name);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Permits: the only way to the upstream. Only the decision makes one.
 
+use std::fmt;
+
 use http::Method;
 
 use crate::fhir::{ResourceType, TypeSet};
@@ -26,6 +28,11 @@ impl UpstreamRequest {
         self.conditional = false;
         self.json = true;
         self
+    }
+
+    /// The same request for another page of its result; `target` is where the upstream's own link leads, below its base.
+    pub(crate) fn at_page(&self, target: String) -> Self {
+        Self { target, ..self.clone() }
     }
 
     pub fn method(&self) -> &Method {
@@ -73,7 +80,10 @@ pub enum OwnAnswer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BodyRule {
     /// A resource of the type, with this id where the path has one.
-    Resource { of: ResourceType, id: Option<String> },
+    Resource {
+        of: ResourceType,
+        id: Option<String>,
+    },
     /// A JSON Patch, or a FHIRPath Patch in a Parameters resource.
     Patch,
     /// Operation input: a Parameters resource or any resource, or nothing.
@@ -87,7 +97,31 @@ pub enum Verify {
     /// One resource: this type, this id, visible; else the uniform denial.
     Resource { of: ResourceType, id: String },
     /// A Bundle: entries that are not visible are dropped. `letter` is what a match needs; includes need `r`.
-    Bundle { letter: Letter, kind: BundleKind, restricted: bool },
+    Bundle { letter: Letter, kind: BundleKind, pages: PageRule },
+}
+
+impl fmt::Display for Verify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resource { of, id } => write!(f, "{of}/{id} is verified on its own body, or denied as if it did not exist"),
+            Self::Bundle { letter, kind, .. } => write!(
+                f,
+                "each entry of the {} is verified on its own body, matches for `{}`, included resources for `r`; others are dropped",
+                kind.code(),
+                letter.as_char()
+            ),
+        }
+    }
+}
+
+/// How the pages of a verified result are cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PageRule {
+    /// As the upstream cuts them.
+    Kept,
+    /// By the gate, from visible entries only, so that where a page ends tells nothing of what was removed. `exact` says that
+    /// the upstream was asked for nothing but what is visible.
+    Filled { exact: bool },
 }
 
 /// What kind of Bundle is expected.
@@ -114,11 +148,21 @@ impl BundleKind {
 pub enum Action {
     Answer(OwnAnswer),
     /// The answer flows through without being held; a Bundle may hold entries of these types only.
-    Stream { request: UpstreamRequest, entries: TypeSet },
+    Stream {
+        request: UpstreamRequest,
+        entries: TypeSet,
+    },
     /// The answer is held and verified.
-    Guard { request: UpstreamRequest, verify: Verify },
+    Guard {
+        request: UpstreamRequest,
+        verify: Verify,
+    },
     /// The body is held and checked, then sent; without `readable` the answer leaves without content.
-    Write { request: UpstreamRequest, body: BodyRule, readable: bool },
+    Write {
+        request: UpstreamRequest,
+        body: BodyRule,
+        readable: bool,
+    },
     /// Each entry of the body is to be decided: [`super::decide_bundle`].
     Bundle,
 }

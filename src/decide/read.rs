@@ -3,8 +3,8 @@
 use http::Method;
 
 use super::grant::Grant;
-use super::parameters::{self, Accepted};
-use super::permit::{Action, BundleKind, OwnAnswer, Permit, UpstreamRequest, Verify};
+use super::parameters::{self, Accepted, FORMAT_NOT_JSON};
+use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify};
 use super::reach::{Reach, reach};
 use super::rule::{Refusal, Rule};
 use crate::config::Snapshot;
@@ -41,8 +41,10 @@ pub(super) fn read(
             let entries = TypeSet::of(of);
             Ok(Permit { action: Action::Stream { request: upstream, entries }, rule: reach.rule() })
         }
-        // Known without asking: the answer must not depend on whether the other patient exists.
+        // Known without asking: the answer must not depend on whether the other patient exists. What is wrong with the
+        // request is wrong whoever it names, so that is judged first.
         Reach::Patients { patients, .. } if of == ResourceType::PATIENT && !patients.contains(&id) => {
+            guarded(snapshot, request, &path, of, id, reach.rule())?;
             Ok(Permit { action: Action::Answer(OwnAnswer::UniformDenial), rule: reach.rule() })
         }
         Reach::Patients { .. } | Reach::Shared => guarded(snapshot, request, &path, of, id, reach.rule()),
@@ -58,6 +60,9 @@ fn guarded(
     rule: &'static str,
 ) -> Result<Permit, Refusal> {
     let mut accepted = parameters::of_read(request, true)?;
+    if !request.accepts_json {
+        return Err(FORMAT_NOT_JSON.refuse());
+    }
     parameters::keep_verifiable(snapshot, of, &mut accepted);
     let upstream = UpstreamRequest::new(Method::GET, with_query(path, &accepted)).inspected();
     let verify = Verify::Resource { of, id: id.to_owned() };
@@ -76,13 +81,17 @@ pub(super) fn history_of_instance(
     let reach = reach(snapshot, grant, of, Letter::Read)?;
     let restricted = !matches!(reach, Reach::Everything);
     let accepted = parameters::of_history(snapshot, grant, request, restricted)?;
-    let target = request.page.clone().unwrap_or_else(|| with_query(&path, &accepted));
+    let target = target(request, &path, &accepted);
     if !restricted {
         let upstream = UpstreamRequest::new(request.method.clone(), target).inspected();
-        return Ok(Permit { action: Action::Stream { request: upstream, entries: TypeSet::of(of) }, rule: reach.rule() });
+        return Ok(Permit {
+            action: Action::Stream { request: upstream, entries: TypeSet::of(of) },
+            rule: reach.rule(),
+        });
     }
     let upstream = UpstreamRequest::new(Method::GET, target).inspected();
-    let verify = Verify::Bundle { letter: Letter::Read, kind: BundleKind::History, restricted };
+    let verify =
+        Verify::Bundle { letter: Letter::Read, kind: BundleKind::History, pages: PageRule::Filled { exact: false } };
     Ok(Permit { action: Action::Guard { request: upstream, verify }, rule: reach.rule() })
 }
 
@@ -100,8 +109,7 @@ pub(super) fn history_of_many(
     };
     require_all(grant, &asked, &HISTORY_RESTRICTED)?;
     let path = of.map_or_else(|| "/_history".to_owned(), |of| format!("/{of}/_history"));
-    let target = request.page.clone().unwrap_or_else(|| with_query(&path, &accepted));
-    let upstream = UpstreamRequest::new(request.method.clone(), target).inspected();
+    let upstream = UpstreamRequest::new(request.method.clone(), target(request, &path, &accepted)).inspected();
     Ok(Permit { action: Action::Stream { request: upstream, entries: asked }, rule: "unrestricted" })
 }
 
@@ -111,11 +119,17 @@ pub(super) fn require_all(grant: &Grant, asked: &TypeSet, restricted: &'static R
     let Some(first) = missing.iter().next() else {
         return Ok(());
     };
-    if grant.restricted(first, Letter::Search).next().is_some() {
+    // No scope in a patient context would help.
+    if missing.iter().any(|of| grant.restricted(of, Letter::Search).next().is_some()) {
         return Err(restricted.refuse());
     }
     let named = (missing.iter().count() == 1).then_some(first);
     Err(super::reach::SCOPE_MISSING.refuse().needing(grant.needed(named, Letter::Search)))
+}
+
+/// The page that an opened seal names, or else the path with the accepted parameters.
+pub(super) fn target(request: &Request, path: &str, accepted: &Accepted) -> String {
+    request.page.as_ref().map_or_else(|| with_query(path, accepted), |page| page.target.clone())
 }
 
 /// A path with the accepted parameters behind it.

@@ -4,9 +4,9 @@ use http::Method;
 
 use super::grant::Grant;
 use super::parameters::{self, Accepted, FORMAT_NOT_JSON, Search};
-use super::permit::{Action, BundleKind, OwnAnswer, Permit, UpstreamRequest, Verify};
+use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify};
 use super::reach::{Reach, SCOPE_MISSING, reach};
-use super::read::{require_all, with_query};
+use super::read::{require_all, target};
 use super::rule::{Refusal, Rule};
 use crate::config::{Narrowing, Snapshot};
 use crate::fhir::interaction::Request;
@@ -53,8 +53,8 @@ pub(super) fn search_type(
             narrowed(snapshot, grant, request, of, rule, within)
         }
         Reach::Shared => {
-            let accepted = accept(snapshot, grant, of, &request.parameters)?;
-            Ok(guarded(request, with_query(&format!("/{of}"), &accepted), reach.rule()))
+            let accepted = accept(snapshot, grant, of, request, &request.parameters)?;
+            Ok(guarded(target(request, &format!("/{of}"), &accepted), reach.rule(), true))
         }
     }
 }
@@ -80,8 +80,10 @@ pub(super) fn search_compartment(
         }
         _ if owner != ResourceType::PATIENT => Err(COMPARTMENT_RESTRICTED.refuse()),
         Reach::Shared => Err(COMPARTMENT_RESTRICTED.refuse()),
-        Reach::Patients { patients, .. } if !patients.contains(&id) => Ok(empty(reach.rule())),
-        Reach::Patients { rule, .. } => narrowed(snapshot, grant, request, of, rule, vec![id.to_owned()]),
+        Reach::Patients { patients, rule } => {
+            let within = patients.iter().filter(|patient| **patient == id).map(|_| id.to_owned()).collect();
+            narrowed(snapshot, grant, request, of, rule, within)
+        }
     }
 }
 
@@ -114,9 +116,9 @@ fn unrestricted(
     let readable = grant.unrestricted_types(Letter::Read);
     let filtered = !accepted.included.is_subset(&readable);
     let entries = matched.union(&accepted.included.intersection(&readable));
-    let target = request.page.clone().unwrap_or_else(|| with_query(path, &accepted));
+    let target = target(request, path, &accepted);
     if filtered {
-        let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, restricted: false };
+        let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, pages: PageRule::Kept };
         let request = UpstreamRequest::new(Method::GET, target).inspected();
         return Ok(Permit { action: Action::Guard { request, verify }, rule: "unrestricted" });
     }
@@ -137,38 +139,46 @@ fn narrowed(
 ) -> Result<Permit, Refusal> {
     let (within, others) = intersect_named(snapshot, &request.parameters, rule, within)?;
     // Judged before the patient is: a request that is wrong is wrong whoever it names.
-    let mut accepted = accept(snapshot, grant, of, &others)?;
-    if !request.accepts_json {
-        return Err(FORMAT_NOT_JSON.refuse());
-    }
+    let mut accepted = accept(snapshot, grant, of, request, &others)?;
     let Some(first) = within.first() else {
         return Ok(empty("own-patient"));
     };
-    parameters::keep_verifiable(snapshot, of, &mut accepted);
     let mut path = format!("/{of}");
-    match snapshot.fhir.narrowing {
+    let exact = match snapshot.fhir.narrowing {
         Narrowing::Compartment if of != ResourceType::PATIENT && within.len() == 1 => {
             path = format!("/Patient/{first}/{of}");
+            true
         }
-        Narrowing::None if of != ResourceType::PATIENT => {}
+        Narrowing::None if of != ResourceType::PATIENT => false,
         Narrowing::Parameter | Narrowing::Compartment | Narrowing::None => {
-            if let Some(parameter) = narrowing_parameter(snapshot, of, rule, &within) {
-                accepted.parameters.push(parameter);
-            }
+            let parameter = narrowing_parameter(snapshot, of, rule, &within);
+            let exact = parameter.is_some();
+            accepted.parameters.extend(parameter);
+            exact
         }
-    }
-    let target = request.page.clone().unwrap_or_else(|| with_query(&path, &accepted));
-    Ok(guarded(request, target, "own-patient"))
+    };
+    Ok(guarded(target(request, &path, &accepted), "own-patient", exact))
 }
 
-fn accept(snapshot: &Snapshot, grant: &Grant, of: ResourceType, parameters: &[Parameter]) -> Result<Accepted, Refusal> {
+fn accept(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    of: ResourceType,
+    request: &Request,
+    parameters: &[Parameter],
+) -> Result<Accepted, Refusal> {
     let search = Search { snapshot, grant, of: Some(of), restricted: true };
-    parameters::of_search(&search, parameters)
+    let mut accepted = parameters::of_search(&search, parameters)?;
+    if !request.accepts_json {
+        return Err(FORMAT_NOT_JSON.refuse());
+    }
+    parameters::keep_verifiable(snapshot, of, &mut accepted);
+    Ok(accepted)
 }
 
-fn guarded(request: &Request, target: String, rule: &'static str) -> Permit {
-    let target = request.page.clone().unwrap_or(target);
-    let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, restricted: true };
+fn guarded(target: String, rule: &'static str, exact: bool) -> Permit {
+    let pages = PageRule::Filled { exact };
+    let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, pages };
     Permit { action: Action::Guard { request: UpstreamRequest::new(Method::GET, target).inspected(), verify }, rule }
 }
 

@@ -11,7 +11,7 @@ use super::search::criteria;
 use crate::config::Snapshot;
 use crate::fhir::ResourceType;
 use crate::fhir::interaction::Request;
-use crate::fhir::search::{Parameter, print_parameters};
+use crate::fhir::search::{Parameter, or_list, print_parameters};
 use crate::scope::Letter;
 
 pub const WRITE_RESTRICTED: Rule =
@@ -99,7 +99,7 @@ pub(super) fn write(
     let target = match write {
         Write::ConditionalUpdate | Write::ConditionalPatch | Write::ConditionalDelete => {
             let accepted = criteria(snapshot, grant, of, &request.parameters)?;
-            if !selects(&accepted.parameters) {
+            if !selects(snapshot, of, &accepted.parameters) {
                 return Err(CRITERIA_MISSING.refuse());
             }
             with_query(&format!("/{of}"), &accepted)
@@ -116,7 +116,7 @@ pub(super) fn write(
     upstream.minimal = !readable;
     if let Some(parameters) = &request.if_none_exist {
         let accepted = criteria(snapshot, grant, of, parameters)?;
-        if !selects(&accepted.parameters) {
+        if !selects(snapshot, of, &accepted.parameters) {
             return Err(CRITERIA_MISSING.refuse());
         }
         upstream.if_none_exist = Some(print_parameters(&accepted.parameters));
@@ -124,11 +124,14 @@ pub(super) fn write(
     Ok(Permit { action: Action::Write { request: upstream, body: write.body(of), readable }, rule: reach.rule() })
 }
 
-/// Whether some parameter selects by content; result parameters alone would mean every resource of the type.
-fn selects(parameters: &[Parameter]) -> bool {
+/// Whether some parameter selects by content. Result parameters alone would mean every resource of the type, and so would a
+/// parameter or an empty value that the upstream passes over.
+fn selects(snapshot: &Snapshot, of: ResourceType, parameters: &[Parameter]) -> bool {
     parameters.iter().any(|parameter| {
-        let code = parameter.code();
-        let selecting = matches!(code, "_id" | "_tag" | "_profile" | "_security" | "_source" | "_has");
-        (selecting || !code.starts_with('_')) && !parameter.value.is_empty()
+        let selecting = match parameter.code() {
+            "_id" | "_tag" | "_profile" | "_security" | "_source" | "_has" => true,
+            code => !code.starts_with('_') && snapshot.fhir.tables.parameter(of, code).is_some(),
+        };
+        selecting && or_list(&parameter.value).iter().all(|value| !value.is_empty())
     })
 }

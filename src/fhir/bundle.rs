@@ -33,15 +33,37 @@ pub struct RawLink<'a> {
 #[derive(Deserialize, Debug)]
 pub struct RawEntry<'a> {
     #[serde(rename = "fullUrl", borrow, default)]
-    pub full_url: Option<&'a RawValue>,
+    pub full_url: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub resource: Option<&'a RawValue>,
     #[serde(default)]
     pub search: Option<EntrySearch>,
     #[serde(borrow, default)]
-    pub request: Option<&'a RawValue>,
+    pub request: Option<EntryRequest<'a>>,
     #[serde(borrow, default)]
     pub response: Option<&'a RawValue>,
+}
+
+/// `Bundle.entry.request` of a history.
+#[derive(Deserialize, Serialize, Debug, Clone)]
+pub struct EntryRequest<'a> {
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Cow<'a, str>>,
+}
+
+/// `Bundle.entry.response` without its outcome, which is a resource that nobody has verified.
+#[derive(Deserialize, Serialize, Debug, Clone)]
+pub struct EntryResponse<'a> {
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<Cow<'a, str>>,
+    #[serde(rename = "lastModified", borrow, default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<Cow<'a, str>>,
 }
 
 /// `Bundle.entry.search`; a score is the upstream's and is not kept.
@@ -65,9 +87,9 @@ impl<'a> RawBundle<'a> {
     }
 }
 
-/// A Bundle in the making.
+/// A Bundle in the making; its entries are [`NewEntry`] or printed already.
 #[derive(Serialize, Debug)]
-pub struct NewBundle<'a> {
+pub struct NewBundle<'a, E = NewEntry<'a>> {
     #[serde(rename = "resourceType")]
     pub resource_type: &'static str,
     #[serde(rename = "type")]
@@ -77,7 +99,7 @@ pub struct NewBundle<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub link: Vec<NewLink>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub entry: Vec<NewEntry<'a>>,
+    pub entry: Vec<E>,
 }
 
 /// A link of a Bundle in the making.
@@ -91,18 +113,18 @@ pub struct NewLink {
 #[derive(Serialize, Debug, Default)]
 pub struct NewEntry<'a> {
     #[serde(rename = "fullUrl", skip_serializing_if = "Option::is_none")]
-    pub full_url: Option<&'a RawValue>,
+    pub full_url: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub search: Option<EntrySearch>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub request: Option<&'a RawValue>,
+    pub request: Option<EntryRequest<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<&'a RawValue>,
 }
 
-impl<'a> NewBundle<'a> {
+impl<'a, E> NewBundle<'a, E> {
     /// An empty Bundle of this type.
     pub fn new(kind: &'a str) -> Self {
         Self { resource_type: "Bundle", kind, total: None, link: Vec::new(), entry: Vec::new() }

@@ -96,6 +96,19 @@ impl Interaction {
     }
 }
 
+/// Where a page of the gate's begins in the pages of the upstream.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PagePosition {
+    /// The upstream's page, below its base.
+    pub target: String,
+    /// Entries of that page that were dealt with before.
+    pub skip: usize,
+    /// Matches on a page of the gate's, once that is settled.
+    pub size: Option<usize>,
+    /// Whether verification removed something on the way here, so that a further page of the upstream may hold nothing visible.
+    pub doubtful: bool,
+}
+
 /// One FHIR request as the decision sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request {
@@ -105,8 +118,8 @@ pub struct Request {
     pub parameters: Vec<Parameter>,
     /// Criteria of a conditional create (`If-None-Exist`).
     pub if_none_exist: Option<Vec<Parameter>>,
-    /// Where the upstream said that this page of the search is, below its base: only an opened seal sets it.
-    pub page: Option<String>,
+    /// Where to go on with this search or history: only an opened seal sets it.
+    pub page: Option<PagePosition>,
     /// Whether the client takes JSON, by `_format` or else by `Accept`.
     pub accepts_json: bool,
 }

@@ -13,7 +13,7 @@ use super::{Gate, body, cors};
 use crate::config::Snapshot;
 use crate::decide::{Grant, Permit, Refusal, decide, decide_public, request as rules};
 use crate::fhir::interaction::{Interaction, Request, classify};
-use crate::fhir::target::parse_query;
+use crate::fhir::target::{Target, parse_query};
 use crate::guard::{Answer, Exchange, Outcome, PAGE_PARAMETER, needs_body};
 use crate::token::{Claims, Stamp};
 
@@ -113,9 +113,7 @@ impl Gate {
 
     /// The rights of the token that the request shows.
     async fn grant(&self, snapshot: &Arc<Snapshot>, head: &Head) -> Result<Arc<Grant>, Refusal> {
-        if head.target.query.iter().any(|(name, _)| name == "access_token") {
-            return Err(rules::TOKEN_IN_QUERY.refuse());
-        }
+        no_token_in(&head.target.query)?;
         let token = bearer(head)?;
         let now = self.parts.ambient.now();
         let stamp = Stamp { configuration: snapshot.generation, keys: self.parts.verifier.key_generation() };
@@ -170,7 +168,9 @@ impl Gate {
         let interaction = classify(snapshot.fhir.version, &head.method, path, !query.is_empty())?;
         let mut pairs = query.clone();
         if interaction.is_search() && head.method == Method::POST {
-            pairs.extend(form(session, snapshot, head).await?);
+            let form = form(session, snapshot, head).await?;
+            no_token_in(&form)?;
+            pairs.extend(form);
         }
         let request = parsed(head, interaction, &pairs)?;
         let original = request.target(path);
@@ -184,16 +184,22 @@ impl Gate {
         grant: &Grant,
         seal: &str,
     ) -> Result<(Request, String), Refusal> {
-        let page = self.parts.guard.pages(snapshot, grant).open(seal).ok_or_else(|| rules::SEAL_REFUSED.refuse())?;
         let refused = || rules::SEAL_REFUSED.refuse();
-        let target = crate::fhir::target::Target::parse(&format!("/{}", page.original.trim_start_matches('/')), usize::MAX)
-            .map_err(|_| refused())?;
+        let page = self.parts.guard.pages(snapshot, grant).open(seal).ok_or_else(refused)?;
+        let (original, position) = page.into_parts();
+        let target = Target::parse(&format!("/{}", original.trim_start_matches('/')), usize::MAX).map_err(|_| refused())?;
         let path: Vec<&str> = target.path.iter().map(String::as_str).collect();
         let interaction = classify(snapshot.fhir.version, &Method::GET, &path, !target.query.is_empty())?;
         let mut request = parsed(head, interaction, &target.query)?;
-        request.page = Some(page.next);
-        Ok((request, page.original))
+        request.page = Some(position);
+        Ok((request, original))
     }
+}
+
+/// A token among the search parameters would go on to the FHIR server and its logs (RFC 6750 §2.2, §2.3).
+fn no_token_in(pairs: &[(String, String)]) -> Result<(), Refusal> {
+    let found = pairs.iter().any(|(name, _)| name == "access_token");
+    if found { Err(rules::TOKEN_IN_QUERY.refuse()) } else { Ok(()) }
 }
 
 /// The token of an `Authorization` header: `Bearer`, one space, the token (RFC 6750 §2.1).

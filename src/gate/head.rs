@@ -105,6 +105,9 @@ fn check_headers(request: &RequestHeader, snapshot: &Snapshot) -> Result<(), Ref
     if let Some(name) = ONCE.iter().find(|name| headers.get_all(*name).iter().count() > 1) {
         return Err(rules::HEADER_AMBIGUOUS.refuse().because(name.as_str()));
     }
+    if let Some(name) = ONCE.iter().find(|name| headers.get(*name).is_some_and(|value| value.to_str().is_err())) {
+        return Err(rules::HEADER_AMBIGUOUS.refuse().because(name.as_str()));
+    }
     let named = request.uri.authority().is_some() || headers.contains_key(header::HOST);
     if request.version >= http::Version::HTTP_11 && !named {
         return Err(rules::HEADER_AMBIGUOUS.refuse().because("no Host"));

@@ -25,7 +25,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 
 pub use listen::{BindError, Listeners};
-pub use tls::{Certificates, TlsError};
+pub use tls::Certificates;
 
 use crate::ambient::Ambient;
 use crate::auth::AuthServer;
@@ -43,6 +43,9 @@ const KEEP_ALIVE: u64 = 75;
 
 /// Longest silence of a client in the middle of a request.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest wait for the rest of a body that nobody wants, before the connection is closed instead.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the gate is made of.
 pub struct Parts {
@@ -124,6 +127,7 @@ impl HttpServerApp for Gate {
         session.set_keepalive((!*shutdown.borrow()).then_some(KEEP_ALIVE));
         session.set_read_timeout(Some(CLIENT_TIMEOUT));
         session.set_write_timeout(Some(CLIENT_TIMEOUT));
+        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let _in_flight = self.parts.metrics.in_flight();
         let snapshot = self.parts.config.load_full();
         let mut visit = Visit::new(&self.parts.ambient, session.req_header());

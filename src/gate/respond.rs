@@ -50,7 +50,10 @@ pub(super) async fn send(
 async fn flow(session: &mut ServerSession, mut stream: Stream, snapshot: &Snapshot, visit: &mut Visit) -> bool {
     visit.answered(stream.status, Some(stream.status), 0);
     let headers = finish_headers(std::mem::take(&mut stream.headers), visit, Some(snapshot));
-    let chunked = !headers.contains_key(header::CONTENT_LENGTH) && has_body(&visit.method, stream.status);
+    // HTTP/1.0 knows no chunks: there the end of the connection is the end of the answer.
+    let chunked = !headers.contains_key(header::CONTENT_LENGTH)
+        && has_body(&visit.method, stream.status)
+        && session.req_header().version >= http::Version::HTTP_11;
     if !write_header(session, visit, stream.status, headers, chunked).await {
         return false;
     }
@@ -134,6 +137,8 @@ fn finish_headers(mut headers: HeaderMap, visit: &Visit, fhir: Option<&Snapshot>
         return headers;
     };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // What a Binary holds must not become a page of this origin, where people type their passwords.
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Authorization, Origin"));
     if let Some(origin) = &visit.origin {
         cors::allow(&mut headers, origin, &visit.origins(snapshot), snapshot);

@@ -5,14 +5,15 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::bundle::{print_entry, unreadable, without_outcome};
 use super::links::move_urls;
 use super::write::is_json;
 use super::{Answer, Exchange, Guard, own_words};
 use crate::decide::{
-    BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BundleDecision, EntryPermit, Processing, Refusal, bundle_request, decide_bundle,
-    request as rules, visible,
+    BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BundleDecision, EntryPermit, Processing, Refusal, bundle_request,
+    decide_bundle, visible,
 };
-use crate::fhir::bundle::{NewBundle, NewEntry, RawBundle};
+use crate::fhir::bundle::{NewBundle, NewEntry, RawBundle, RawEntry};
 use crate::fhir::json::Json;
 use crate::scope::Letter;
 
@@ -64,41 +65,49 @@ fn assemble(
     kind: &str,
     upstream: &[u8],
 ) -> Result<Answer, Refusal> {
-    let unreadable = |why: String| rules::UPSTREAM_UNREADABLE.refuse().because(why);
     let source = match upstream {
         [] => None,
-        bytes => Some(RawBundle::parse(bytes).map_err(|error| unreadable(error.to_string()))?),
+        bytes => Some(RawBundle::parse(bytes).map_err(|error| unreadable(&error.to_string()))?),
     };
     let mut answered = source.as_ref().map(|bundle| bundle.entry.iter()).into_iter().flatten();
     let kind = format!("{kind}-response");
     let mut bundle = NewBundle::new(&kind);
     let mut removed = 0;
-    // Refusals are printed first so that the entries can borrow them.
-    let refusals: Vec<Option<Box<RawValue>>> =
-        decision.entries.iter().map(|decided| decided.as_ref().err().map(refused).transpose()).collect::<Result<_, _>>()?;
-    for (decided, refusal) in decision.entries.iter().zip(&refusals) {
-        match (decided, refusal) {
-            (Ok(EntryPermit { readable }), _) => {
-                let entry = answered.next().ok_or_else(|| unreadable("an entry was not answered".to_owned()))?;
-                let resource = match entry.resource {
-                    Some(raw) if *readable && may_leave(exchange, raw).map_err(unreadable)? => Some(raw),
-                    Some(_) => {
-                        removed += 1;
-                        None
-                    }
-                    None => None,
-                };
-                bundle.entry.push(NewEntry { resource, response: entry.response, ..NewEntry::default() });
+    for decided in &decision.entries {
+        let printed = match decided {
+            Ok(permit) => {
+                let entry = answered.next().ok_or_else(|| unreadable("an entry was not answered"))?;
+                let (printed, kept) = answered_entry(exchange, permit, entry)?;
+                removed += usize::from(!kept);
+                printed
             }
-            (Err(_), response) => {
-                bundle.entry.push(NewEntry { response: response.as_deref(), ..NewEntry::default() });
-            }
-        }
+            Err(refusal) => print_entry(&NewEntry { response: Some(&*refused(refusal)?), ..NewEntry::default() })?,
+        };
+        bundle.entry.push(printed);
     }
     let fhir = &exchange.snapshot.fhir;
-    let printed = serde_json::to_vec(&bundle).map_err(|error| unreadable(error.to_string()))?;
-    let printed = move_urls(printed, fhir).map_err(|error| unreadable(error.to_string()))?;
+    let printed = serde_json::to_vec(&bundle).map_err(|error| unreadable(&error.to_string()))?;
+    let printed = move_urls(printed, fhir).map_err(|error| unreadable(&error.to_string()))?;
     Ok(Answer { removed, ..Answer::fhir(StatusCode::OK, printed.into()) })
+}
+
+/// The answer to one entry, and whether its resource was kept.
+fn answered_entry(
+    exchange: &Exchange<'_>,
+    permit: &EntryPermit,
+    entry: &RawEntry<'_>,
+) -> Result<(Box<RawValue>, bool), Refusal> {
+    let readable = match entry.resource {
+        Some(raw) => permit.readable && may_leave(exchange, raw).map_err(|why| unreadable(&why))?,
+        None => permit.readable,
+    };
+    let bare = if readable { None } else { entry.response.map(without_outcome).transpose()? };
+    let answer = NewEntry {
+        resource: entry.resource.filter(|_| readable),
+        response: bare.as_deref().or(entry.response),
+        ..NewEntry::default()
+    };
+    Ok((print_entry(&answer)?, readable || entry.resource.is_none()))
 }
 
 /// Whether the answer of one entry holds nothing but what the token may read: the resource itself, or each entry of a Bundle.
@@ -120,8 +129,8 @@ fn may_leave(exchange: &Exchange<'_>, raw: &RawValue) -> Result<bool, String> {
 
 fn refused(refusal: &Refusal) -> Result<Box<RawValue>, Refusal> {
     let answer = Answer::refusal(refusal);
-    let outcome: Box<RawValue> = serde_json::from_slice(&answer.body)
-        .map_err(|error| rules::UPSTREAM_UNREADABLE.refuse().because(error.to_string()))?;
+    let outcome: Box<RawValue> =
+        serde_json::from_slice(&answer.body).map_err(|error| unreadable(&error.to_string()))?;
     to_raw_value(&serde_json::json!({ "status": answer.status.as_u16().to_string(), "outcome": outcome }))
-        .map_err(|error| rules::UPSTREAM_UNREADABLE.refuse().because(error.to_string()))
+        .map_err(|error| unreadable(&error.to_string()))
 }

@@ -1,94 +1,68 @@
-//! Searchsets and histories: each entry is verified on its own body, what fails is dropped whole, what stays is copied byte for
-//! byte.
+//! Searchsets, histories and operation results: each entry is verified on its own body, what fails is dropped whole, what stays
+//! is copied byte for byte.
 
 use bytes::Bytes;
 use http::StatusCode;
+use serde_json::value::{RawValue, to_raw_value};
 
+use super::fill::{self, Filled, PageLink};
 use super::links::move_urls;
-use super::{Answer, Exchange, Guard, own_words};
-use crate::decide::{BundleKind, Refusal, request as rules, type_of, visible};
+use super::{Answer, Exchange, Guard};
+use crate::decide::{BundleKind, PageRule, Refusal, UpstreamRequest, request as rules, type_of, visible};
 use crate::fhir::ResourceType;
-use crate::fhir::bundle::{EntrySearch, NewBundle, NewEntry, NewLink, RawBundle, RawEntry};
+use crate::fhir::bundle::{EntryResponse, EntrySearch, NewBundle, NewEntry, NewLink, RawEntry};
 use crate::fhir::json::Json;
 use crate::scope::Letter;
-use crate::upstream::UpstreamAnswer;
 
-/// What one page came to.
-struct Checked<'a> {
-    entries: Vec<NewEntry<'a>>,
-    removed: usize,
+/// What a verified Bundle is made from.
+pub(super) struct Wanted<'p> {
+    pub(super) request: &'p UpstreamRequest,
+    /// What a match needs; includes need `r`.
+    pub(super) letter: Letter,
+    pub(super) kind: BundleKind,
+    pub(super) pages: PageRule,
 }
 
 /// The answer to a search that names only patients that are not the token's.
 pub(super) fn empty_searchset(exchange: &Exchange<'_>) -> Answer {
-    let mut bundle = NewBundle::new(BundleKind::Searchset.code());
+    let mut bundle = NewBundle::<NewEntry<'_>>::new(BundleKind::Searchset.code());
     bundle.total = Some(0);
     bundle.link.push(self_link(exchange));
-    Answer::fhir(StatusCode::OK, print(&bundle).unwrap_or_default().into())
+    let printed = serde_json::to_vec(&bundle).unwrap_or_default();
+    Answer::fhir(StatusCode::OK, printed.into())
 }
 
-pub(super) async fn verified(
-    guard: &Guard,
-    exchange: &Exchange<'_>,
-    answer: UpstreamAnswer,
-    letter: Letter,
-    kind: BundleKind,
-    restricted: bool,
-) -> Result<Answer, Refusal> {
-    let status = answer.status;
-    if kind != BundleKind::Searchset && matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+pub(super) async fn verified(guard: &Guard, exchange: &Exchange<'_>, wanted: &Wanted<'_>) -> Result<Answer, Refusal> {
+    let Some(filled) = fill::fill(guard, exchange, wanted).await? else {
         return Ok(Answer::uniform_denial());
-    }
-    if status != StatusCode::OK {
-        return Err(own_words(status));
-    }
-    let body = exchange.collect(answer).await?;
-    let source = RawBundle::parse(&body).map_err(|error| unreadable(&error.to_string()))?;
-    let checked = check(exchange, &source, letter)?;
-    let removed = checked.removed;
-    if kind == BundleKind::History && checked.entries.is_empty() {
-        return Ok(Answer { removed, ..Answer::uniform_denial() });
-    }
-    let mut bundle = NewBundle::new(kind.code());
-    bundle.entry = checked.entries;
-    bundle.link = links(guard, exchange, &source);
-    // Whole and untouched means counted by the gate itself: one page, nothing before it, nothing behind it.
-    let whole = bundle.link.len() == 1 && exchange.request.page.is_none();
-    let matches = bundle.entry.iter().filter(|entry| is_match(entry)).count() as u64;
-    bundle.total = match (whole, restricted, removed) {
-        (true, ..) => Some(matches),
-        (false, false, 0) => source.total,
-        _ => None,
     };
-    let fhir = &exchange.snapshot.fhir;
-    let printed = print(&bundle)?;
-    let printed = move_urls(printed, fhir).map_err(|error| unreadable(&error.to_string()))?;
+    // None of its versions is visible; a later page may well be empty.
+    if wanted.kind == BundleKind::History && filled.entries.is_empty() && exchange.request.page.is_none() {
+        return Ok(Answer { removed: filled.removed, ..Answer::uniform_denial() });
+    }
+    let removed = filled.removed;
+    let mut bundle = NewBundle::new(wanted.kind.code());
+    bundle.total = filled.total;
+    bundle.link = links(guard, exchange, &filled)?;
+    bundle.entry = filled.entries;
+    let printed = serde_json::to_vec(&bundle).map_err(|error| unreadable(&error.to_string()))?;
+    let printed = move_urls(printed, &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
     let mut answer = Answer::fhir(StatusCode::OK, Bytes::from(printed));
     answer.removed = removed;
-    answer.upstream_status = Some(status);
+    answer.upstream_status = Some(StatusCode::OK);
     Ok(answer)
 }
 
-fn check<'a>(exchange: &Exchange<'_>, source: &RawBundle<'a>, letter: Letter) -> Result<Checked<'a>, Refusal> {
-    let mut checked = Checked { entries: Vec::with_capacity(source.entry.len()), removed: 0 };
-    for entry in &source.entry {
-        match verify_entry(exchange, entry, letter)? {
-            Verified::Kept => checked.entries.push(kept(entry)),
-            Verified::Dropped => checked.removed += 1,
-            Verified::NotData => {}
-        }
-    }
-    Ok(checked)
-}
-
-enum Verified {
-    Kept,
+/// What verification says of one entry.
+pub(super) enum Verified {
+    Match(Box<RawValue>),
+    Include(Box<RawValue>),
     Dropped,
     /// An OperationOutcome about the search, or a history entry of a deletion: nothing to verify, so nothing to pass on.
     NotData,
 }
 
-fn verify_entry(exchange: &Exchange<'_>, entry: &RawEntry<'_>, letter: Letter) -> Result<Verified, Refusal> {
+pub(super) fn verify(exchange: &Exchange<'_>, entry: &RawEntry<'_>, letter: Letter) -> Result<Verified, Refusal> {
     let Some(raw) = entry.resource else {
         return Ok(Verified::NotData);
     };
@@ -99,51 +73,54 @@ fn verify_entry(exchange: &Exchange<'_>, entry: &RawEntry<'_>, letter: Letter) -
     }
     let included = entry.search.as_ref().and_then(|search| search.mode.as_deref()) == Some("include");
     let letter = if included { Letter::Read } else { letter };
-    Ok(if visible(exchange.snapshot, exchange.grant, letter, &resource) { Verified::Kept } else { Verified::Dropped })
-}
-
-fn kept<'a>(entry: &RawEntry<'a>) -> NewEntry<'a> {
-    let mode = |search: &EntrySearch| EntrySearch {
-        mode: Some(if search.mode.as_deref() == Some("include") { "include" } else { "match" }.to_owned()),
-    };
-    NewEntry {
-        full_url: entry.full_url,
-        resource: entry.resource,
-        search: entry.search.as_ref().map(mode),
-        request: entry.request,
-        response: entry.response,
+    if !visible(exchange.snapshot, exchange.grant, letter, &resource) {
+        return Ok(Verified::Dropped);
     }
+    let printed = kept(entry, included)?;
+    Ok(if included { Verified::Include(printed) } else { Verified::Match(printed) })
 }
 
-fn is_match(entry: &NewEntry<'_>) -> bool {
-    entry.search.as_ref().is_none_or(|search| search.mode.as_deref() != Some("include"))
+/// An entry without anything that was not verified: no score, no outcome, no extension.
+fn kept(entry: &RawEntry<'_>, included: bool) -> Result<Box<RawValue>, Refusal> {
+    let mode = if included { "include" } else { "match" };
+    let response = entry.response.map(without_outcome).transpose()?;
+    print_entry(&NewEntry {
+        full_url: entry.full_url.clone(),
+        resource: entry.resource,
+        search: entry.search.is_some().then(|| EntrySearch { mode: Some(mode.to_owned()) }),
+        request: entry.request.clone(),
+        response: response.as_deref(),
+    })
+}
+
+/// `Bundle.entry.response` without its outcome, which is a resource that nobody has verified.
+pub(super) fn without_outcome(response: &RawValue) -> Result<Box<RawValue>, Refusal> {
+    let response: EntryResponse<'_> =
+        serde_json::from_str(response.get()).map_err(|error| unreadable(&error.to_string()))?;
+    to_raw_value(&response).map_err(|error| unreadable(&error.to_string()))
+}
+
+pub(super) fn print_entry(entry: &NewEntry<'_>) -> Result<Box<RawValue>, Refusal> {
+    to_raw_value(entry).map_err(|error| unreadable(&error.to_string()))
 }
 
 fn self_link(exchange: &Exchange<'_>) -> NewLink {
-    NewLink {
-        relation: "self".to_owned(),
-        url: format!("{}{}", exchange.snapshot.fhir.public_base, exchange.original),
-    }
+    NewLink { relation: "self".to_owned(), url: format!("{}{}", exchange.snapshot.fhir.public_base, exchange.original) }
 }
 
-/// The page links that FHIR defines, sealed; `self` is the client's own request.
-fn links(guard: &Guard, exchange: &Exchange<'_>, source: &RawBundle<'_>) -> Vec<NewLink> {
+/// The page links, sealed; `self` is the client's own request.
+fn links(guard: &Guard, exchange: &Exchange<'_>, filled: &Filled) -> Result<Vec<NewLink>, Refusal> {
     let pages = guard.pages(exchange.snapshot, exchange.grant);
     let mut links = vec![self_link(exchange)];
-    for link in &source.link {
-        if matches!(&*link.relation, "next" | "previous" | "prev")
-            && let Some(url) = pages.seal(exchange.original, &link.url)
-        {
-            links.push(NewLink { relation: link.relation.to_string(), url });
-        }
+    for PageLink { relation, position } in &filled.links {
+        let url = pages
+            .seal_position(exchange.original, position.clone())
+            .ok_or_else(|| unreadable("a page link cannot be sealed"))?;
+        links.push(NewLink { relation: (*relation).to_owned(), url });
     }
-    links
+    Ok(links)
 }
 
-fn print(bundle: &NewBundle<'_>) -> Result<Vec<u8>, Refusal> {
-    serde_json::to_vec(bundle).map_err(|error| unreadable(&error.to_string()))
-}
-
-fn unreadable(why: &str) -> Refusal {
+pub(super) fn unreadable(why: &str) -> Refusal {
     rules::UPSTREAM_UNREADABLE.refuse().because(why)
 }

@@ -1,6 +1,8 @@
 //! The CapabilityStatement: the upstream's own, with the gate's URLs and security section, from a copy refreshed in the
 //! background (enforcement.md §3, `metadata`).
 
+use std::sync::Arc;
+
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -21,27 +23,56 @@ pub struct Capabilities {
 }
 
 struct Copy {
-    /// The configuration it was written for.
-    generation: u64,
+    upstream_base: String,
+    /// As the upstream said it.
+    statement: Value,
+    /// The URLs that `body` was written for.
+    public_url: String,
+    public_base: String,
     body: Bytes,
 }
 
-impl Capabilities {
-    /// The copy.
-    ///
-    /// # Errors
-    /// There is none yet for this configuration.
-    pub fn answer(&self, snapshot: &Snapshot) -> Result<Answer, Refusal> {
-        let copy = self.copy.load();
-        match copy.as_ref().filter(|copy| copy.generation == snapshot.generation) {
-            Some(copy) => Ok(Answer::fhir(StatusCode::OK, copy.body.clone())),
-            None => Err(rules::UPSTREAM_UNREACHABLE.refuse().because("no copy of the CapabilityStatement yet")),
+impl Copy {
+    fn new(statement: Value, snapshot: &Snapshot) -> Self {
+        let mut own = statement.clone();
+        rewrite(&mut own, snapshot);
+        Self {
+            upstream_base: snapshot.fhir.upstream.base.clone(),
+            statement,
+            public_url: snapshot.server.public_url.clone(),
+            public_base: snapshot.fhir.public_base.clone(),
+            body: Bytes::from(own.to_string()),
         }
     }
 
-    /// Whether a copy for `snapshot` is there.
-    pub fn is_fresh(&self, snapshot: &Snapshot) -> bool {
-        self.copy.load().as_ref().is_some_and(|copy| copy.generation == snapshot.generation)
+    fn is_written_for(&self, snapshot: &Snapshot) -> bool {
+        self.public_url == snapshot.server.public_url && self.public_base == snapshot.fhir.public_base
+    }
+}
+
+impl Capabilities {
+    /// The copy. A configuration with other public URLs gets it written anew.
+    ///
+    /// # Errors
+    /// There is none yet of this FHIR server.
+    pub fn answer(&self, snapshot: &Snapshot) -> Result<Answer, Refusal> {
+        let copy = self.copy.load();
+        let copy = copy
+            .as_ref()
+            .filter(|copy| copy.upstream_base == snapshot.fhir.upstream.base)
+            .ok_or_else(|| rules::UPSTREAM_UNREACHABLE.refuse().because("no copy of the CapabilityStatement yet"))?;
+        if copy.is_written_for(snapshot) {
+            return Ok(Answer::fhir(StatusCode::OK, copy.body.clone()));
+        }
+        let copy = Copy::new(copy.statement.clone(), snapshot);
+        let body = copy.body.clone();
+        self.copy.store(Some(Arc::new(copy)));
+        Ok(Answer::fhir(StatusCode::OK, body))
+    }
+
+    /// Whether a copy of the present FHIR server is there.
+    pub fn is_known(&self, snapshot: &Snapshot) -> bool {
+        self.copy.load().as_ref().is_some_and(|copy| copy.upstream_base == snapshot.fhir.upstream.base)
     }
 
     /// Fetches the upstream's statement and keeps it in the gate's words.
@@ -60,23 +91,23 @@ impl Capabilities {
         }
         let body = answer.collect(snapshot.limits.response_body).await.map_err(|error| upstream_refusal(&error))?;
         let unreadable = |why: String| rules::UPSTREAM_UNREADABLE.refuse().because(why);
-        let mut statement: Value = serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))?;
+        let statement: Value = serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))?;
         if statement.get("resourceType").and_then(Value::as_str) != Some("CapabilityStatement") {
             return Err(unreadable("no CapabilityStatement".to_owned()));
         }
-        own(&mut statement, snapshot);
-        let body = Bytes::from(statement.to_string());
-        self.copy.store(Some(std::sync::Arc::new(Copy { generation: snapshot.generation, body })));
+        self.copy.store(Some(Arc::new(Copy::new(statement, snapshot))));
         Ok(())
     }
 }
 
 /// Puts the gate's URL and security section in the place of the upstream's.
-fn own(statement: &mut Value, snapshot: &Snapshot) {
+fn rewrite(statement: &mut Value, snapshot: &Snapshot) {
     let base = &snapshot.fhir.public_base;
     if let Some(statement) = statement.as_object_mut() {
         statement.remove("url");
-        let implementation = statement.entry("implementation").or_insert_with(|| json!({ "description": "FHIR server behind Smartgate" }));
+        let implementation = statement
+            .entry("implementation")
+            .or_insert_with(|| json!({ "description": "FHIR server behind Smartgate" }));
         if let Some(implementation) = implementation.as_object_mut() {
             implementation.insert("url".to_owned(), Value::from(base.as_str()));
         }

@@ -66,6 +66,11 @@ impl LinkSink for Flowing {
             .is_some_and(|of| self.entries.contains(of) || of == ResourceType::OPERATION_OUTCOME);
         if granted { Ok(()) } else { Err(RewriteError::Refused("an entry is of a type that is not granted")) }
     }
+
+    fn root_type(&mut self, resource_type: &str) -> Result<(), RewriteError> {
+        let expected = matches!(resource_type, "Bundle" | "OperationOutcome");
+        if expected { Ok(()) } else { Err(RewriteError::Refused("the answer is not the Bundle that was asked for")) }
+    }
 }
 
 /// Moves the URLs of a body that is held; bodies that do not name the upstream are returned as they are.

@@ -6,6 +6,7 @@ mod answer;
 mod batch;
 mod bundle;
 mod capabilities;
+mod fill;
 mod links;
 mod outgoing;
 mod page;
@@ -102,28 +103,22 @@ impl Guard {
     /// The refusal that the client gets instead.
     pub async fn carry_out(&self, permit: &Permit, exchange: &Exchange<'_>) -> Result<Outcome, Refusal> {
         match permit.action() {
-            Action::Answer(OwnAnswer::Capabilities) => {
-                self.capabilities.answer(exchange.snapshot).map(Outcome::Whole)
-            }
-            Action::Answer(OwnAnswer::EmptySearchset) => {
-                Ok(Outcome::Whole(bundle::empty_searchset(exchange)))
-            }
+            Action::Answer(OwnAnswer::Capabilities) => self.capabilities.answer(exchange.snapshot).map(Outcome::Whole),
+            Action::Answer(OwnAnswer::EmptySearchset) => Ok(Outcome::Whole(bundle::empty_searchset(exchange))),
             Action::Answer(OwnAnswer::UniformDenial) => Ok(Outcome::Whole(Answer::uniform_denial())),
             Action::Stream { request, entries } => {
                 let answer = self.send(exchange, request, None).await?;
-                let single = matches!(
-                    exchange.request.interaction,
-                    Interaction::Read { .. } | Interaction::Vread { .. }
-                );
+                let single =
+                    matches!(exchange.request.interaction, Interaction::Read { .. } | Interaction::Vread { .. });
                 stream::start(self, exchange, answer, (!single).then_some(*entries)).map(Outcome::Flowing)
             }
             Action::Guard { request, verify: Verify::Resource { of, id } } => {
                 let answer = self.send(exchange, request, None).await?;
                 resource::verified(exchange, answer, *of, id).await.map(Outcome::Whole)
             }
-            Action::Guard { request, verify: Verify::Bundle { letter, kind, restricted } } => {
-                let answer = self.send(exchange, request, None).await?;
-                bundle::verified(self, exchange, answer, *letter, *kind, *restricted).await.map(Outcome::Whole)
+            Action::Guard { request, verify: Verify::Bundle { letter, kind, pages } } => {
+                let wanted = bundle::Wanted { request, letter: *letter, kind: *kind, pages: *pages };
+                bundle::verified(self, exchange, &wanted).await.map(Outcome::Whole)
             }
             Action::Write { request, body, readable } => {
                 write::carry_out(self, exchange, request, body, *readable).await.map(Outcome::Whole)
@@ -148,7 +143,6 @@ impl Guard {
     pub fn pages(&self, snapshot: &Snapshot, grant: &Grant) -> Pages {
         Pages::new(self.keys.clone(), snapshot, grant, self.ambient.now())
     }
-
 }
 
 /// Whether a request's body is to be read whole before it is decided or sent.
@@ -164,7 +158,7 @@ pub fn needs_body(permit: &Permit) -> bool {
 fn upstream_refusal(error: &UpstreamError) -> Refusal {
     let rule = match error {
         UpstreamError::Timeout => &rules::UPSTREAM_TIMEOUT,
-        UpstreamError::TooLarge => &rules::UPSTREAM_UNREADABLE,
+        UpstreamError::TooLarge | UpstreamError::Encoded => &rules::UPSTREAM_UNREADABLE,
         _ => &rules::UPSTREAM_UNREACHABLE,
     };
     rule.refuse().because(error.to_string())
@@ -173,7 +167,9 @@ fn upstream_refusal(error: &UpstreamError) -> Refusal {
 /// The gate's own words for an upstream's error under a grant that must not read its diagnostics (enforcement.md §7).
 fn own_words(status: StatusCode) -> Refusal {
     let rule = match status.as_u16() {
-        400 | 405 | 409 | 412 | 413 | 415 | 422 | 428 => &rules::UPSTREAM_REJECTED,
+        409 => &rules::UPSTREAM_CONFLICT,
+        412 => &rules::UPSTREAM_PRECONDITION,
+        400 | 404 | 405 | 410 | 413 | 415 | 422 | 428 => &rules::UPSTREAM_REJECTED,
         408 | 504 => &rules::UPSTREAM_TIMEOUT,
         _ => &rules::UPSTREAM_ERROR,
     };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::ambient::UnixSeconds;
 use crate::config::Snapshot;
 use crate::decide::Grant;
+use crate::fhir::interaction::PagePosition;
 use crate::token::GateKeys;
 
 /// Name of the parameter that carries a seal.
@@ -24,15 +25,40 @@ pub struct Page {
     pub original: String,
     /// The upstream's link below its base.
     #[serde(rename = "n")]
-    pub next: String,
+    next: String,
+    #[serde(rename = "s", default, skip_serializing_if = "is_zero")]
+    skip: usize,
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    size: Option<usize>,
+    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
+    doubtful: bool,
     #[serde(rename = "e")]
-    pub expires: UnixSeconds,
+    expires: UnixSeconds,
+}
+
+impl Page {
+    /// The original target, and where its result goes on.
+    pub fn into_parts(self) -> (String, PagePosition) {
+        let Self { original, next, skip, size, doubtful, .. } = self;
+        (original, PagePosition { target: next, skip, size, doubtful })
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What a seal is bound to: not the token, which may be renewed, but whose it is and what it reaches.
 fn binding(grant: &Grant) -> Vec<u8> {
     let claims = &grant.claims;
-    let parts = [Some(&*claims.issuer), claims.client.as_deref(), Some(&claims.subject), claims.patient.as_deref(), claims.fhir_user.as_deref()];
+    let parts = [
+        Some(&*claims.issuer),
+        claims.client.as_deref(),
+        Some(&claims.subject),
+        claims.patient.as_deref(),
+        claims.fhir_user.as_deref(),
+    ];
     let mut bytes = Vec::new();
     for part in parts {
         let part = part.unwrap_or_default();
@@ -66,10 +92,23 @@ impl Pages {
 
     /// The public URL behind which `link` of the upstream is, or none for a link that leads elsewhere.
     pub fn seal(&self, original: &str, link: &str) -> Option<String> {
-        let next = self.bases.iter().find_map(|base| {
-            link.strip_prefix(base.as_str()).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
-        })?;
-        let page = Page { original: original.to_owned(), next: next.to_owned(), expires: self.now + LIFETIME };
+        let target = self.below_base(link)?;
+        self.seal_position(original, PagePosition { target, ..PagePosition::default() })
+    }
+
+    /// Where `link` leads below the upstream's base; none for a link that leads elsewhere.
+    pub fn below_base(&self, link: &str) -> Option<String> {
+        self.bases.iter().find_map(|base| {
+            let rest = link.strip_prefix(base.as_str())?;
+            (rest.is_empty() || rest.starts_with(['/', '?'])).then(|| rest.to_owned())
+        })
+    }
+
+    /// The public URL of the page that begins at `position`.
+    pub fn seal_position(&self, original: &str, position: PagePosition) -> Option<String> {
+        let PagePosition { target, skip, size, doubtful } = position;
+        let expires = self.now + LIFETIME;
+        let page = Page { original: original.to_owned(), next: target, skip, size, doubtful, expires };
         let plain = serde_json::to_vec(&page).ok()?;
         let seal = self.keys.seal(&plain, &self.binding).ok()?;
         let path = original.split('?').next().unwrap_or_default();

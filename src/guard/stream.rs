@@ -1,7 +1,7 @@
 //! Answers that flow through without being held: single resources untouched, Bundles through a rewriter of bounded memory.
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use super::links::{Flowing, Moved, to_public};
 use super::{Exchange, Guard, own_words};
@@ -35,7 +35,10 @@ pub(super) fn start(
 ) -> Result<Box<Stream>, Refusal> {
     let status = answer.status;
     let stays = status == StatusCode::NOT_MODIFIED || !status.is_redirection();
-    if !stays || status.is_server_error() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+    if !stays
+        || status.is_server_error()
+        || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED)
+    {
         return Err(own_words(status));
     }
     let mut headers = response_headers(&answer.headers);
@@ -53,11 +56,17 @@ pub(super) fn start(
     }
     let rewriter = match bundle {
         Some(entries) if status == StatusCode::OK => {
-            let json = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|t| t.contains("json"));
+            let json = headers
+                .get(header::CONTENT_TYPE)
+                .and_then(|value| value.to_str().ok())
+                .is_some_and(|t| t.contains("json"));
             if !json {
                 return Err(rules::UPSTREAM_UNREADABLE.refuse().because("the FHIR server's Bundle is not JSON"));
             }
             headers.remove(header::CONTENT_LENGTH);
+            if exchange.request.method == Method::HEAD {
+                return Ok(Box::new(Stream { status, headers, answer, rewriter: None }));
+            }
             let moved = Moved::of(fhir);
             let pages = guard.pages(exchange.snapshot, exchange.grant);
             let original = exchange.original.to_owned();

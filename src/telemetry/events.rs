@@ -10,6 +10,19 @@ pub enum LoginOutcome {
     Refused,
 }
 
+impl LoginOutcome {
+    pub(super) const ALL: [Self; 3] = [Self::Success, Self::Failure, Self::Refused];
+
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// How a reload went.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReloadOutcome {
@@ -23,9 +36,40 @@ pub enum ReloadOutcome {
     NeedsRestart,
 }
 
+impl ReloadOutcome {
+    pub(super) const ALL: [Self; 4] = [Self::Applied, Self::Unchanged, Self::Rejected, Self::NeedsRestart];
+
+    /// The label's value.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Rejected => "rejected",
+            Self::NeedsRestart => "needs_restart",
+        }
+    }
+
+    /// Whether the files and what is in effect agree.
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Applied | Self::Unchanged)
+    }
+}
+
 /// What a token was issued for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TokenGrant {
     AuthorizationCode,
     ClientCredentials,
+}
+
+impl TokenGrant {
+    pub(super) const ALL: [Self; 2] = [Self::AuthorizationCode, Self::ClientCredentials];
+
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::ClientCredentials => "client_credentials",
+        }
+    }
 }

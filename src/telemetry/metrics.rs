@@ -1,11 +1,28 @@
 //! The metrics registry. Labels come from closed sets; handles are resolved once, so the request path only adds.
 
+use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::core::Collector;
+use prometheus::{
+    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use super::process::Process;
 use super::{LoginOutcome, ReloadOutcome, TokenGrant};
 
+/// What every name begins with, except those of the process, whose names all programs share.
+const PREFIX: &str = "smartgate";
+
+/// Upper bounds of the duration histograms in seconds: a cache hit takes tens of microseconds, a slow upstream seconds.
+const BUCKETS: [f64; 17] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
 /// How a request was answered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PathTaken {
     Stream,
     Guard,
@@ -29,73 +46,321 @@ impl PathTaken {
 
 /// Every metric of the gate; clones share them.
 #[derive(Clone)]
-pub struct Metrics {}
+pub struct Metrics(Arc<Instruments>);
+
+struct Instruments {
+    registry: Registry,
+    process: Process,
+    in_flight: IntGauge,
+    requests: IntCounterVec,
+    request_handles: Handles<(&'static str, &'static str, PathTaken), IntCounter>,
+    gate: PerPath,
+    upstream: PerPath,
+    refusals: IntCounterVec,
+    refusal_handles: Handles<&'static str, IntCounter>,
+    removed: IntCounter,
+    cache_hits: IntCounter,
+    cache_misses: IntCounter,
+    reloads: IntCounterVec,
+    reload_successful: IntGauge,
+    generation: IntGauge,
+    logins: IntCounterVec,
+    tokens: IntCounterVec,
+    store_durations: HistogramVec,
+    store_handles: Handles<&'static str, StoreHandles>,
+    store_errors: IntCounterVec,
+    audit_shed: IntCounter,
+    audit_write_errors: IntCounter,
+}
+
+/// Handles by labels, resolved when they are first needed; looking one up again takes no lock and allocates nothing.
+struct Handles<K, H>(papaya::HashMap<K, H>);
+
+impl<K: Hash + Eq + Copy, H> Handles<K, H> {
+    fn new() -> Self {
+        Self(papaya::HashMap::new())
+    }
+
+    fn with(&self, labels: K, resolve: impl FnOnce() -> H, act: impl FnOnce(&H)) {
+        act(self.0.pin().get_or_insert_with(labels, resolve));
+    }
+}
+
+struct StoreHandles {
+    duration: Histogram,
+    errors: IntCounter,
+}
+
+/// One histogram for each path that a request can take.
+struct PerPath {
+    stream: Histogram,
+    guard: Histogram,
+    answer: Histogram,
+    auth: Histogram,
+}
+
+impl PerPath {
+    fn of(histograms: &HistogramVec) -> Self {
+        let handle = |path: PathTaken| histograms.with_label_values(&[path.label()]);
+        Self {
+            stream: handle(PathTaken::Stream),
+            guard: handle(PathTaken::Guard),
+            answer: handle(PathTaken::Answer),
+            auth: handle(PathTaken::Auth),
+        }
+    }
+
+    fn get(&self, path: PathTaken) -> &Histogram {
+        match path {
+            PathTaken::Stream => &self.stream,
+            PathTaken::Guard => &self.guard,
+            PathTaken::Answer => &self.answer,
+            PathTaken::Auth => &self.auth,
+        }
+    }
+}
 
 /// A request being answered; it is counted as long as this lives.
-pub struct InFlight {}
+pub struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
 
 impl Metrics {
     /// A registry of its own.
     ///
     /// # Errors
     /// Two metrics of one name, which a test rules out.
-    pub fn new() -> Result<Self, prometheus::Error> {
-        todo!()
+    pub fn new() -> Result<Self, Error> {
+        let registry = Registry::new();
+        let make = Make(&registry);
+        make.build_info()?;
+        make.enforcement_mode()?;
+        let cache = make.counters(
+            "token_cache_requests_total",
+            "Bearer tokens looked up in the verified-token cache.",
+            &["result"],
+        )?;
+        let gate = make.histograms(
+            "gate_duration_seconds",
+            "Time from a request's head to the last byte of its answer, without the time the FHIR server took.",
+            "path",
+        )?;
+        let upstream =
+            make.histograms("upstream_duration_seconds", "Time that requests waited for the FHIR server.", "path")?;
+        let instruments = Instruments {
+            process: Process::new(&registry)?,
+            in_flight: make.gauge("requests_in_flight", "Requests being answered.")?,
+            requests: make.counters(
+                "requests_total",
+                "Requests answered, by interaction, outcome and the path taken.",
+                &["interaction", "outcome", "path"],
+            )?,
+            request_handles: Handles::new(),
+            gate: PerPath::of(&gate),
+            upstream: PerPath::of(&upstream),
+            refusals: make.counters("refusals_total", "Requests refused, by rule.", &["rule"])?,
+            refusal_handles: Handles::new(),
+            removed: make.counter("resources_removed_total", "Resources removed from answers by verification.")?,
+            cache_hits: cache.with_label_values(&["hit"]),
+            cache_misses: cache.with_label_values(&["miss"]),
+            reloads: make.counters("reloads_total", "Reloads of the configuration, by outcome.", &["outcome"])?,
+            reload_successful: make.gauge(
+                "config_last_reload_successful",
+                "Whether the configuration in effect is what the files say (1) or an older one (0).",
+            )?,
+            generation: make.gauge("config_generation", "Number of the configuration in effect.")?,
+            logins: make.counters("logins_total", "Logins of users, by outcome.", &["outcome"])?,
+            tokens: make.counters("tokens_issued_total", "Access tokens issued, by grant.", &["grant"])?,
+            store_durations: make.histograms(
+                "store_operation_duration_seconds",
+                "Time that operations of the store took.",
+                "operation",
+            )?,
+            store_handles: Handles::new(),
+            store_errors: make.counters(
+                "store_errors_total",
+                "Operations of the store that failed.",
+                &["operation"],
+            )?,
+            audit_shed: make.counter("audit_lines_shed_total", "Audit lines dropped because the queue was full.")?,
+            audit_write_errors: make.counter(
+                "audit_write_errors_total",
+                "Failed attempts to write the audit log; the lines are tried again.",
+            )?,
+            registry,
+        };
+        instruments.begin();
+        Ok(Self(Arc::new(instruments)))
     }
 
     /// A request begins.
     pub fn in_flight(&self) -> InFlight {
-        todo!()
+        self.0.in_flight.inc();
+        InFlight(self.0.in_flight.clone())
+    }
+
+    /// How many requests are being answered.
+    pub fn requests_in_flight(&self) -> i64 {
+        self.0.in_flight.get()
     }
 
     /// A request was answered: how long the gate itself took, and how long the FHIR server.
     pub fn request(
         &self,
-        _interaction: &'static str,
-        _outcome: &'static str,
-        _path: PathTaken,
-        _gate: Duration,
-        _upstream: Option<Duration>,
+        interaction: &'static str,
+        outcome: &'static str,
+        path: PathTaken,
+        gate: Duration,
+        upstream: Option<Duration>,
     ) {
-        todo!()
+        let all = &self.0;
+        all.request_handles.with(
+            (interaction, outcome, path),
+            || all.requests.with_label_values(&[interaction, outcome, path.label()]),
+            IntCounter::inc,
+        );
+        all.gate.get(path).observe(gate.as_secs_f64());
+        if let Some(upstream) = upstream {
+            all.upstream.get(path).observe(upstream.as_secs_f64());
+        }
     }
 
-    pub fn refused(&self, _rule: &'static str) {
-        todo!()
+    /// Lets the series of `rule` begin at 0, so that its first refusal is an increase.
+    pub fn declare_rule(&self, rule: &'static str) {
+        self.0.refusals.with_label_values(&[rule]);
     }
 
-    pub fn removed(&self, _resources: u64) {
-        todo!()
+    /// A request was refused by `rule`.
+    pub fn refused(&self, rule: &'static str) {
+        let all = &self.0;
+        all.refusal_handles.with(rule, || all.refusals.with_label_values(&[rule]), IntCounter::inc);
     }
 
-    pub fn token_cache(&self, _hit: bool) {
-        todo!()
+    /// Verification removed this many resources from an answer.
+    pub fn removed(&self, resources: u64) {
+        self.0.removed.inc_by(resources);
     }
 
-    pub fn reload(&self, _outcome: &ReloadOutcome, _generation: u64) {
-        todo!()
+    /// A token was looked up in the cache.
+    pub fn token_cache(&self, hit: bool) {
+        if hit { self.0.cache_hits.inc() } else { self.0.cache_misses.inc() }
     }
 
-    pub fn login(&self, _outcome: LoginOutcome) {
-        todo!()
+    /// The configuration was read again; `generation` is the one now in effect.
+    pub fn reload(&self, outcome: &ReloadOutcome, generation: u64) {
+        self.0.reloads.with_label_values(&[outcome.label()]).inc();
+        self.0.reload_successful.set(outcome.is_success().into());
+        self.0.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
     }
 
-    pub fn token_issued(&self, _grant: TokenGrant) {
-        todo!()
+    /// A user tried to log in.
+    pub fn login(&self, outcome: LoginOutcome) {
+        self.0.logins.with_label_values(&[outcome.label()]).inc();
+    }
+
+    /// An access token was issued.
+    pub fn token_issued(&self, grant: TokenGrant) {
+        self.0.tokens.with_label_values(&[grant.label()]).inc();
     }
 
     /// A store operation ended; `operation` is from the trait's method names.
-    pub fn store(&self, _operation: &'static str, _took: Duration, _ok: bool) {
-        todo!()
+    pub fn store(&self, operation: &'static str, took: Duration, ok: bool) {
+        let all = &self.0;
+        let resolve = || StoreHandles {
+            duration: all.store_durations.with_label_values(&[operation]),
+            errors: all.store_errors.with_label_values(&[operation]),
+        };
+        all.store_handles.with(operation, resolve, |handles| {
+            handles.duration.observe(took.as_secs_f64());
+            if !ok {
+                handles.errors.inc();
+            }
+        });
     }
 
     /// An audit line was dropped (`on_full = "shed"`).
     pub fn audit_shed(&self) {
-        todo!()
+        self.0.audit_shed.inc();
     }
 
-    /// The registry in Prometheus' text format 0.0.4.
+    /// An attempt to write audit lines failed.
+    pub(super) fn audit_write_error(&self) {
+        self.0.audit_write_errors.inc();
+    }
+
+    /// The registry in Prometheus' text format 0.0.4, sorted by name.
     pub fn render(&self) -> String {
-        todo!()
+        self.0.process.refresh();
+        TextEncoder::new().encode_to_string(&self.0.registry.gather()).unwrap_or_else(|error| {
+            tracing::error!(%error, "the metrics cannot be printed");
+            String::new()
+        })
     }
 }
+
+impl Instruments {
+    /// Shows known labels from the start, so that a rate has something to rise from and an alert on absence means absence.
+    fn begin(&self) {
+        for outcome in ReloadOutcome::ALL {
+            self.reloads.with_label_values(&[outcome.label()]);
+        }
+        for outcome in LoginOutcome::ALL {
+            self.logins.with_label_values(&[outcome.label()]);
+        }
+        for grant in TokenGrant::ALL {
+            self.tokens.with_label_values(&[grant.label()]);
+        }
+        // The process runs, so its first configuration was right.
+        self.reload_successful.set(1);
+    }
+}
+
+/// Makes metrics and registers them.
+struct Make<'r>(&'r Registry);
+
+impl Make<'_> {
+    fn registered<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, Error> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
+        self.registered(IntCounter::with_opts(Opts::new(name, help).namespace(PREFIX))?)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
+        self.registered(IntCounterVec::new(Opts::new(name, help).namespace(PREFIX), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, Error> {
+        self.registered(IntGauge::with_opts(Opts::new(name, help).namespace(PREFIX))?)
+    }
+
+    fn histograms(&self, name: &str, help: &str, label: &str) -> Result<HistogramVec, Error> {
+        let opts = HistogramOpts::new(name, help).namespace(PREFIX).buckets(BUCKETS.to_vec());
+        self.registered(HistogramVec::new(opts, &[label])?)
+    }
+
+    /// A gauge that is always 1 and tells something by its label.
+    fn told(&self, name: &str, help: &str, label: &str, value: &str) -> Result<(), Error> {
+        let gauge = self.registered(IntGaugeVec::new(Opts::new(name, help).namespace(PREFIX), &[label])?)?;
+        gauge.with_label_values(&[value]).set(1);
+        Ok(())
+    }
+
+    fn build_info(&self) -> Result<(), Error> {
+        self.told("build_info", "The running version; always 1.", "version", env!("CARGO_PKG_VERSION"))
+    }
+
+    fn enforcement_mode(&self) -> Result<(), Error> {
+        self.told("enforcement_mode", "Whether rules are enforced; 1 for the mode in effect.", "mode", "enforce")
+    }
+}
+
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;

@@ -4,8 +4,9 @@ mod audit;
 mod events;
 mod logging;
 mod metrics;
+mod process;
 
 pub use audit::{AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, DecisionRecord, OnFull};
 pub use events::{LoginOutcome, ReloadOutcome, TokenGrant};
 pub use logging::{LogFormat, init_logging};
-pub use metrics::{Metrics, PathTaken};
+pub use metrics::{InFlight, Metrics, PathTaken};

@@ -1,77 +1,68 @@
-//! The audit log: one JSON line per decision and per auth event, through a bounded queue with one writer.
+//! What an audit line says. The types hold no token and no search value, so no line can.
 
-use std::path::PathBuf;
+use serde::{Serialize, Serializer};
 
-use serde::Serialize;
-
-use super::Metrics;
 use crate::ambient::UnixSeconds;
-
-/// Where audit lines go.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum AuditSink {
-    Stdout,
-    File(PathBuf),
-}
-
-/// What happens when lines come faster than they can be written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OnFull {
-    /// Requests wait.
-    Block,
-    /// The line is dropped and counted.
-    Shed,
-}
-
-/// The audit log cannot be written to.
-#[derive(Debug, thiserror::Error)]
-#[error("the audit log `{sink}` cannot be written: {why}")]
-pub struct AuditError {
-    sink: String,
-    why: String,
-}
 
 /// One decision on one FHIR request.
 #[derive(Serialize, Debug)]
 pub struct DecisionRecord {
+    #[serde(serialize_with = "rfc3339")]
     pub time: UnixSeconds,
     pub request_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fhir_user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<String>,
     pub method: String,
     pub interaction: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<String>,
     pub decision: &'static str,
     pub rule: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     pub status: u16,
     pub path: &'static str,
     pub removed: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_status: Option<u16>,
     pub gate_micros: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_micros: Option<u64>,
 }
 
 /// One event of the authorization server.
 #[derive(Serialize, Debug, Default)]
 pub struct AuthRecord {
+    #[serde(serialize_with = "rfc3339")]
     pub time: UnixSeconds,
     pub request_id: String,
     /// `authorize`, `login`, `consent`, `token`, `introspect`, `revoke`.
     pub event: &'static str,
     /// `success` or `failure`.
     pub outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// The OAuth error code or the name of what went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'static str>,
     /// For operators; no secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
@@ -83,26 +74,7 @@ pub enum AuditRecord {
     Auth(AuthRecord),
 }
 
-/// The sending end of the audit queue; clones share one writer.
-#[derive(Clone)]
-pub struct AuditLog {}
-
-impl AuditLog {
-    /// Opens the sink and starts its writer.
-    ///
-    /// # Errors
-    /// The sink cannot be written.
-    pub fn open(_sink: &AuditSink, _on_full: OnFull, _metrics: Metrics) -> Result<Self, AuditError> {
-        todo!()
-    }
-
-    /// Queues a line.
-    pub async fn record(&self, _record: AuditRecord) {
-        todo!()
-    }
-
-    /// Waits until everything queued so far is written.
-    pub async fn flush(&self) {
-        todo!()
-    }
+fn rfc3339<S: Serializer>(time: &UnixSeconds, serializer: S) -> Result<S::Ok, S::Error> {
+    let time = jiff::Timestamp::from_second(*time).map_err(serde::ser::Error::custom)?;
+    serializer.collect_str(&time)
 }

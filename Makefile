@@ -1,0 +1,44 @@
+# make demo      a gate in front of a FHIR server with synthetic patients, and what to try; Ctrl-C stops it
+# make test      everything: unit and in-process tests, then the built binary end to end
+# make test-hfs  the end-to-end tests before Helios HFS (its first build takes half an hour)
+# make lint      formatting and clippy
+# make build     the release binary: target/release/smartgate
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CACHE := $(or $(SMARTGATE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/smartgate)
+PYTHON := $(CACHE)/venv/bin/python
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+# tools/setup puts a cmake into the virtual environment, for machines without one: pingora's zlib is built with it.
+export PATH := $(PATH):$(HOME)/.cargo/bin:$(CACHE)/venv/bin
+
+.PHONY: help demo test test-hfs lint build
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+demo:
+	@tools/setup demo
+	cargo build --locked
+	@$(PYTHON) tools/demo $(TARGET)/debug/smartgate
+
+test:
+	@tools/setup test
+	cargo build --locked
+	@$(PYTHON) tools/test
+
+test-hfs:
+	@tools/setup hfs
+	cargo build --locked
+	@SMARTGATE_UPSTREAM=hfs $(PYTHON) tools/test --only-end-to-end
+
+lint:
+	@tools/setup demo
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+build:
+	@tools/setup demo
+	cargo build --locked --release

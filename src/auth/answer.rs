@@ -1,0 +1,99 @@
+//! Answers of the authorization server.
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use serde::Serialize;
+
+/// How long clients and caches may keep a discovery document or the key set: shorter than any key overlap.
+const DISCOVERY_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=60");
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// An error of an endpoint as RFC 6749 §5.2 writes it.
+#[derive(Serialize)]
+pub(super) struct ErrorBody {
+    pub(super) error: &'static str,
+    pub(super) error_description: &'static str,
+}
+
+/// An answer without a body that no cache keeps.
+pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
+    with_body(status, Bytes::new(), None)
+}
+
+/// A JSON answer that no cache keeps (RFC 6749 §5.1).
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
+    let (status, body) = match serde_json::to_vec(body) {
+        Ok(body) => (status, Bytes::from(body)),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written");
+            (StatusCode::INTERNAL_SERVER_ERROR, Bytes::from_static(b"{}"))
+        }
+    };
+    with_body(status, body, Some(HeaderValue::from_static("application/json")))
+}
+
+/// A public JSON document, always `application/json` whatever was asked for (SMART App Launch 2.2 conformance).
+pub(super) fn document(body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = with_body(StatusCode::OK, body.into(), Some(HeaderValue::from_static("application/json")));
+    response.headers_mut().remove(header::PRAGMA);
+    response.headers_mut().insert(header::CACHE_CONTROL, DISCOVERY_CACHE);
+    response
+}
+
+/// Sends the browser on with GET (RFC 9700 §4.12).
+pub(super) fn see_other(location: &str) -> Response<Bytes> {
+    let Ok(location) = HeaderValue::from_str(location) else {
+        tracing::error!("a redirect to a URI that does not fit a header was not sent");
+        return empty(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    let mut response = empty(StatusCode::SEE_OTHER);
+    response.headers_mut().insert(header::LOCATION, location);
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// No such endpoint.
+pub(super) fn not_found() -> Response<Bytes> {
+    json(StatusCode::NOT_FOUND, &ErrorBody { error: "not_found", error_description: "there is no such endpoint" })
+}
+
+/// The endpoint does not have this method.
+pub(super) fn method_not_allowed(allow: &'static str) -> Response<Bytes> {
+    let body = ErrorBody { error: "invalid_request", error_description: "the endpoint does not have this method" };
+    let mut response = json(StatusCode::METHOD_NOT_ALLOWED, &body);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// The answer to OPTIONS.
+pub(super) fn options(allow: &'static str) -> Response<Bytes> {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// A page, closed to frames, scripts and foreign forms.
+pub(super) fn page(status: StatusCode, html: String, content_security_policy: HeaderValue) -> Response<Bytes> {
+    let mut response = with_body(status, Bytes::from(html), Some(HeaderValue::from_static("text/html; charset=utf-8")));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, content_security_policy);
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+    response
+}
+
+fn with_body(status: StatusCode, body: Bytes, content_type: Option<HeaderValue>) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(content_type) = content_type {
+        headers.insert(header::CONTENT_TYPE, content_type);
+    }
+    response
+}

@@ -1,0 +1,72 @@
+//! One request to the authorization server, with what every endpoint needs to answer it.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
+
+use super::form::{Form, FormError};
+use crate::ambient::UnixSeconds;
+use crate::config::{Client, Snapshot};
+
+/// Media type of forms.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// A request being answered.
+pub(super) struct Call<'a> {
+    pub(super) snapshot: &'a Arc<Snapshot>,
+    pub(super) request_id: &'a str,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) now: UnixSeconds,
+    /// The client that asks, once it is known: its origins may read the answer.
+    pub(super) caller: OnceLock<Arc<Client>>,
+    method: &'a Method,
+    query: &'a str,
+    body: &'a [u8],
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(
+        request: &'a http::Request<Bytes>,
+        request_id: &'a str,
+        snapshot: &'a Arc<Snapshot>,
+        now: UnixSeconds,
+    ) -> Self {
+        Self {
+            snapshot,
+            request_id,
+            headers: request.headers(),
+            now,
+            caller: OnceLock::new(),
+            method: request.method(),
+            query: request.uri().query().unwrap_or_default(),
+            body: request.body(),
+        }
+    }
+
+    /// The method; HEAD is answered as GET, and the connection leaves the body out (RFC 9110 §9.3.2).
+    pub(super) fn method(&self) -> &Method {
+        if self.method == Method::HEAD { &Method::GET } else { self.method }
+    }
+
+    /// The parameters of the query.
+    pub(super) fn query(&self) -> Result<Form, FormError> {
+        Form::parse(self.query.as_bytes())
+    }
+
+    /// The parameters of the body; those of the query do not count.
+    pub(super) fn form(&self) -> Result<Form, FormError> {
+        let media_type =
+            self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let essence = media_type.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case(FORM) {
+            return Err(FormError::NotAForm);
+        }
+        Form::parse(self.body)
+    }
+
+    /// The parameters wherever the method has them (RFC 6749 §3.1: the authorization endpoint takes both).
+    pub(super) fn parameters(&self) -> Result<Form, FormError> {
+        if self.method == Method::POST { self.form() } else { self.query() }
+    }
+}

@@ -1,0 +1,143 @@
+//! The discovery documents: what is there, and nothing else (SMART App Launch 2.2 conformance; OpenID Connect Discovery §3;
+//! RFC 8414 §2).
+
+use bytes::Bytes;
+use http::Response;
+use serde::Serialize;
+
+use super::answer;
+use super::endpoints::Endpoint;
+use crate::config::Snapshot;
+
+/// How clients prove who they are at the token and the revocation endpoint.
+const CLIENT_AUTHENTICATION: &[&str] = &["client_secret_basic", "private_key_jwt", "none"];
+
+/// How clients prove who they are at the introspection endpoint; a public client cannot.
+const CALLER_AUTHENTICATION: &[&str] = &["client_secret_basic", "private_key_jwt", "Bearer"];
+
+/// Algorithms of client assertions (SMART App Launch 2.2 client-confidential-asymmetric).
+const ASSERTION_ALGORITHMS: &[&str] = &["RS384", "ES384"];
+
+/// Every scope here is supported whole (SMART App Launch 2.2 conformance, `scopes_supported`); writing in a patient context is
+/// refused in this version.
+const SCOPES: &[&str] = &[
+    "openid",
+    "fhirUser",
+    "launch/patient",
+    "patient/*.rs",
+    "user/*.cruds",
+    "system/*.cruds",
+    "patient/*.read",
+    "user/*.read",
+    "user/*.write",
+    "system/*.read",
+    "system/*.write",
+];
+
+/// `permission-v2` would promise granular constraints, which this version refuses.
+const CAPABILITIES: &[&str] = &[
+    "launch-standalone",
+    "authorize-post",
+    "client-public",
+    "client-confidential-symmetric",
+    "client-confidential-asymmetric",
+    "sso-openid-connect",
+    "context-standalone-patient",
+    "permission-patient",
+    "permission-user",
+    "permission-v1",
+];
+
+/// What both kinds of document say.
+#[derive(Serialize)]
+struct Common<'a> {
+    issuer: &'a str,
+    jwks_uri: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    introspection_endpoint: String,
+    revocation_endpoint: String,
+    grant_types_supported: &'static [&'static str],
+    response_types_supported: &'static [&'static str],
+    code_challenge_methods_supported: &'static [&'static str],
+    token_endpoint_auth_methods_supported: &'static [&'static str],
+    token_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    scopes_supported: &'static [&'static str],
+    authorization_response_iss_parameter_supported: bool,
+}
+
+#[derive(Serialize)]
+struct Smart<'a> {
+    #[serde(flatten)]
+    common: Common<'a>,
+    capabilities: &'static [&'static str],
+}
+
+#[derive(Serialize)]
+struct Openid<'a> {
+    #[serde(flatten)]
+    common: Common<'a>,
+    response_modes_supported: &'static [&'static str],
+    subject_types_supported: &'static [&'static str],
+    id_token_signing_alg_values_supported: &'static [&'static str],
+    claims_supported: &'static [&'static str],
+    introspection_endpoint_auth_methods_supported: &'static [&'static str],
+    introspection_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    revocation_endpoint_auth_methods_supported: &'static [&'static str],
+    revocation_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    claims_parameter_supported: bool,
+    request_parameter_supported: bool,
+    // Left out it would mean true (OpenID Connect Discovery §3).
+    request_uri_parameter_supported: bool,
+}
+
+fn common(snapshot: &Snapshot) -> Common<'_> {
+    Common {
+        issuer: &snapshot.server.public_url,
+        jwks_uri: Endpoint::Jwks.url(snapshot),
+        authorization_endpoint: Endpoint::Authorize.url(snapshot),
+        token_endpoint: Endpoint::Token.url(snapshot),
+        introspection_endpoint: Endpoint::Introspect.url(snapshot),
+        revocation_endpoint: Endpoint::Revoke.url(snapshot),
+        grant_types_supported: &["authorization_code", "client_credentials"],
+        response_types_supported: &["code"],
+        code_challenge_methods_supported: &["S256"],
+        token_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
+        token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        scopes_supported: SCOPES,
+        authorization_response_iss_parameter_supported: true,
+    }
+}
+
+/// `{FHIR base}/.well-known/smart-configuration`.
+pub(super) fn smart_configuration(snapshot: &Snapshot) -> Response<Bytes> {
+    document(&Smart { common: common(snapshot), capabilities: CAPABILITIES })
+}
+
+/// The metadata of OpenID Connect Discovery and of RFC 8414, which are one.
+pub(super) fn server_metadata(snapshot: &Snapshot) -> Response<Bytes> {
+    document(&Openid {
+        common: common(snapshot),
+        response_modes_supported: &["query"],
+        subject_types_supported: &["public"],
+        id_token_signing_alg_values_supported: &["RS256"],
+        claims_supported: &["iss", "sub", "aud", "iat", "exp", "auth_time", "nonce", "fhirUser"],
+        introspection_endpoint_auth_methods_supported: CALLER_AUTHENTICATION,
+        introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        revocation_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
+        revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        claims_parameter_supported: false,
+        request_parameter_supported: false,
+        request_uri_parameter_supported: false,
+    })
+}
+
+fn document(body: &impl Serialize) -> Response<Bytes> {
+    match serde_json::to_vec(body) {
+        Ok(body) => answer::document(body),
+        Err(error) => {
+            tracing::error!(%error, "a discovery document could not be written");
+            answer::empty(http::StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The endpoints that exist, by path; discovery names them from here.
+
+use crate::config::Snapshot;
+
+use super::cors::Readers;
+
+/// One endpoint of the authorization server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Endpoint {
+    SmartConfiguration,
+    OpenidConfiguration,
+    ServerMetadata,
+    Jwks,
+    Authorize,
+    Login,
+    Patient,
+    Consent,
+    Token,
+    Introspect,
+    Revoke,
+}
+
+const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
+
+impl Endpoint {
+    /// Every endpoint whose path does not depend on where the FHIR base is.
+    const FIXED: [Self; 10] = [
+        Self::OpenidConfiguration,
+        Self::ServerMetadata,
+        Self::Jwks,
+        Self::Authorize,
+        Self::Login,
+        Self::Patient,
+        Self::Consent,
+        Self::Token,
+        Self::Introspect,
+        Self::Revoke,
+    ];
+
+    /// The endpoint at `path`, by exact match.
+    pub(super) fn of(path: &str, snapshot: &Snapshot) -> Option<Self> {
+        if path.strip_prefix(snapshot.fhir.base_path.as_str()) == Some(SMART_CONFIGURATION) {
+            return Some(Self::SmartConfiguration);
+        }
+        Self::FIXED.into_iter().find(|endpoint| endpoint.path() == path)
+    }
+
+    /// The path below the public URL, or below the FHIR base for SMART's own document.
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::SmartConfiguration => SMART_CONFIGURATION,
+            Self::OpenidConfiguration => "/.well-known/openid-configuration",
+            Self::ServerMetadata => "/.well-known/oauth-authorization-server",
+            Self::Jwks => "/.well-known/jwks.json",
+            Self::Authorize => "/auth/authorize",
+            Self::Login => "/auth/login",
+            Self::Patient => "/auth/patient",
+            Self::Consent => "/auth/consent",
+            Self::Token => "/auth/token",
+            Self::Introspect => "/auth/introspect",
+            Self::Revoke => "/auth/revoke",
+        }
+    }
+
+    /// The absolute URL, from the configuration and never from what a request says about its host.
+    pub(super) fn url(self, snapshot: &Snapshot) -> String {
+        let base = match self {
+            Self::SmartConfiguration => &snapshot.fhir.public_base,
+            _ => &snapshot.server.public_url,
+        };
+        format!("{base}{}", self.path())
+    }
+
+    /// The methods it has, as `Allow` lists them.
+    pub(super) fn allow(self) -> &'static str {
+        match self {
+            Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => {
+                "GET, HEAD, OPTIONS"
+            }
+            Self::Authorize | Self::Login | Self::Patient | Self::Consent => "GET, HEAD, POST, OPTIONS",
+            Self::Token | Self::Introspect | Self::Revoke => "POST, OPTIONS",
+        }
+    }
+
+    /// Who may read its answers from a browser.
+    pub(super) fn readers(self) -> Readers {
+        match self {
+            Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => Readers::Anyone,
+            Self::Authorize | Self::Login | Self::Patient | Self::Consent => Readers::Nobody,
+            Self::Token | Self::Introspect | Self::Revoke => Readers::Registered,
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! What goes wrong, as closed sets: an OAuth error code and a constant public text each. Details go to the logs.
+//!
+//! The texts keep to the characters of `error_description` (RFC 6749 §5.2: neither quotation marks nor backslashes).
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+
+use super::answer::{self, ErrorBody};
+use super::form::FormError;
+use crate::store::StoreError;
+use crate::token::KeyError;
+
+/// An authorization request that is answered by a redirect to the app (RFC 6749 §4.1.2.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum AuthorizeError {
+    GrantNotRegistered,
+    State,
+    ResponseType,
+    ResponseMode,
+    RequestObject,
+    RequestUri,
+    Launch,
+    Audience,
+    Challenge,
+    ChallengeMethod,
+    TooLong,
+    PromptWithNone,
+    LoginRequired,
+    ScopeMissing,
+    ScopeRefused,
+    NothingToGive,
+    Denied,
+    Unavailable,
+}
+
+impl AuthorizeError {
+    /// The code and the text for the app's developer.
+    pub(super) fn public(self) -> (&'static str, &'static str) {
+        match self {
+            Self::GrantNotRegistered => {
+                ("unauthorized_client", "the client is not registered for the grant type `authorization_code`")
+            }
+            Self::State => ("invalid_request", "`state` is missing; SMART requires it"),
+            Self::ResponseType => ("unsupported_response_type", "`response_type` must be `code`"),
+            Self::ResponseMode => ("invalid_request", "`response_mode` can only be `query`"),
+            Self::RequestObject => ("request_not_supported", "request objects are not supported"),
+            Self::RequestUri => ("request_uri_not_supported", "request objects are not supported"),
+            Self::Launch => ("invalid_request", "EHR launch is not supported by this version; leave `launch` out"),
+            Self::Audience => ("invalid_request", "`aud` must be this server's FHIR base URL"),
+            Self::Challenge => (
+                "invalid_request",
+                "`code_challenge` is missing or is not 43 to 128 characters of base64url (RFC 7636)",
+            ),
+            Self::ChallengeMethod => ("invalid_request", "`code_challenge_method` must be `S256`"),
+            Self::TooLong => ("invalid_request", "a parameter is too long"),
+            Self::PromptWithNone => ("invalid_request", "`prompt=none` cannot be combined with other values"),
+            Self::LoginRequired => ("login_required", "the user must log in, which `prompt=none` rules out"),
+            Self::ScopeMissing => ("invalid_scope", "`scope` is missing"),
+            Self::ScopeRefused => {
+                ("invalid_scope", "none of the scopes asked for can be granted to this client; see docs/apps.md")
+            }
+            Self::NothingToGive => ("access_denied", "the user has no data that the scopes asked for speak of"),
+            Self::Denied => ("access_denied", "the user refused"),
+            Self::Unavailable => ("temporarily_unavailable", "the server cannot do this at the moment"),
+        }
+    }
+}
+
+/// A page that is shown instead of a redirect: the app cannot be told, or must not be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum PageError {
+    Parameters,
+    Client,
+    RedirectUri,
+    /// The authorization is over, was never begun in this browser, or its cookie is missing.
+    Gone,
+    Unavailable,
+}
+
+impl PageError {
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// The name for the audit log.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Parameters => "parameters",
+            Self::Client => "client",
+            Self::RedirectUri => "redirect-uri",
+            Self::Gone => "gone",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// Heading and explanation for the person who sees the page.
+    pub(super) fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Parameters => (
+                "This link does not work",
+                "The app sent you here with a request that is malformed or says something twice. Only the makers of the app \
+                 can repair this.",
+            ),
+            Self::Client => (
+                "This app is not known here",
+                "The app that sent you here is not registered with this server, or its registration was ended. Nothing was \
+                 shared with it.",
+            ),
+            Self::RedirectUri => (
+                "This app cannot be trusted",
+                "The app asked for your access to be sent to an address that is not registered for it. Nothing was shared. \
+                 If you make this app: `redirect_uri` must be exactly as registered.",
+            ),
+            Self::Gone => (
+                "This page is no longer valid",
+                "It was already used, it waited for too long, or your browser does not accept cookies from this server. Go \
+                 back to the app and begin again.",
+            ),
+            Self::Unavailable => (
+                "Not available at the moment",
+                "The server cannot go on right now. Wait a little, then reload this page.",
+            ),
+        }
+    }
+}
+
+impl From<StoreError> for PageError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "an authorization could not go on");
+        Self::Unavailable
+    }
+}
+
+/// A client did not prove who it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ClientError {
+    /// Several ways of authentication at once (RFC 6749 §2.3).
+    TwoMethods,
+    /// The parts of the request name different clients.
+    TwoClients,
+    AssertionType,
+    SecretInBody,
+    Missing,
+    /// Unknown or disabled client, wrong secret, wrong assertion, or not the method it is registered for.
+    Refused {
+        basic: bool,
+    },
+    Unavailable,
+}
+
+/// An error of the token, introspection or revocation endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ApiError {
+    Form(FormError),
+    Client(ClientError),
+    /// A required parameter is missing.
+    Missing(&'static str),
+    GrantType,
+    GrantNotRegistered,
+    /// The client has no secret of its own and cannot act for itself.
+    PublicService,
+    CodeRefused,
+    ScopeRefused,
+    MayNotIntrospect,
+    Unavailable,
+}
+
+impl ApiError {
+    /// The code of RFC 6749 §5.2.
+    pub(super) fn code(self) -> &'static str {
+        self.public().1
+    }
+
+    fn public(self) -> (StatusCode, &'static str, &'static str) {
+        const BAD: StatusCode = StatusCode::BAD_REQUEST;
+        match self {
+            Self::Form(FormError::NotAForm) => {
+                (BAD, "invalid_request", "the body must be `application/x-www-form-urlencoded`")
+            }
+            Self::Form(FormError::Repeated) => (BAD, "invalid_request", "a parameter is there more than once"),
+            Self::Form(FormError::Encoding | FormError::TooMany) => {
+                (BAD, "invalid_request", "the parameters cannot be read")
+            }
+            Self::Client(error) => error.public(),
+            Self::Missing(text) => (BAD, "invalid_request", text),
+            Self::GrantType => (
+                BAD,
+                "unsupported_grant_type",
+                "`grant_type` must be `authorization_code` or `client_credentials`; others are not supported",
+            ),
+            Self::GrantNotRegistered => {
+                (BAD, "unauthorized_client", "the client is not registered for this grant type")
+            }
+            Self::PublicService => {
+                (BAD, "unauthorized_client", "a public client cannot use the grant type `client_credentials`")
+            }
+            Self::CodeRefused => (
+                BAD,
+                "invalid_grant",
+                "the code is unknown, expired or used, or does not fit the client, `redirect_uri` or `code_verifier`",
+            ),
+            Self::ScopeRefused => (
+                BAD,
+                "invalid_scope",
+                "`scope` must name `system/` scopes that the client is registered for, without constraints",
+            ),
+            Self::MayNotIntrospect => {
+                (StatusCode::FORBIDDEN, "unauthorized_client", "the client is not registered to introspect tokens")
+            }
+            Self::Unavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "the server cannot do this at the moment")
+            }
+        }
+    }
+
+    /// The answer that carries it.
+    pub(super) fn response(self) -> Response<Bytes> {
+        let (status, error, error_description) = self.public();
+        let mut response = answer::json(status, &ErrorBody { error, error_description });
+        if self == Self::Client(ClientError::Refused { basic: true }) {
+            let challenge = HeaderValue::from_static("Basic realm=\"smartgate\", charset=\"UTF-8\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+impl ClientError {
+    fn public(self) -> (StatusCode, &'static str, &'static str) {
+        const BAD: StatusCode = StatusCode::BAD_REQUEST;
+        const WHO: StatusCode = StatusCode::UNAUTHORIZED;
+        match self {
+            Self::TwoMethods => (BAD, "invalid_request", "a client authenticates in one way per request"),
+            Self::TwoClients => (BAD, "invalid_request", "`client_id` is not the client that authenticates"),
+            Self::AssertionType => (
+                BAD,
+                "invalid_request",
+                "`client_assertion` goes with the `client_assertion_type` \
+                 `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`",
+            ),
+            Self::SecretInBody => (
+                WHO,
+                "invalid_client",
+                "`client_secret_post` is not supported: send the secret with HTTP Basic, or use `private_key_jwt`",
+            ),
+            Self::Missing => (WHO, "invalid_client", "the request names no client"),
+            Self::Refused { .. } => (
+                WHO,
+                "invalid_client",
+                "the client is unknown or disabled, or did not authenticate in the way that it is registered for",
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                "the client's assertion cannot be checked at the moment: its keys or the store cannot be reached",
+            ),
+        }
+    }
+}
+
+impl From<FormError> for ApiError {
+    fn from(error: FormError) -> Self {
+        Self::Form(error)
+    }
+}
+
+impl From<ClientError> for ApiError {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a request for a token could not be answered");
+        Self::Unavailable
+    }
+}
+
+impl From<KeyError> for ApiError {
+    fn from(error: KeyError) -> Self {
+        tracing::error!(%error, "a token could not be signed");
+        Self::Unavailable
+    }
+}

@@ -1,0 +1,6 @@
+//! The grant types, one file each.
+
+mod authorization_code;
+mod client_credentials;
+
+pub(super) use authorization_code::CodeGrant;

@@ -1,0 +1,119 @@
+//! Which of the scopes that are asked for can be granted: what the client is registered for, within what this version enforces.
+
+use crate::config::{Client, PatientChoice, User};
+use crate::fhir::FhirVersion;
+use crate::scope::{Context, Letter, Letters, Scope, Scopes, TypePattern};
+
+/// Longest list of scopes that is read or granted, so that a token fits into a header (SMART App Launch 2.2 scopes).
+pub(super) const MAX_SCOPE_LIST: usize = 4096;
+
+/// Scopes that grant nothing on FHIR resources and mean something here.
+const OTHER: [&str; 3] = ["openid", "fhirUser", "launch/patient"];
+
+/// Who uses the token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Bearer {
+    /// An app on behalf of a person.
+    User,
+    /// The client itself.
+    Service,
+}
+
+impl Bearer {
+    /// A system scope is never granted on behalf of a person, nor a person's scope to a service.
+    fn may_have(self, context: Context) -> bool {
+        (self == Self::Service) == (context == Context::System)
+    }
+}
+
+/// The scopes that `client` gets of those it asks for, as it wrote them; none is more than both.
+///
+/// Constrained scopes (`?category=…`) are left out on either side: what is not evaluated grants nothing.
+pub(super) fn within_registration(asked: &str, client: &Client, version: FhirVersion, bearer: Bearer) -> Vec<String> {
+    let mut granted: Vec<String> = Vec::new();
+    for text in asked.split(' ').filter(|text| !text.is_empty()) {
+        let parsed = Scopes::parse(version, [text]);
+        let fhir = parsed.fhir.iter().flat_map(|scope| fhir_scopes(scope, client, bearer));
+        let other = parsed
+            .other
+            .into_iter()
+            .filter(|name| bearer == Bearer::User && OTHER.contains(&name.as_str()) && client.scopes.has(name));
+        for scope in fhir.chain(other) {
+            if !granted.contains(&scope) {
+                granted.push(scope);
+            }
+        }
+    }
+    // Without an id_token there is nowhere to say who the user is (SMART App Launch 2.2 scopes, "Scopes for requesting identity data").
+    let has_openid = granted.iter().any(|scope| scope == "openid");
+    granted.retain(|scope| scope != "fhirUser" || has_openid);
+    granted
+}
+
+/// Leaves out what `user` cannot give: their own resource where there is none, and data of a patient where none can be chosen.
+pub(super) fn within_user(granted: &mut Vec<String>, user: &User, version: FhirVersion) {
+    let chooses_nobody = user.patients == PatientChoice::These(Vec::new());
+    granted.retain(|text| match Scope::parse(version, text) {
+        Ok(scope) => match scope.context {
+            Context::Patient => !chooses_nobody,
+            Context::User => user.fhir_user.is_some(),
+            Context::System => false,
+        },
+        Err(_) if text == "fhirUser" => user.fhir_user.is_some(),
+        Err(_) if text == "launch/patient" => !chooses_nobody,
+        Err(_) => true,
+    });
+}
+
+/// Whether a patient must be in context (SMART App Launch 2.2 scopes, "Requesting context with scopes").
+pub(super) fn need_patient(granted: &[String]) -> bool {
+    granted.iter().any(|text| text == "launch/patient" || text.starts_with("patient/"))
+}
+
+fn fhir_scopes(asked: &Scope, client: &Client, bearer: Bearer) -> Vec<String> {
+    if asked.constraint.is_some() || !bearer.may_have(asked.context) {
+        return Vec::new();
+    }
+    let mut met: Vec<(TypePattern, Letters)> = Vec::new();
+    let limits = client.scopes.fhir.iter().filter(|limit| limit.constraint.is_none());
+    for scope in limits.filter_map(|limit| limit.meet(asked)) {
+        match met.iter_mut().find(|(types, _)| *types == scope.types) {
+            Some((_, letters)) => *letters = union(*letters, scope.letters),
+            None => met.push((scope.types, scope.letters)),
+        }
+    }
+    if met.contains(&(asked.types, asked.letters)) {
+        return vec![asked.text.clone()];
+    }
+    met.into_iter().map(|(types, letters)| print(asked, types, letters)).collect()
+}
+
+fn union(a: Letters, b: Letters) -> Letters {
+    Letter::ALL.into_iter().filter(|letter| a.contains(*letter) || b.contains(*letter)).collect()
+}
+
+/// A part of `asked` in the form that `asked` has: v1 stays v1 where v1 can say it.
+fn print(asked: &Scope, types: TypePattern, letters: Letters) -> String {
+    let context = match asked.context {
+        Context::Patient => "patient",
+        Context::User => "user",
+        Context::System => "system",
+    };
+    let name = match types {
+        TypePattern::Any => "*",
+        TypePattern::One(resource_type) => resource_type.name(),
+    };
+    let spelled: String = Letter::ALL.into_iter().filter(|l| letters.contains(*l)).map(Letter::as_char).collect();
+    let is_v1 = [".read", ".write", ".*"].iter().any(|suffix| asked.text.ends_with(suffix));
+    let rights = match spelled.as_str() {
+        "rs" if is_v1 => "read",
+        "cud" if is_v1 => "write",
+        "cruds" if is_v1 => "*",
+        v2 => v2,
+    };
+    format!("{context}/{name}.{rights}")
+}
+
+#[cfg(test)]
+#[path = "granted_tests.rs"]
+mod tests;

@@ -1,0 +1,174 @@
+//! Introspection of the gate's own tokens (RFC 7662, SMART App Launch 2.2 token-introspection).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use serde::{Deserialize, Serialize};
+
+use super::AuthServer;
+use super::answer;
+use super::call::Call;
+use super::endpoints::Endpoint;
+use super::error::{ApiError, ClientError};
+use super::form::Form;
+use super::granted::{Bearer, within_registration};
+use super::record::SUCCESS;
+use crate::ambient::UnixSeconds;
+use crate::config::{Client, ClientAuth};
+use crate::telemetry::AuthRecord;
+use crate::token::{Claims, TokenError};
+
+/// A token that is not valid, without a word about why (RFC 7662 §2.2).
+#[derive(Serialize)]
+struct Inactive {
+    active: bool,
+}
+
+/// A valid token.
+#[derive(Serialize)]
+struct Active<'a> {
+    active: bool,
+    scope: String,
+    client_id: &'a str,
+    token_type: &'static str,
+    exp: UnixSeconds,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<UnixSeconds>,
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    #[serde(rename = "fhirUser", skip_serializing_if = "Option::is_none")]
+    fhir_user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patient: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encounter: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    need_patient_banner: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct IssuedAt {
+    iat: UnixSeconds,
+}
+
+impl AuthServer {
+    /// `POST /auth/introspect`.
+    pub(super) async fn introspect(&self, call: &Call<'_>) -> Response<Bytes> {
+        match self.introspection(call).await {
+            Ok(response) => {
+                let record = AuthRecord {
+                    event: "introspect",
+                    outcome: SUCCESS,
+                    client: call.caller.get().map(|client| client.id.clone()),
+                    ..AuthRecord::default()
+                };
+                self.record(call, record).await;
+                response
+            }
+            Err(error) => {
+                self.failed(call, "introspect", error).await;
+                error.response()
+            }
+        }
+    }
+
+    async fn introspection(&self, call: &Call<'_>) -> Result<Response<Bytes>, ApiError> {
+        let form = call.form()?;
+        self.introspecting_client(call, &form).await?;
+        let token = form.get("token").ok_or(ApiError::Missing("`token` is missing"))?;
+        let claims = self.own_valid_token(call, token).await?;
+        let Some((claims, client)) = claims.as_ref().and_then(|claims| Some((claims, live_client(call, claims)?)))
+        else {
+            return Ok(answer::json(StatusCode::OK, &Inactive { active: false }));
+        };
+        Ok(answer::json(StatusCode::OK, &active(call, token, claims, client)))
+    }
+
+    /// The caller: a client that authenticates, or that shows an access token of its own (SMART App Launch 2.2
+    /// token-introspection, "Access control").
+    async fn introspecting_client(&self, call: &Call<'_>, form: &Form) -> Result<(), ApiError> {
+        let bearer = call
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok()?.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let may_introspect = match bearer {
+            Some((_, token)) => {
+                let refused = ApiError::Client(ClientError::Refused { basic: false });
+                let claims = self.own_valid_token(call, token.trim()).await?.ok_or(refused)?;
+                let id = live_client(call, &claims).ok_or(refused)?.id.as_str();
+                let client = call.snapshot.clients.get(id).ok_or(refused)?;
+                call.caller.get_or_init(|| client.clone()).may_introspect
+            }
+            None => {
+                let client = self.client(call, form, Endpoint::Introspect).await?;
+                client.may_introspect && !matches!(client.auth, ClientAuth::Public)
+            }
+        };
+        if may_introspect { Ok(()) } else { Err(ApiError::MayNotIntrospect) }
+    }
+
+    /// The claims of a token of the gate's own that is neither expired nor revoked.
+    pub(super) async fn own_valid_token(&self, call: &Call<'_>, token: &str) -> Result<Option<Claims>, ApiError> {
+        match self.parts.verifier.verify(token, call.snapshot).await {
+            Ok(claims) => Ok(Some(claims).filter(|claims| claims.own && !self.parts.revocations.is_revoked(claims))),
+            Err(TokenError::Refused(_)) => Ok(None),
+            Err(error @ TokenError::Unavailable(_)) => {
+                tracing::warn!(request_id = call.request_id, %error, "a presented token went unchecked");
+                Err(ApiError::Unavailable)
+            }
+        }
+    }
+}
+
+/// The client of a token, if client and user are still there and enabled: what the FHIR side asks too.
+fn live_client<'a>(call: &'a Call<'_>, claims: &Claims) -> Option<&'a Client> {
+    let client = call.snapshot.clients.get(claims.client.as_deref()?).filter(|client| client.enabled)?;
+    let enabled = |name: &str| call.snapshot.users.get(name).is_some_and(|user| user.enabled);
+    (is_service(claims) || enabled(&claims.subject)).then_some(client)
+}
+
+/// Whether a client got the token for itself: a person's token belongs to a grant.
+fn is_service(claims: &Claims) -> bool {
+    claims.grant.is_none()
+}
+
+fn active<'a>(call: &'a Call<'_>, token: &str, claims: &'a Claims, client: &'a Client) -> Active<'a> {
+    let service = is_service(claims);
+    let bearer = if service { Bearer::Service } else { Bearer::User };
+    // What the token is worth now: the FHIR side cuts it to the client's present registration too.
+    let scope = within_registration(&claims.scope.join(" "), client, call.snapshot.fhir.version, bearer).join(" ");
+    Active {
+        active: true,
+        scope,
+        client_id: &client.id,
+        token_type: "Bearer",
+        exp: claims.expires,
+        iat: issued_at(token),
+        iss: &claims.issuer,
+        aud: &call.snapshot.fhir.public_base,
+        sub: &claims.subject,
+        jti: claims.token_id.as_deref(),
+        username: (!service).then_some(claims.subject.as_str()),
+        fhir_user: claims.fhir_user.as_deref(),
+        patient: claims.patient.as_deref(),
+        encounter: claims.encounter.as_deref(),
+        need_patient_banner: claims.patient.is_some().then_some(true),
+    }
+}
+
+/// `iat` of a token that is verified already.
+fn issued_at(token: &str) -> Option<UnixSeconds> {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice::<IssuedAt>(&payload).ok().map(|claims| claims.iat)
+}
+
+#[cfg(test)]
+#[path = "introspect_tests.rs"]
+mod tests;

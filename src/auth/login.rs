@@ -1,0 +1,95 @@
+//! The login page.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use super::AuthServer;
+use super::authorize::MAX_USERNAME;
+use super::call::Call;
+use super::error::{AuthorizeError, PageError};
+use super::granted::within_user;
+use super::pages;
+use super::password::Verdict;
+use super::pending::{Login, Session};
+use super::record::{FAILURE, SUCCESS};
+use super::steps::Step;
+use crate::telemetry::{AuthRecord, LoginOutcome};
+
+/// One text for every failure: it does not tell which of the two was wrong, nor whether the name is being held back.
+const FAILED: &str =
+    "The user name and password do not fit, or there were too many attempts. Check both and try again.";
+
+const BUSY: &str = "Many people are logging in right now. Wait a moment and try again.";
+
+impl AuthServer {
+    /// `GET /auth/login`.
+    pub(super) async fn login_page(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
+        let query = call.query().map_err(|_| PageError::Parameters)?;
+        let session = self.resume(call, query.get("id")).await?;
+        let step = Step::of(&session, call.snapshot);
+        if step != Step::Login {
+            return Ok(pages::go_on(&session, &session.link(step.page())));
+        }
+        let notice = query.get("notice").filter(|notice| *notice == "failed").map(|_| FAILED);
+        Ok(pages::login(&session, notice, StatusCode::OK))
+    }
+
+    /// `POST /auth/login`.
+    pub(super) async fn log_in(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
+        let form = call.form().map_err(|_| PageError::Parameters)?;
+        let mut session = self.resume(call, form.get("id")).await?;
+        if form.get("do") == Some("cancel") {
+            return self.refuse(call, session, AuthorizeError::Denied).await;
+        }
+        let username = form.get("username").filter(|name| name.len() <= MAX_USERNAME).unwrap_or_default();
+        let password = form.get("password").unwrap_or_default();
+        let verdict = self.passwords.check(call.snapshot, username, password, call.now).await;
+        self.record_login(call, &session, username, verdict).await;
+        session.pending.username = username.to_owned();
+        match verdict {
+            Verdict::Right => self.logged_in(call, session, username).await,
+            Verdict::Busy => Ok(pages::login(&session, Some(BUSY), StatusCode::SERVICE_UNAVAILABLE)),
+            Verdict::Wrong | Verdict::Throttled => {
+                self.keep(&session).await?;
+                Ok(pages::go_on(&session, &format!("{}&notice=failed", session.link("login"))))
+            }
+        }
+    }
+
+    async fn logged_in(&self, call: &Call<'_>, session: Session, username: &str) -> Result<Response<Bytes>, PageError> {
+        let mut session = self.renew(call, session).await?;
+        session.pending.login = Some(Login { username: username.to_owned(), at: call.now });
+        session.pending.patient = None;
+        let user = session.user(call.snapshot).ok_or(PageError::Gone)?;
+        within_user(&mut session.pending.scope, user, call.snapshot.fhir.version);
+        if Step::of(&session, call.snapshot) == Step::Patient {
+            session.pending.patient = self.only_patient(call, user).await;
+        }
+        self.keep(&session).await?;
+        if session.pending.scope.is_empty() {
+            return self.refuse(call, session, AuthorizeError::NothingToGive).await;
+        }
+        self.go_on(call, session).await
+    }
+
+    async fn record_login(&self, call: &Call<'_>, session: &Session, username: &str, verdict: Verdict) {
+        let (outcome, counted, error) = match verdict {
+            Verdict::Right => (SUCCESS, LoginOutcome::Success, None),
+            Verdict::Wrong => (FAILURE, LoginOutcome::Failure, Some("wrong")),
+            Verdict::Throttled => (FAILURE, LoginOutcome::Refused, Some("throttled")),
+            Verdict::Busy => (FAILURE, LoginOutcome::Refused, Some("busy")),
+        };
+        self.parts.metrics.login(counted);
+        // A name nobody has may be a password typed into the wrong field.
+        let known = call.snapshot.users.contains_key(username);
+        let record = AuthRecord {
+            event: "login",
+            outcome,
+            client: Some(session.client.id.clone()),
+            subject: known.then(|| username.to_owned()),
+            error,
+            ..AuthRecord::default()
+        };
+        self.record(call, record).await;
+    }
+}

@@ -1,0 +1,205 @@
+//! Pages for people: plain HTML, no scripts, nothing from elsewhere.
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+use sha2::{Digest as _, Sha256};
+use url::{Host, Url};
+
+use super::PatientSummary;
+use super::answer;
+use super::call::Call;
+use super::describe::{self, Owner};
+use super::error::PageError;
+use super::pending::{Search, Session};
+use crate::config::User;
+
+/// The stylesheet of every page; the policy allows it by its digest and nothing else.
+const STYLE: &str = include_str!("../../templates/style.css");
+
+static STYLE_SOURCE: LazyLock<String> =
+    LazyLock::new(|| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(STYLE.as_bytes()))));
+
+/// The app as a person can recognise it.
+struct App<'a> {
+    name: &'a str,
+    /// Where the answer goes: the host of the redirect URI.
+    place: String,
+}
+
+impl<'a> App<'a> {
+    fn of(session: &'a Session) -> Self {
+        Self { name: &session.client.name, place: place(&session.pending.redirect_uri) }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    style: &'static str,
+    heading: &'static str,
+    text: &'static str,
+    request_id: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage<'a> {
+    style: &'static str,
+    app: App<'a>,
+    id: &'a str,
+    username: &'a str,
+    notice: Option<&'static str>,
+}
+
+/// What the patient page shows.
+pub(super) struct Picker {
+    pub(super) searches: bool,
+    pub(super) patients: Vec<PatientSummary>,
+    /// Whether the directory was asked and answered.
+    pub(super) asked: bool,
+    pub(super) notice: Option<&'static str>,
+}
+
+#[derive(Template)]
+#[template(path = "patient.html")]
+struct PatientPage<'a> {
+    style: &'static str,
+    app: App<'a>,
+    id: &'a str,
+    username: &'a str,
+    search: &'a Search,
+    picker: &'a Picker,
+}
+
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct ConsentPage<'a> {
+    style: &'static str,
+    app: App<'a>,
+    id: &'a str,
+    username: &'a str,
+    patient: Option<PatientSummary>,
+    patient_id: Option<&'a str>,
+    sentences: Vec<String>,
+    lifetime: String,
+}
+
+impl PatientSummary {
+    /// What tells patients of one name apart.
+    fn details(&self) -> String {
+        let born = self.birth_date.as_ref().map(|date| format!("born {date}"));
+        let parts = [born, self.gender.clone(), Some(format!("record {}", self.id))];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    }
+}
+
+/// A page that says what is wrong.
+pub(super) fn error(call: &Call<'_>, error: PageError) -> Response<Bytes> {
+    let (heading, text) = error.words();
+    let page = ErrorPage { style: STYLE, heading, text, request_id: call.request_id };
+    render(&page, error.status(), None)
+}
+
+pub(super) fn login(session: &Session, notice: Option<&'static str>, status: StatusCode) -> Response<Bytes> {
+    let pending = &session.pending;
+    let page = LoginPage { style: STYLE, app: App::of(session), id: &pending.id, username: &pending.username, notice };
+    with_cookies(render(&page, status, Some(&pending.redirect_uri)), session)
+}
+
+pub(super) fn patient(session: &Session, username: &str, picker: &Picker) -> Response<Bytes> {
+    let pending = &session.pending;
+    let page =
+        PatientPage { style: STYLE, app: App::of(session), id: &pending.id, username, search: &pending.search, picker };
+    with_cookies(render(&page, StatusCode::OK, Some(&pending.redirect_uri)), session)
+}
+
+pub(super) fn consent(
+    call: &Call<'_>,
+    session: &Session,
+    user: &User,
+    patient: Option<PatientSummary>,
+) -> Response<Bytes> {
+    let pending = &session.pending;
+    let owner = Owner::of(user, pending.patient.as_deref());
+    let page = ConsentPage {
+        style: STYLE,
+        app: App::of(session),
+        id: &pending.id,
+        username: &user.username,
+        patient,
+        patient_id: pending.patient.as_deref(),
+        sentences: pending.scope.iter().map(|scope| describe::sentence(scope, &call.snapshot.fhir, owner)).collect(),
+        lifetime: describe::duration(call.snapshot.tokens.access_lifetime),
+    };
+    with_cookies(render(&page, StatusCode::OK, Some(&pending.redirect_uri)), session)
+}
+
+/// Sends the browser to another page of the same authorization.
+pub(super) fn go_on(session: &Session, link: &str) -> Response<Bytes> {
+    with_cookies(answer::see_other(link), session)
+}
+
+/// Adds the session's cookies to an answer.
+pub(super) fn with_cookies(mut response: Response<Bytes>, session: &Session) -> Response<Bytes> {
+    for cookie in &session.cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie.clone());
+    }
+    response
+}
+
+fn render(page: &impl Template, status: StatusCode, redirect_uri: Option<&str>) -> Response<Bytes> {
+    match page.render() {
+        Ok(html) => answer::page(status, html, policy(redirect_uri)),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            answer::empty(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+/// The content security policy. Browsers hold a form's redirects against `form-action` too, so the app's own place is in it.
+fn policy(redirect_uri: Option<&str>) -> HeaderValue {
+    let form_action = match redirect_uri {
+        Some(uri) => format!("'self' {}", form_target(uri)),
+        None => "'none'".to_owned(),
+    };
+    let policy = format!(
+        "default-src 'none'; style-src {}; form-action {form_action}; frame-ancestors 'none'; base-uri 'none'",
+        *STYLE_SOURCE
+    );
+    HeaderValue::from_str(policy.trim_end()).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
+
+/// The source expression for a redirect URI: its origin, or its scheme where an origin cannot be written (RFC-less schemes of
+/// native apps, and IPv6 addresses, which a host source does not have).
+fn form_target(redirect_uri: &str) -> String {
+    let Ok(url) = Url::parse(redirect_uri) else {
+        return String::new();
+    };
+    match url.host() {
+        Some(Host::Domain(_) | Host::Ipv4(_)) if url.origin().is_tuple() => url.origin().ascii_serialization(),
+        _ => format!("{}:", url.scheme()),
+    }
+}
+
+/// Where a redirect URI leads, for a person.
+fn place(redirect_uri: &str) -> String {
+    let Ok(url) = Url::parse(redirect_uri) else {
+        return redirect_uri.to_owned();
+    };
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) if url.origin().is_tuple() => format!("{host}:{port}"),
+        (Some(host), None) if url.origin().is_tuple() => host.to_owned(),
+        _ => format!("an app on this device, {}", url.scheme()),
+    }
+}
+
+#[cfg(test)]
+#[path = "pages_tests.rs"]
+mod tests;

@@ -1,0 +1,113 @@
+//! Passwords of local users: argon2id, a bounded number at a time, the same cost and the same answer for every failure.
+
+use std::sync::Arc;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use tokio::sync::Semaphore;
+
+use super::HashError;
+use super::throttle::Throttle;
+use crate::ambient::{Ambient, UnixSeconds};
+use crate::config::Snapshot;
+
+/// Memory in KiB, passes and lanes as the OWASP Password Storage Cheat Sheet recommends for argon2id.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+/// Bytes of salt.
+const SALT: usize = 16;
+
+/// Logins that may wait for a core; more are told to come back.
+const WAITING: usize = 32;
+
+/// What is hashed against for a user who does not exist where there is no user at all.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdC4uLg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// What came of a username and a password.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    Right,
+    /// Wrong password, no such user, or a disabled one; which of them is nobody's business.
+    Wrong,
+    /// Too many failures under this name; the password was not looked at.
+    Throttled,
+    /// Too many logins at once.
+    Busy,
+}
+
+/// Checks passwords without letting them take every core or all memory.
+pub(super) struct Passwords {
+    places: Semaphore,
+    cores: Arc<Semaphore>,
+    throttle: Throttle,
+}
+
+impl Passwords {
+    pub(super) fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
+        Self {
+            places: Semaphore::new(cores + WAITING),
+            cores: Arc::new(Semaphore::new(cores)),
+            throttle: Throttle::default(),
+        }
+    }
+
+    /// Whether `password` is that of the enabled user `username`.
+    pub(super) async fn check(&self, snapshot: &Snapshot, username: &str, password: &str, now: UnixSeconds) -> Verdict {
+        let Ok(_place) = self.places.try_acquire() else {
+            return Verdict::Busy;
+        };
+        let Ok(core) = Arc::clone(&self.cores).acquire_owned().await else {
+            return Verdict::Busy;
+        };
+        if !self.throttle.attempt(username, now) {
+            return Verdict::Throttled;
+        }
+        let user = snapshot.users.get(username);
+        // Another user's hash costs the same to compute as this one's would, if there were one.
+        let stand_in = || snapshot.users.values().next().map_or(NOBODY, |other| other.password_hash.as_str());
+        let hash = user.map_or_else(stand_in, |user| user.password_hash.as_str()).to_owned();
+        let password = password.to_owned();
+        let matches = tokio::task::spawn_blocking(move || {
+            // The core is held as long as the work lasts, also when the request is dropped.
+            let _core = core;
+            matches(&hash, &password)
+        });
+        let matches = matches.await.unwrap_or(false);
+        if matches && user.is_some_and(|user| user.enabled) {
+            self.throttle.forgive(username);
+            Verdict::Right
+        } else {
+            Verdict::Wrong
+        }
+    }
+}
+
+fn matches(hash: &str, password: &str) -> bool {
+    match PasswordHash::new(hash) {
+        Ok(hash) => Argon2::default().verify_password(password.as_bytes(), &hash).is_ok(),
+        Err(error) => {
+            tracing::error!(%error, "a configured password hash cannot be read");
+            false
+        }
+    }
+}
+
+/// Hashes a password for the configuration.
+pub(super) fn hash(password: &str, ambient: &Ambient) -> Result<String, HashError> {
+    let failed = |error: argon2::password_hash::Error| HashError(error.to_string());
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| HashError(error.to_string()))?;
+    let mut salt = [0u8; SALT];
+    ambient.entropy.fill(&mut salt);
+    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let hash: PasswordHash = hasher.hash_password_with_salt(password.as_bytes(), &salt).map_err(failed)?;
+    Ok(hash.to_string())
+}
+
+#[cfg(test)]
+#[path = "password_tests.rs"]
+mod tests;

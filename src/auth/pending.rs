@@ -1,0 +1,193 @@
+//! An authorization in progress: kept in the store, tied to one browser.
+//!
+//! The store's key is the digest of a secret that only a cookie holds; the forms carry an id that names the cookie. A foreign
+//! page knows neither (CSRF), another browser has no cookie, and two authorizations in two tabs do not meet.
+
+use std::sync::Arc;
+
+use cookie::{Cookie, SameSite};
+use http::header::{self, HeaderValue};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::AuthServer;
+use super::call::Call;
+use super::error::PageError;
+use crate::ambient::{Ambient, UnixSeconds};
+use crate::config::{Client, Snapshot, User};
+use crate::store::Digest;
+
+/// Seconds from the app's request to the end of consent.
+pub(super) const LIFETIME: UnixSeconds = 10 * 60;
+
+/// Who logged in, and when.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub(super) struct Login {
+    pub(super) username: String,
+    pub(super) at: UnixSeconds,
+}
+
+/// What the picker was last asked.
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+pub(super) struct Search {
+    pub(super) name: String,
+    pub(super) birth_date: String,
+    pub(super) identifier: String,
+}
+
+impl Search {
+    pub(super) fn is_empty(&self) -> bool {
+        self.name.is_empty() && self.birth_date.is_empty() && self.identifier.is_empty()
+    }
+}
+
+/// What is known of an authorization so far.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub(super) struct Pending {
+    /// Names the cookie; in every form and link of its pages.
+    pub(super) id: String,
+    pub(super) expires: UnixSeconds,
+    pub(super) client: String,
+    pub(super) redirect_uri: String,
+    pub(super) state: String,
+    /// What can be granted, as the app wrote it.
+    pub(super) scope: Vec<String>,
+    pub(super) nonce: Option<String>,
+    pub(super) challenge: String,
+    /// What the field for the username shows.
+    pub(super) username: String,
+    pub(super) login: Option<Login>,
+    pub(super) patient: Option<String>,
+    pub(super) search: Search,
+}
+
+/// An authorization in progress that this browser may go on with.
+pub(super) struct Session {
+    handle: Digest,
+    pub(super) pending: Pending,
+    pub(super) client: Arc<Client>,
+    /// Cookies to set with the next answer.
+    pub(super) cookies: Vec<HeaderValue>,
+}
+
+impl Session {
+    /// The person who logged in, if the account is still there.
+    pub(super) fn user<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a Arc<User>> {
+        let login = self.pending.login.as_ref()?;
+        snapshot.users.get(&login.username).filter(|user| user.enabled)
+    }
+
+    /// A link to a page of this authorization, relative so that it works under whatever name the browser came by.
+    pub(super) fn link(&self, page: &str) -> String {
+        format!("{page}?id={}", self.pending.id)
+    }
+}
+
+impl AuthServer {
+    /// Begins an authorization; returns its session with the cookie to set.
+    pub(super) async fn begin(
+        &self,
+        call: &Call<'_>,
+        pending: Pending,
+        client: Arc<Client>,
+    ) -> Result<Session, PageError> {
+        let (handle, cookie) = fresh_secret(&self.parts.ambient, call.snapshot, &pending);
+        let session = Session { handle, pending, client, cookies: vec![cookie] };
+        self.keep(&session).await?;
+        Ok(session)
+    }
+
+    /// The authorization that the form or link names by `id` and the browser by its cookie.
+    pub(super) async fn resume(&self, call: &Call<'_>, id: Option<&str>) -> Result<Session, PageError> {
+        let id = id.filter(|id| is_plain(id)).ok_or(PageError::Gone)?;
+        let secret = cookie_value(call, &cookie_name(call.snapshot, id)).ok_or(PageError::Gone)?;
+        let handle: Digest = Sha256::digest(secret.as_bytes()).into();
+        let state = self.parts.store.pending(&handle, call.now).await?.ok_or(PageError::Gone)?;
+        let pending = read(&state).filter(|pending| pending.id == id && pending.expires > call.now);
+        let pending = pending.ok_or(PageError::Gone)?;
+        let client = live_client(call.snapshot, &pending).ok_or(PageError::Client)?;
+        Ok(Session { handle, pending, client, cookies: Vec::new() })
+    }
+
+    /// Keeps what changed.
+    pub(super) async fn keep(&self, session: &Session) -> Result<(), PageError> {
+        let state = serde_json::to_string(&session.pending).map_err(|error| {
+            tracing::error!(%error, "an authorization in progress could not be written");
+            PageError::Unavailable
+        })?;
+        Ok(self.parts.store.put_pending(&session.handle, &state, session.pending.expires).await?)
+    }
+
+    /// Gives the authorization a new id and a new secret, so that whoever knew the old ones before the login has nothing.
+    pub(super) async fn renew(&self, call: &Call<'_>, session: Session) -> Result<Session, PageError> {
+        let Session { handle, mut pending, client, .. } = session;
+        self.parts.store.take_pending(&handle, call.now).await?.ok_or(PageError::Gone)?;
+        let forget = expired_cookie(call.snapshot, &pending);
+        pending.id = self.parts.ambient.id();
+        let (handle, cookie) = fresh_secret(&self.parts.ambient, call.snapshot, &pending);
+        Ok(Session { handle, pending, client, cookies: vec![forget, cookie] })
+    }
+
+    /// Ends the authorization: of two requests exactly one gets this far.
+    pub(super) async fn end(&self, call: &Call<'_>, session: Session) -> Result<Session, PageError> {
+        self.parts.store.take_pending(&session.handle, call.now).await?.ok_or(PageError::Gone)?;
+        let forget = expired_cookie(call.snapshot, &session.pending);
+        Ok(Session { cookies: vec![forget], ..session })
+    }
+}
+
+/// The client, if it may still be answered at the place where it wants the answer.
+fn live_client(snapshot: &Snapshot, pending: &Pending) -> Option<Arc<Client>> {
+    let client = snapshot.clients.get(&pending.client).filter(|client| client.enabled)?;
+    client.redirect_uris.contains(&pending.redirect_uri).then(|| Arc::clone(client))
+}
+
+fn read(state: &str) -> Option<Pending> {
+    serde_json::from_str(state)
+        .inspect_err(|error| tracing::error!(%error, "the store holds an authorization that cannot be read"))
+        .ok()
+}
+
+fn fresh_secret(ambient: &Ambient, snapshot: &Snapshot, pending: &Pending) -> (Digest, HeaderValue) {
+    let secret = ambient.secret();
+    let digest = Sha256::digest(secret.as_bytes()).into();
+    (digest, set_cookie(snapshot, &pending.id, &secret, LIFETIME))
+}
+
+fn expired_cookie(snapshot: &Snapshot, pending: &Pending) -> HeaderValue {
+    set_cookie(snapshot, &pending.id, "", 0)
+}
+
+/// `__Host-` keeps other hosts and plain HTTP from planting the cookie (RFC 6265bis §4.1.3); browsers take it with TLS only.
+fn cookie_name(snapshot: &Snapshot, id: &str) -> String {
+    let prefix = if is_https(snapshot) { "__Host-" } else { "" };
+    format!("{prefix}smartgate-{id}")
+}
+
+fn set_cookie(snapshot: &Snapshot, id: &str, value: &str, seconds: UnixSeconds) -> HeaderValue {
+    let cookie = Cookie::build((cookie_name(snapshot, id), value))
+        .path("/")
+        .http_only(true)
+        .secure(is_https(snapshot))
+        .same_site(SameSite::Lax)
+        .max_age(cookie::time::Duration::seconds(seconds));
+    // Name and value are base64url: they fit a header.
+    HeaderValue::from_str(&cookie.to_string()).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn cookie_value(call: &Call<'_>, name: &str) -> Option<String> {
+    let headers = call.headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let mut cookies = headers.flat_map(Cookie::split_parse).flatten().filter(|cookie| cookie.name() == name);
+    let value = cookies.next()?.value().to_owned();
+    // Two of one name: one of them was planted.
+    cookies.next().is_none().then_some(value)
+}
+
+fn is_https(snapshot: &Snapshot) -> bool {
+    snapshot.server.public_url.starts_with("https://")
+}
+
+/// Whether `id` could be one of [`Ambient::id`]'s: it goes into the name of a cookie.
+fn is_plain(id: &str) -> bool {
+    id.len() == 22 && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}

@@ -1,0 +1,196 @@
+//! `[[clients]]` and `clients.d/`: the apps that may ask for access.
+
+use url::Url;
+
+use super::{Named, keys, scopes};
+use crate::config::table::{LATER, Table};
+use crate::config::{Client, ClientAuth, Consent, GrantType, value};
+use crate::fhir::FhirVersion;
+use crate::scope::{Context, Scopes};
+
+const MAX_ID_BYTES: usize = 255;
+/// What `smartgate hash-password --secret` writes before the digits.
+const SECRET_HASH_PREFIX: &str = "sha256:";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Public,
+    Symmetric,
+    Asymmetric,
+}
+
+pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion) -> Named<'a, Client> {
+    let id = table.required("id", "\"growth-chart\"");
+    let checked = id.clone().and_then(|found| found.parse(client_id));
+    let name = table.text("name").map(|found| found.it.to_owned());
+    let kinds = [
+        ("public", Kind::Public),
+        ("confidential-symmetric", Kind::Symmetric),
+        ("confidential-asymmetric", Kind::Asymmetric),
+    ];
+    let kind = table.required("kind", "\"public\"").and_then(|found| found.parse(|text| value::choice(text, &kinds)));
+    let auth = auth(table, kind);
+    let redirect_uris = table.texts("redirect_uris").into_iter().flatten();
+    let redirect_uris: Vec<String> = redirect_uris.filter_map(|found| found.parse(redirect_uri)).collect();
+    let scopes = scopes::scopes(table, version);
+    let may_introspect = table.flag("may_introspect", false);
+    let grant_types = grant_types(table, kind, scopes.as_ref(), may_introspect);
+    let origins = table.texts("origins").map_or_else(|| origins_of(&redirect_uris), scopes::origins);
+    let consent = table.choice("consent", Consent::Ask, &[("ask", Consent::Ask), ("granted", Consent::Granted)]);
+    let enabled = table.flag("enabled", true);
+    table.later(&["launch_uris", "may_launch", "launch_users", "mode"]);
+    let client = || {
+        let id = checked?;
+        Some(Client {
+            name: name.unwrap_or_else(|| id.clone()),
+            id,
+            auth: auth?,
+            redirect_uris,
+            scopes: scopes?,
+            grant_types,
+            origins,
+            consent,
+            may_introspect,
+            enabled,
+        })
+    };
+    (id, client())
+}
+
+/// RFC 6749 appendix A.1: visible ASCII.
+fn client_id(text: &str) -> Result<String, String> {
+    if (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "{text:?} is no client id (1 to {MAX_ID_BYTES} visible ASCII characters); write for example \"growth-chart\""
+    ))
+}
+
+fn auth(table: &mut Table<'_>, kind: Option<Kind>) -> Option<ClientAuth> {
+    let hash = table.text("secret_hash");
+    let allow_http = table.flag("allow_http", false);
+    let has_keys = table.has("jwks_file") || table.has("jwks_url");
+    if kind != Some(Kind::Asymmetric) {
+        for key in ["jwks_file", "jwks_url"].into_iter().filter(|key| kind.is_some() && table.has(key)) {
+            table.place(key).wrong("is for kind = \"confidential-asymmetric\"; leave it out, or change the kind");
+        }
+        table.text("jwks_file");
+        table.text("jwks_url");
+    }
+    if let (Some(Kind::Public | Kind::Asymmetric), Some(hash)) = (kind, &hash) {
+        hash.place.wrong("is for kind = \"confidential-symmetric\"; leave it out, or change the kind");
+    }
+    match kind? {
+        Kind::Public => (hash.is_none() && !has_keys).then_some(ClientAuth::Public),
+        Kind::Symmetric => {
+            if !table.has("secret_hash") {
+                table.missing("secret_hash", "\"sha256:…\", made by `smartgate hash-password --secret`");
+            }
+            hash?.parse(secret_hash).map(ClientAuth::Secret)
+        }
+        Kind::Asymmetric => keys::key_source(table, allow_http, None).map(ClientAuth::PrivateKeyJwt),
+    }
+}
+
+/// `sha256:` and 64 hexadecimal digits; what was written may be the secret itself and is not quoted.
+fn secret_hash(text: &str) -> Result<[u8; 32], String> {
+    let wrong =
+        || "is no hash; write what `smartgate hash-password --secret` prints: \"sha256:\" and 64 digits".to_owned();
+    let digits = text.strip_prefix(SECRET_HASH_PREFIX).ok_or_else(wrong)?;
+    let nibbles: Option<Vec<u8>> =
+        digits.chars().map(|digit| digit.to_digit(16).and_then(|nibble| u8::try_from(nibble).ok())).collect();
+    let bytes: Vec<u8> = match nibbles {
+        Some(nibbles) if nibbles.len() == 64 => {
+            nibbles.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, nibble| byte << 4 | nibble)).collect()
+        }
+        _ => return Err(wrong()),
+    };
+    bytes.try_into().map_err(|_| wrong())
+}
+
+/// RFC 6749 §3.1.2, RFC 8252 §7: https, http on this machine, or a scheme of the app's own; compared exactly later.
+fn redirect_uri(text: &str) -> Result<String, String> {
+    let example = "write for example \"https://app.example.org/callback\"";
+    let url = Url::parse(text).map_err(|_| format!("{text:?} is no absolute URL; {example}"))?;
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains('*') {
+        return Err(format!("{text:?} has characters that cannot be compared exactly (no wildcards); {example}"));
+    }
+    if url.fragment().is_some() {
+        return Err(format!("{text:?} has a fragment, which no redirect URI may have; {example}"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("a redirect URI must not have a user or password in it; {example}"));
+    }
+    match url.scheme() {
+        "https" => Ok(text.to_owned()),
+        "http" if value::is_loopback(&url) => Ok(text.to_owned()),
+        "http" => Err(format!(
+            "{text:?} would send the code in the clear; write https (http only for 127.0.0.1, [::1], localhost)"
+        )),
+        scheme if scheme.contains('.') => Ok(text.to_owned()),
+        scheme => Err(format!(
+            "the scheme {scheme:?} may be another app's; write https, or a domain of yours in reverse: \"org.example.app:/callback\""
+        )),
+    }
+}
+
+/// The origins that the app's own pages have, as far as its redirect URIs tell.
+fn origins_of(redirect_uris: &[String]) -> Vec<String> {
+    let urls = redirect_uris.iter().filter_map(|uri| Url::parse(uri).ok());
+    let mut origins: Vec<String> = urls
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        .map(|url| url.origin().ascii_serialization())
+        .collect();
+    origins.sort();
+    origins.dedup();
+    origins
+}
+
+fn grant_types(
+    table: &mut Table<'_>,
+    kind: Option<Kind>,
+    scopes: Option<&Scopes>,
+    may_introspect: bool,
+) -> Vec<GrantType> {
+    let redirects = table.has("redirect_uris");
+    let system = |scopes: &Scopes| scopes.fhir.iter().filter(|scope| scope.context == Context::System).count();
+    let Some(written) = table.texts("grant_types") else {
+        let only_system = scopes.is_some_and(|scopes| !scopes.fhir.is_empty() && system(scopes) == scopes.fhir.len());
+        let service = only_system && kind != Some(Kind::Public);
+        if !redirects && !service && !may_introspect && kind.is_some() && scopes.is_some() {
+            table.place("grant_types").wrong(
+                "the client has no way to get a token; write redirect_uris, or make it confidential with system/ \
+                 scopes only",
+            );
+        }
+        let code = redirects.then_some(GrantType::AuthorizationCode);
+        return code.into_iter().chain(service.then_some(GrantType::ClientCredentials)).collect();
+    };
+    let mut types = Vec::new();
+    for found in written {
+        let checked = found.parse(|text| match grant_type(text)? {
+            GrantType::AuthorizationCode if !redirects => {
+                Err(format!("{text:?} needs redirect_uris; write them, or leave it out"))
+            }
+            GrantType::ClientCredentials if kind == Some(Kind::Public) => {
+                Err(format!("{text:?} is not for public clients, which cannot prove who they are; leave it out"))
+            }
+            GrantType::ClientCredentials if scopes.is_some_and(|scopes| system(scopes) == 0) => {
+                Err(format!("{text:?} needs a system/ scope; write for example scopes = [\"system/*.rs\"]"))
+            }
+            grant => Ok(grant),
+        });
+        types.extend(checked.filter(|grant| !types.contains(grant)));
+    }
+    types
+}
+
+fn grant_type(text: &str) -> Result<GrantType, String> {
+    match text {
+        "authorization_code" => Ok(GrantType::AuthorizationCode),
+        "client_credentials" => Ok(GrantType::ClientCredentials),
+        "refresh_token" => Err(format!("\"refresh_token\" {LATER}")),
+        other => Err(format!("{other:?} is none of \"authorization_code\", \"client_credentials\"")),
+    }
+}

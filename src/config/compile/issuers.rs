@@ -1,0 +1,124 @@
+//! `[[issuers]]`: other authorization servers whose tokens are accepted.
+
+use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
+
+use super::keys::{Candidate, key_source};
+use super::{Named, scopes};
+use crate::config::document::Found;
+use crate::config::table::Table;
+use crate::config::{ClaimNames, Issuer, KeySource, TokenType, value};
+use crate::fhir::FhirVersion;
+
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
+const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
+
+const ALGORITHMS: [(&str, Algorithm); 9] = [
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("PS384", Algorithm::PS384),
+    ("PS512", Algorithm::PS512),
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("EdDSA", Algorithm::EdDSA),
+];
+const DEFAULT_ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::RS384, Algorithm::ES256, Algorithm::ES384];
+
+pub(super) fn issuer<'a>(table: &mut Table<'a>, version: FhirVersion, own: Option<&str>) -> Named<'a, Issuer> {
+    let name = table.required("issuer", "\"https://idp.example.org\"");
+    let allow_http = table.flag("allow_http", false);
+    let checked = name.clone().and_then(|found| found.parse(|text| identifier(text, own)));
+    let audience = audience(table);
+    let keys = keys(table, name.clone().filter(|_| checked.is_some()), allow_http);
+    let algorithms = algorithms(table);
+    let scopes = scopes::scopes(table, version);
+    let token_types = [("at+jwt", TokenType::AtJwt), ("jwt", TokenType::Jwt)];
+    let token_type = table.choice("token_type", TokenType::AtJwt, &token_types);
+    let leeway = table.duration("leeway", DEFAULT_LEEWAY, Duration::ZERO..=MAX_LEEWAY);
+    let claims = table.table("claims").map(claims).unwrap_or_else(default_claims);
+    let origins = scopes::origins(table.texts("origins").unwrap_or_default());
+    let issuer = || {
+        Some(Issuer {
+            issuer: checked?,
+            audience: audience?,
+            keys: keys?,
+            algorithms,
+            scopes: scopes?,
+            token_type,
+            leeway,
+            claims,
+            origins,
+        })
+    };
+    (name, issuer())
+}
+
+/// The `iss` of its tokens (RFC 8414 §2: an https URL without query and fragment), compared exactly.
+fn identifier(text: &str, own: Option<&str>) -> Result<String, String> {
+    value::http_url(text, "https://idp.example.org")?;
+    if own == Some(text) {
+        return Err(format!("{text:?} is the gate itself (public_url), whose tokens it knows; leave it out"));
+    }
+    Ok(text.to_owned())
+}
+
+/// An empty one would accept tokens that are for others.
+fn audience(table: &mut Table<'_>) -> Option<Vec<String>> {
+    let example = "[\"https://gate.example.org/fhir\"]";
+    let named =
+        |text: &str| if text.is_empty() { Err("is empty; leave it out".to_owned()) } else { Ok(text.to_owned()) };
+    let list = table.required_texts("audience", example);
+    let audience: Vec<String> = list.into_iter().filter_map(|found| found.parse(named)).collect();
+    (!audience.is_empty()).then_some(audience)
+}
+
+fn keys<'a>(table: &mut Table<'a>, name: Option<Found<'a, &'a str>>, allow_http: bool) -> Option<KeySource> {
+    let discovery = table.flag("discovery", false).then(|| {
+        let url = name.and_then(|name| name.parse(|text| value::key_url(text, allow_http)));
+        Candidate { key: "discovery", place: table.place("discovery"), source: url.map(KeySource::Discovery) }
+    });
+    table.later(&["introspection"]);
+    key_source(table, allow_http, discovery)
+}
+
+fn algorithms(table: &mut Table<'_>) -> Vec<Algorithm> {
+    if !table.has("algorithms") {
+        table.texts("algorithms");
+        return DEFAULT_ALGORITHMS.to_vec();
+    }
+    let list = table.required_texts("algorithms", "[\"RS256\", \"ES384\"]");
+    list.into_iter().filter_map(|found| found.parse(|text| value::choice(text, &ALGORITHMS))).collect()
+}
+
+fn claims(mut table: Table<'_>) -> ClaimNames {
+    let mut name = |key, default: String| {
+        let found = table.text(key).and_then(|found| {
+            found.parse(
+                |text| if text.is_empty() { Err("is empty; leave it out".to_owned()) } else { Ok(text.to_owned()) },
+            )
+        });
+        found.unwrap_or(default)
+    };
+    let default = default_claims();
+    let claims = ClaimNames {
+        scope: name("scope", default.scope),
+        patient: name("patient", default.patient),
+        fhir_user: name("fhir_user", default.fhir_user),
+        client: name("client", default.client),
+    };
+    table.finish();
+    claims
+}
+
+/// As RFC 9068 and SMART name them.
+fn default_claims() -> ClaimNames {
+    ClaimNames {
+        scope: "scope".to_owned(),
+        patient: "patient".to_owned(),
+        fhir_user: "fhirUser".to_owned(),
+        client: "client_id".to_owned(),
+    }
+}

@@ -1,0 +1,69 @@
+//! `[server]` and `[admin]`: where apps, Prometheus and the orchestrator connect.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::tls;
+use crate::config::secret::secret;
+use crate::config::table::Table;
+use crate::config::{Admin, Server, value};
+
+const DEFAULT_DRAIN_DELAY: Duration = Duration::from_secs(5);
+const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_DRAIN: Duration = Duration::from_secs(60 * 60);
+const MAX_THREADS: usize = 1024;
+
+pub(super) fn server(mut table: Table<'_>) -> Option<Server> {
+    let listen = listen(&mut table, "127.0.0.1:8080", &[]);
+    let example = "http://127.0.0.1:8080";
+    let public_url = table
+        .required("public_url", &format!("\"{example}\""))
+        .and_then(|found| found.parse(|text| value::origin(text, example)));
+    let tls = table.table("tls").map(tls::tls);
+    let drain_delay = table.duration("drain_delay", DEFAULT_DRAIN_DELAY, Duration::ZERO..=MAX_DRAIN);
+    let drain_timeout = table.duration("drain_timeout", DEFAULT_DRAIN_TIMEOUT, Duration::ZERO..=MAX_DRAIN);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = table.number("threads", cores, 1..=MAX_THREADS);
+    table.finish();
+    let tls = match tls {
+        None => None,
+        Some(tls) => Some(tls?),
+    };
+    Some(Server { listen: listen?, public_url: public_url?, tls, drain_delay, drain_timeout, threads })
+}
+
+pub(super) fn admin(mut table: Table<'_>, server: Option<&Server>) -> Option<Admin> {
+    let taken = server.map_or(&[][..], |server| &server.listen);
+    let listen = listen(&mut table, "127.0.0.1:9090", taken);
+    let token = table.text("token").map(secret);
+    let hosts = table.texts("hosts").into_iter().flatten().filter_map(|found| found.parse(host)).collect();
+    table.finish();
+    let token = match token {
+        None => None,
+        Some(token) => Some(token?),
+    };
+    Some(Admin { listen: listen?, token, hosts })
+}
+
+/// The addresses of a listener, none of which may clash with `taken` or with one another.
+fn listen(table: &mut Table<'_>, example: &str, taken: &[SocketAddr]) -> Option<Vec<SocketAddr>> {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for found in table.required_texts("listen", &format!("[\"{example}\"]")) {
+        let place = found.place.clone();
+        let Some(address) = found.parse(value::listen) else { continue };
+        if let Some(other) = taken.iter().chain(&addresses).find(|other| value::clash(other, &address)) {
+            place.wrong(format!("\"{address}\" is already taken by \"{other}\"; write another port"));
+        }
+        addresses.push(address);
+    }
+    (!addresses.is_empty()).then_some(addresses)
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(format!("{text:?} is no host; write for example \"smartgate.internal\""))
+    }
+}

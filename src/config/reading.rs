@@ -1,0 +1,115 @@
+//! One reading of a configuration: every file it took in, and everything found wrong.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::errors::{ConfigErrors, Problem};
+
+/// Largest file that a configuration may consist of.
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The bytes of every file that was read, in one value: equal fingerprints are equal configurations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fingerprint([u8; 32]);
+
+/// What one reading has taken in so far.
+#[derive(Default)]
+pub(super) struct Reading {
+    files: RefCell<Vec<PathBuf>>,
+    folders: RefCell<Vec<PathBuf>>,
+    digest: RefCell<Sha256>,
+    problems: RefCell<Vec<Problem>>,
+}
+
+/// What a configuration is read from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sources {
+    /// Every file, also those that could not be read.
+    pub files: Vec<PathBuf>,
+    /// Folders in which a new file would belong to the configuration.
+    pub folders: Vec<PathBuf>,
+    pub fingerprint: Fingerprint,
+}
+
+impl Reading {
+    /// The bytes of a file; whatever comes of it, the file belongs to this configuration from now on.
+    pub(super) fn bytes(&self, path: &Path) -> Result<Vec<u8>, String> {
+        let read = read_bounded(path);
+        self.note(path, read.as_deref().ok());
+        self.files.borrow_mut().push(path.to_owned());
+        read
+    }
+
+    /// The text of a file.
+    pub(super) fn text(&self, path: &Path) -> Result<String, String> {
+        String::from_utf8(self.bytes(path)?).map_err(|_| format!("`{}` is not UTF-8", path.display()))
+    }
+
+    /// The `*.toml` files of a drop-in folder in the order of their names; none where there is no such folder.
+    ///
+    /// Names that begin with a dot are editors' and Kubernetes' own.
+    pub(super) fn drop_ins(&self, folder: &Path) -> Vec<PathBuf> {
+        self.folders.borrow_mut().push(folder.to_owned());
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+            Err(error) => {
+                self.problem(folder, None, format!("the folder cannot be read ({error})"));
+                return Vec::new();
+            }
+        };
+        let mut files: Vec<PathBuf> = entries
+            .filter_map(|entry| {
+                let name = entry.ok()?.file_name().into_string().ok()?;
+                (name.ends_with(".toml") && !name.starts_with('.')).then(|| folder.join(name))
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
+    pub(super) fn problem(&self, file: &Path, line: Option<usize>, text: String) {
+        self.problems.borrow_mut().push(Problem::new(file, line, text));
+    }
+
+    /// Ends the reading: the value stands only if nothing was found wrong.
+    pub(super) fn finish<T>(self, value: Option<T>) -> (Sources, Result<T, ConfigErrors>) {
+        let problems = self.problems.into_inner();
+        let mut files = self.files.into_inner();
+        files.sort();
+        files.dedup();
+        let fingerprint = Fingerprint(self.digest.into_inner().finalize().into());
+        let result = match value {
+            Some(value) if problems.is_empty() => Ok(value),
+            _ => Err(ConfigErrors::new(problems)),
+        };
+        (Sources { files, folders: self.folders.into_inner(), fingerprint }, result)
+    }
+
+    /// Takes a file into the fingerprint; lengths keep what follows what apart.
+    fn note(&self, path: &Path, bytes: Option<&[u8]>) {
+        let mut digest = self.digest.borrow_mut();
+        for part in [Some(path.as_os_str().as_encoded_bytes()), bytes] {
+            digest.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
+            digest.update(part.unwrap_or_default());
+        }
+    }
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error: std::io::Error| format!("`{}` cannot be read ({error})", path.display());
+    // Asked before it is opened: opening a pipe would wait for its other end.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(format!("`{}` is not a file", path.display()));
+    }
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!("`{}` is larger than {MAX_FILE_BYTES} bytes", path.display()));
+    }
+    Ok(bytes)
+}

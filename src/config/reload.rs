@@ -1,0 +1,131 @@
+//! The configuration in effect, and how a new one takes its place: whole or not at all.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Mutex, broadcast};
+
+use super::restart::needing_restart;
+use super::{ConfigErrors, Loaded, Snapshot, Sources, attempt};
+use crate::telemetry::{Metrics, ReloadOutcome};
+
+/// Outcomes that a slow subscriber may lag behind.
+const OUTCOMES: usize = 16;
+
+/// Keeps the configuration in effect.
+pub struct Reloader {
+    path: PathBuf,
+    current: Arc<ArcSwap<Snapshot>>,
+    metrics: Metrics,
+    /// Held while a configuration is read, so that two reloads do not cross.
+    state: Mutex<State>,
+    outcomes: broadcast::Sender<ReloadOutcome>,
+}
+
+struct State {
+    /// What the configuration in effect was read from.
+    in_effect: Sources,
+    /// What was read last, and perhaps refused.
+    seen: Sources,
+}
+
+impl Reloader {
+    /// Takes over a configuration that was loaded from `path`.
+    pub fn new(path: PathBuf, loaded: Loaded, metrics: Metrics) -> Self {
+        let Loaded { snapshot, sources } = loaded;
+        Self {
+            path,
+            current: Arc::new(ArcSwap::from_pointee(snapshot)),
+            metrics,
+            state: Mutex::new(State { in_effect: sources.clone(), seen: sources }),
+            outcomes: broadcast::channel(OUTCOMES).0,
+        }
+    }
+
+    /// Where the configuration in effect is found, now and after every reload.
+    pub fn current(&self) -> Arc<ArcSwap<Snapshot>> {
+        self.current.clone()
+    }
+
+    /// Every outcome from now on.
+    pub fn outcomes(&self) -> broadcast::Receiver<ReloadOutcome> {
+        self.outcomes.subscribe()
+    }
+
+    /// Reads the files and puts what they say in effect, if it is right and can change while running.
+    pub async fn reload(&self) -> ReloadOutcome {
+        self.read(false).await.unwrap_or(ReloadOutcome::Unchanged)
+    }
+
+    /// As [`reload`](Self::reload), but says and counts nothing where the files are as they were when last read.
+    pub(super) async fn reload_if_changed(&self) {
+        self.read(true).await;
+    }
+
+    /// What was read last.
+    pub(super) async fn sources(&self) -> Sources {
+        self.state.lock().await.seen.clone()
+    }
+
+    async fn read(&self, only_if_changed: bool) -> Option<ReloadOutcome> {
+        let mut state = self.state.lock().await;
+        let path = self.path.clone();
+        let (sources, result) = match tokio::task::spawn_blocking(move || attempt(&path)).await {
+            Ok(attempt) => attempt,
+            Err(error) => {
+                tracing::error!(%error, "the configuration could not be read; the last good one stays in effect");
+                return Some(self.tell(ReloadOutcome::Rejected));
+            }
+        };
+        let fingerprint = sources.fingerprint;
+        let seen = std::mem::replace(&mut state.seen, sources.clone());
+        if only_if_changed && seen.fingerprint == fingerprint {
+            return None;
+        }
+        if state.in_effect.fingerprint == fingerprint {
+            tracing::info!("configuration unchanged");
+            return Some(self.tell(ReloadOutcome::Unchanged));
+        }
+        let outcome = self.put_in_effect(result);
+        if outcome == ReloadOutcome::Applied {
+            state.in_effect = sources;
+        }
+        Some(self.tell(outcome))
+    }
+
+    fn put_in_effect(&self, result: Result<Snapshot, ConfigErrors>) -> ReloadOutcome {
+        let old = self.current.load_full();
+        let new = match result {
+            Ok(new) => new,
+            Err(errors) => {
+                tracing::error!(%errors, "configuration rejected; the last good one stays in effect");
+                return ReloadOutcome::Rejected;
+            }
+        };
+        let keys = needing_restart(&old, &new);
+        if !keys.is_empty() {
+            let keys = keys.join(", ");
+            tracing::error!(
+                keys,
+                "these keys cannot change while running; the last configuration stays in effect until a restart"
+            );
+            return ReloadOutcome::NeedsRestart;
+        }
+        let generation = old.generation + 1;
+        self.current.store(Arc::new(Snapshot { generation, ..new }));
+        tracing::info!(generation, "configuration applied");
+        ReloadOutcome::Applied
+    }
+
+    fn tell(&self, outcome: ReloadOutcome) -> ReloadOutcome {
+        self.metrics.reload(&outcome, self.current.load().generation);
+        // Nobody listening is fine.
+        let _ = self.outcomes.send(outcome.clone());
+        outcome
+    }
+}
+
+#[cfg(test)]
+#[path = "reload_tests.rs"]
+mod tests;

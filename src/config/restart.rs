@@ -1,0 +1,20 @@
+//! What cannot change while the process runs, because it was made once at start.
+
+use super::Snapshot;
+
+/// The keys that differ and would need a restart, as an operator knows them.
+pub(super) fn needing_restart(old: &Snapshot, new: &Snapshot) -> Vec<&'static str> {
+    let compared = [
+        ("[server] listen", old.server.listen == new.server.listen),
+        ("[server] tls (from none to some or back)", old.server.tls.is_some() == new.server.tls.is_some()),
+        ("[server] threads", old.server.threads == new.server.threads),
+        ("[admin] listen", old.admin.listen == new.admin.listen),
+        ("[store] url", old.store_url == new.store_url),
+        ("[audit] file", old.audit.sink == new.audit.sink),
+        ("[audit] on_full", old.audit.on_full == new.audit.on_full),
+        ("[log] format", old.log.format == new.log.format),
+        ("[log] level", old.log.filter == new.log.filter),
+        ("[limits] token_cache", old.limits.token_cache == new.limits.token_cache),
+    ];
+    compared.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
+}

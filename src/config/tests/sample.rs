@@ -1,0 +1,122 @@
+//! The samples, the documentation and the code name the same keys.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::config::load;
+
+/// Files with the keys of a section: those of the main file, and one for each drop-in folder.
+const DROP_INS: [(&str, &str); 2] = [("clients.d/growth-chart.toml", "[[clients]]"), ("users.d/amy.toml", "[[users]]")];
+/// No key is called this, so that the error about it names all that are.
+const NONSENSE: &str = "nonsense";
+
+fn conf(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("conf").join(file)
+}
+
+/// A sample with every key and section that is commented out put in.
+fn uncommented(file: &str) -> String {
+    let text = std::fs::read_to_string(conf(file)).unwrap();
+    let lines = text.lines().map(|line| match line.strip_prefix("# ") {
+        Some(rest) if rest.starts_with("[[") || key_of(rest).is_some() => rest,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The key that a line of TOML sets.
+fn key_of(line: &str) -> Option<&str> {
+    let (key, _) = line.split_once(" = ")?;
+    key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_').then_some(key)
+}
+
+/// What is wrong with the samples after `change` was made to each.
+fn errors(change: impl Fn(&str) -> String) -> Vec<String> {
+    let folder = TempDir::new().unwrap();
+    for file in ["smartgate.toml"].into_iter().chain(DROP_INS.map(|(file, _)| file)) {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, change(&uncommented(file))).unwrap();
+    }
+    load(&folder.path().join("smartgate.toml")).err().map(|errors| errors.lines().collect()).unwrap_or_default()
+}
+
+/// Every key that the code knows, with its section.
+fn known() -> BTreeSet<(String, String)> {
+    let found = errors(|text| {
+        let more = format!("{NONSENSE} = 0");
+        let lines: Vec<String> = text
+            .lines()
+            .map(|line| match line {
+                header if header.starts_with('[') => format!("{header}\n{more}"),
+                line if line.starts_with("narrowing_by_type") => line.to_owned(),
+                line => line.replacen("= { ", &format!("= {{ {more}, "), 1),
+            })
+            .collect();
+        format!("{more}\n{}", lines.join("\n"))
+    });
+    let mut keys = BTreeSet::new();
+    for line in found {
+        let Some((place, list)) = line.split_once("nonsense: there is no such key; there are ") else { continue };
+        let drop_in = DROP_INS.iter().find(|(file, _)| place.contains(file)).map(|(_, section)| *section);
+        let section = place.split_once(": ").map_or("", |(_, label)| label).split(' ').next().unwrap();
+        let section = drop_in.unwrap_or(section).to_owned();
+        keys.extend(list.split(", ").map(|key| (section.clone(), key.to_owned())));
+    }
+    keys.retain(|(section, _)| !section.is_empty());
+    keys
+}
+
+#[test]
+fn the_samples_load_as_they_are() {
+    let loaded = load(&conf("smartgate.toml")).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(loaded.snapshot.clients.contains_key("growth-chart"));
+    assert!(loaded.snapshot.users.contains_key("amy"));
+}
+
+#[test]
+fn every_key_of_the_samples_is_known() {
+    let strange: Vec<String> = errors(str::to_owned)
+        .into_iter()
+        .filter(|line| ["no such key", "not in this version", "not TOML"].iter().any(|what| line.contains(what)))
+        .collect();
+    assert!(strange.is_empty(), "{strange:#?}");
+}
+
+#[test]
+fn every_known_key_is_in_the_samples() {
+    let known = known();
+    assert!(known.len() > 80, "{known:#?}");
+    let main = uncommented("smartgate.toml");
+    for (section, key) in known {
+        let text = match DROP_INS.iter().find(|(_, of)| *of == section) {
+            Some((file, _)) => uncommented(file),
+            None => {
+                let (_, rest) =
+                    main.split_once(&format!("\n{section}\n")).unwrap_or_else(|| panic!("{section} is missing"));
+                rest.split("\n[").next().unwrap().to_owned()
+            }
+        };
+        let set = ["\n", " "].iter().any(|before| format!("\n{text}").contains(&format!("{before}{key} = ")));
+        assert!(set, "{section} {key} is missing");
+    }
+}
+
+#[test]
+fn the_documentation_has_the_keys_that_are_known_and_no_others() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap();
+    let mut section = String::new();
+    let mut documented = BTreeSet::new();
+    for line in text.lines() {
+        if let Some(header) = line.strip_prefix("## ") {
+            section = header.to_owned();
+        } else if let Some((key, _)) = line.strip_prefix("| `").and_then(|rest| rest.split_once('`')) {
+            documented.insert((section.clone(), key.to_owned()));
+        }
+    }
+    let known = known();
+    let difference: Vec<_> = documented.symmetric_difference(&known).collect();
+    assert!(difference.is_empty(), "{difference:#?}");
+}

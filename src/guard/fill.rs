@@ -1,0 +1,215 @@
+//! Pages of a verified result, cut by the gate: only visible entries count, so that neither the length of a page nor whether
+//! there is another one tells what was removed (enforcement.md §4 "Pages and counts").
+
+use http::StatusCode;
+use serde_json::value::RawValue;
+
+use super::bundle::{Verified, Wanted, unreadable, verify};
+use super::{Exchange, Guard, own_words};
+use crate::decide::{BundleKind, PageRule, Refusal, request as rules};
+use crate::fhir::bundle::{RawBundle, RawEntry};
+use crate::fhir::interaction::{PagePosition, Request};
+use crate::upstream::UpstreamAnswer;
+
+/// One page of the gate's.
+#[derive(Default)]
+pub(super) struct Filled {
+    pub(super) entries: Vec<Box<RawValue>>,
+    pub(super) links: Vec<PageLink>,
+    /// Only where the gate saw and verified the whole result, or where nothing of it is hidden.
+    pub(super) total: Option<u64>,
+    pub(super) removed: usize,
+}
+
+/// A link to another page.
+pub(super) struct PageLink {
+    pub(super) relation: &'static str,
+    pub(super) position: PagePosition,
+}
+
+/// Gets the page that `wanted` asks for; none if the FHIR server knows no such resource.
+pub(super) async fn fill(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    wanted: &Wanted<'_>,
+) -> Result<Option<Filled>, Refusal> {
+    let first = || PagePosition { target: wanted.request.target().to_owned(), ..PagePosition::default() };
+    let begin = exchange.request.page.clone().unwrap_or_else(first);
+    let exact = !matches!(wanted.pages, PageRule::Filled { exact: false });
+    let mut page = Filling { size: begin.size, doubtful: begin.doubtful || !exact, at: begin, ..Filling::default() };
+    for _ in 0..exchange.snapshot.limits.scan_pages.max(1) {
+        let request = wanted.request.at_page(page.at.target.clone());
+        let answer = guard.send(exchange, &request, None).await?;
+        if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+            match wanted.kind {
+                // The upstream keeps its pages for a while only.
+                _ if exchange.request.page.is_some() => return Err(rules::SEAL_REFUSED.refuse()),
+                BundleKind::Searchset => {}
+                BundleKind::History | BundleKind::Result => return Ok(None),
+            }
+        }
+        if let Some(filled) = page.take(guard, exchange, wanted, answer).await? {
+            return Ok(Some(filled));
+        }
+    }
+    Err(rules::TOO_COSTLY.refuse().because("limits.scan_pages"))
+}
+
+/// A page in the making.
+#[derive(Default)]
+struct Filling {
+    filled: Filled,
+    matches: usize,
+    /// Bytes kept so far.
+    bytes: usize,
+    /// Matches wanted; none while the first page of the upstream has not settled it.
+    size: Option<usize>,
+    /// Whether a further upstream page may hold nothing that is visible.
+    doubtful: bool,
+    at: PagePosition,
+}
+
+impl Filling {
+    /// Takes one page of the upstream in; the finished page, or none if the next one is needed.
+    async fn take(
+        &mut self,
+        guard: &Guard,
+        exchange: &Exchange<'_>,
+        wanted: &Wanted<'_>,
+        answer: UpstreamAnswer,
+    ) -> Result<Option<Filled>, Refusal> {
+        if answer.status != StatusCode::OK {
+            return Err(own_words(answer.status));
+        }
+        let body = exchange.collect(answer).await?;
+        let source = RawBundle::parse(&body).map_err(|error| unreadable(&error.to_string()))?;
+        let next = link(guard, exchange, &source, &["next"])?;
+        if wanted.pages == PageRule::Kept {
+            let previous = link(guard, exchange, &source, &["previous", "prev"])?;
+            return self.as_it_came(exchange, wanted, &source, next, previous).map(Some);
+        }
+        self.settle_size(exchange, &source, next.is_some());
+        for (index, entry) in source.entry.iter().enumerate().skip(self.at.skip) {
+            if !self.entry(exchange, wanted, entry)? {
+                let position = PagePosition { skip: index, ..self.at.clone() };
+                return Ok(Some(self.finish(exchange, Some(position))));
+            }
+        }
+        Ok(match next {
+            None => Some(self.finish(exchange, None)),
+            Some(position) if self.is_full() && !self.doubtful => Some(self.finish(exchange, Some(position))),
+            Some(position) => {
+                self.at = position;
+                None
+            }
+        })
+    }
+
+    /// Verifies one entry and takes it in; false if it is visible and belongs to the next page.
+    fn entry(&mut self, exchange: &Exchange<'_>, wanted: &Wanted<'_>, entry: &RawEntry<'_>) -> Result<bool, Refusal> {
+        let printed = match verify(exchange, entry, wanted.letter)? {
+            Verified::Match(_) if self.is_full() => return Ok(false),
+            Verified::Match(printed) => {
+                self.matches += 1;
+                printed
+            }
+            Verified::Include(printed) => printed,
+            Verified::Dropped => {
+                self.filled.removed += 1;
+                self.doubtful = true;
+                return Ok(true);
+            }
+            Verified::NotData => return Ok(true),
+        };
+        self.bytes += printed.get().len();
+        if self.bytes > exchange.snapshot.limits.response_body {
+            return Err(rules::TOO_COSTLY.refuse().because("limits.response_body"));
+        }
+        self.filled.entries.push(printed);
+        Ok(true)
+    }
+
+    fn is_full(&self) -> bool {
+        self.size.is_some_and(|size| self.matches >= size)
+    }
+
+    /// A page has as many matches as were asked for, but no more than the upstream itself puts on one: asked for a thousand, it
+    /// would otherwise be read through for every page.
+    fn settle_size(&mut self, exchange: &Exchange<'_>, source: &RawBundle<'_>, more: bool) {
+        if self.size.is_none() {
+            let asked = asked(exchange.request).map(|asked| asked.min(exchange.snapshot.limits.count));
+            let given = source.entry.iter().filter(|entry| is_match(entry)).count();
+            self.size = match (asked, given) {
+                (asked, _) if !more => asked,
+                // A page with nothing on it settles nothing.
+                (_, 0) => None,
+                (Some(asked), given) => Some(asked.min(given)),
+                (None, given) => Some(given),
+            };
+        }
+    }
+
+    fn finish(&mut self, exchange: &Exchange<'_>, next: Option<PagePosition>) -> Filled {
+        let mut filled = std::mem::take(&mut self.filled);
+        match next {
+            Some(position) => {
+                let position = PagePosition { size: self.size, doubtful: self.doubtful, ..position };
+                filled.links.push(PageLink { relation: "next", position });
+            }
+            None if exchange.request.page.is_none() => filled.total = u64::try_from(self.matches).ok(),
+            None => {}
+        }
+        filled
+    }
+
+    /// A page that nothing is hidden on but includes of types that are not granted: it stays as the upstream cut it.
+    fn as_it_came(
+        &mut self,
+        exchange: &Exchange<'_>,
+        wanted: &Wanted<'_>,
+        source: &RawBundle<'_>,
+        next: Option<PagePosition>,
+        previous: Option<PagePosition>,
+    ) -> Result<Filled, Refusal> {
+        for entry in &source.entry {
+            self.entry(exchange, wanted, entry)?;
+        }
+        let mut filled = std::mem::take(&mut self.filled);
+        let whole = next.is_none() && previous.is_none() && exchange.request.page.is_none();
+        filled.total = match (whole, filled.removed) {
+            (true, _) => u64::try_from(self.matches).ok(),
+            (false, 0) => source.total,
+            (false, _) => None,
+        };
+        for (relation, position) in [("next", next), ("previous", previous)] {
+            filled.links.extend(position.map(|position| PageLink { relation, position }));
+        }
+        Ok(filled)
+    }
+}
+
+/// `_count` as the client gave it; of several the smallest.
+fn asked(request: &Request) -> Option<usize> {
+    request.parameters.iter().filter(|p| p.code() == "_count").filter_map(|p| p.value.parse().ok()).min()
+}
+
+fn is_match(entry: &RawEntry<'_>) -> bool {
+    let mode = entry.search.as_ref().and_then(|search| search.mode.as_deref());
+    matches!(mode, None | Some("match"))
+}
+
+/// Where the link of one of these relations leads; a link away from the FHIR server would end the result too early.
+fn link(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    source: &RawBundle<'_>,
+    relations: &[&str],
+) -> Result<Option<PagePosition>, Refusal> {
+    let Some(link) = source.link.iter().find(|link| relations.contains(&&*link.relation)) else {
+        return Ok(None);
+    };
+    let pages = guard.pages(exchange.snapshot, exchange.grant);
+    let target =
+        pages.below_base(&link.url).ok_or_else(|| unreadable("a page link leads away from the FHIR server"))?;
+    Ok(Some(PagePosition { target, ..PagePosition::default() }))
+}

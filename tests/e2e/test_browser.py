@@ -1,0 +1,84 @@
+"""The unmodified SMART library of most browser apps, in a real browser, against the built binary."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from harness import PASSWORD, Gate
+from pages import Authorization
+from sandbox import ROOT
+
+HERE = ROOT / "tests" / "e2e"
+BUNDLE = HERE / "node_modules" / "fhirclient" / "build" / "fhir-client.js"
+ON_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    named = os.environ.get("SMARTGATE_CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", ON_MACOS))), None)
+    if not found:
+        pytest.fail("no Chromium on this machine: install it (Debian: apt-get install chromium) or name one in SMARTGATE_CHROMIUM")
+    return found
+
+
+@pytest.fixture(scope="session")
+def app(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app, as static pages at the address that the gate knows it by."""
+    folder = tmp_path_factory.mktemp("app")
+    for page in ("launch.html", "index.html"):
+        shutil.copy(HERE / "app" / page, folder)
+    shutil.copy(BUNDLE, folder / "fhir-client.js")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", gate.app_port), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield gate.app
+    server.shutdown()
+    server.server_close()
+
+
+def drive(chromium: str, shots: Path, **asked: Any) -> dict[str, Any]:
+    command = ["node", HERE / "clients" / "browser.mjs", json.dumps({"chromium": chromium, "shots": str(shots), **asked})]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=HERE)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def launch_address(gate: Gate, app: str) -> str:
+    scope = "launch/patient patient/Patient.rs patient/Observation.rs"
+    return f"{app}/launch.html?{urlencode({'iss': gate.fhir, 'scope': scope})}"
+
+
+@pytest.mark.parametrize(("username", "patient", "picks"), [("amy", "amy", None), ("carter", "ben", {"name": "Okafor", "id": "ben"})])
+def test_fhirclient_launches_reads_and_ends_with_the_revocation(
+    gate: Gate, app: str, chromium: str, artifacts: Path, username: str, patient: str, picks: dict[str, str] | None
+) -> None:
+    told = drive(chromium, artifacts, name=username, start=launch_address(gate, app), username=username, password=PASSWORD,
+                 patient=picks, revoke=f"{gate.url}/auth/revoke")
+    assert told == {
+        "patient": patient, "observations": 14 + (patient == "ben"), "subjects": [f"Patient/{patient}"], "other": 404,
+        "before": 200, "revoked": 200, "after": 401, "complaints": [],
+    }
+
+
+def test_the_error_page_sends_nobody_anywhere(gate: Gate, chromium: str, artifacts: Path) -> None:
+    start = Authorization(gate).url(redirect_uri="https://evil.example.org/")
+    told = drive(chromium, artifacts, name="error", start=start)
+    assert told["complaints"] == []
+    assert "redirect_uri" in told["text"]

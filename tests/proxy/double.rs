@@ -1,0 +1,497 @@
+//! A FHIR server that keeps every byte it was sent, holds the resources of attacks.md's conventions, and misbehaves when told to.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use smartgate::fhir::target::Target;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::wire::{head_end, header_lines};
+
+/// In every resource that is not patient A's, and nowhere else.
+pub const OF_ANOTHER: &str = "belongs-to-B";
+
+/// How the server behaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Manners {
+    #[default]
+    Good,
+    /// Looks at no search parameter but its own paging.
+    IgnoresParameters,
+    /// Puts ten on a page whatever `_count` says.
+    IgnoresCount,
+    /// Answers a search for one type with every type.
+    EveryType,
+    /// Adds includes, outcomes and links that nobody asked for.
+    Talkative,
+    /// Answers every read with B's resource.
+    OtherResource,
+    /// Answers without versions and without an ETag.
+    NoVersions,
+    Xml,
+    /// Errors that name B.
+    Error500,
+    Error422,
+    Error404,
+    Unauthorized,
+    Redirect,
+    Gzip,
+    /// One key twice in a resource.
+    DuplicateKeys,
+    /// Fewer bytes than promised.
+    Truncated,
+    Slow,
+    ClosesEarly,
+    /// Page links that lead to another host.
+    ForeignLinks,
+}
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub method: String,
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+    pub raw: String,
+}
+
+impl Seen {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn line(&self) -> String {
+        format!("{} {}", self.method, self.target)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    seen: Mutex<Vec<Seen>>,
+    manners: Mutex<Manners>,
+    resources: Mutex<Vec<Value>>,
+}
+
+pub struct Double {
+    base: String,
+    state: Arc<State>,
+    _serving: JoinSet<()>,
+}
+
+impl Double {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}/fhir", listener.local_addr().unwrap());
+        let state = Arc::new(State::default());
+        *state.resources.lock() = conventional();
+        let server = Server { base: base.clone(), state: state.clone() };
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(server.clone().connection(stream));
+            }
+        });
+        Self { base, state, _serving: serving }
+    }
+
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub fn behave(&self, manners: Manners) {
+        *self.state.manners.lock() = manners;
+    }
+
+    /// Other resources than the conventional ones.
+    pub fn hold(&self, resources: Vec<Value>) {
+        *self.state.resources.lock() = resources;
+    }
+
+    /// What arrived since the last time; the gate's own look at `metadata` is left out.
+    pub fn take(&self) -> Vec<Seen> {
+        let seen = std::mem::take(&mut *self.state.seen.lock());
+        seen.into_iter().filter(|seen| seen.target != "/fhir/metadata").collect()
+    }
+}
+
+#[derive(Clone)]
+struct Server {
+    base: String,
+    state: Arc<State>,
+}
+
+struct Answer {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn json(status: u16, body: &Value) -> Self {
+        let headers = vec![("Content-Type", "application/fhir+json;charset=utf-8".to_owned())];
+        Self { status, headers, body: body.to_string().into_bytes() }
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+impl Server {
+    async fn connection(self, mut stream: TcpStream) {
+        let mut buffer = Vec::new();
+        while let Some(seen) = read_request(&mut stream, &mut buffer).await {
+            let manners = if seen.target == "/fhir/metadata" { Manners::Good } else { *self.state.manners.lock() };
+            self.state.seen.lock().push(seen.clone());
+            match manners {
+                Manners::Slow => return std::future::pending().await,
+                Manners::ClosesEarly => return,
+                _ => {}
+            }
+            let answer = self.answer(&seen, manners);
+            let mut head = format!("HTTP/1.1 {} -\r\n", answer.status);
+            for (name, value) in &answer.headers {
+                head.push_str(&format!("{name}: {value}\r\n"));
+            }
+            let body = if seen.method == "HEAD" { &[][..] } else { &answer.body[..] };
+            let promised = answer.body.len() + if manners == Manners::Truncated { 10 } else { 0 };
+            head.push_str(&format!("Content-Length: {promised}\r\nServer: double/1\r\nX-Internal: secret\r\n\r\n"));
+            let sent = stream.write_all(head.as_bytes()).await.and(stream.write_all(body).await);
+            if sent.is_err() || manners == Manners::Truncated {
+                return;
+            }
+        }
+    }
+
+    fn answer(&self, seen: &Seen, manners: Manners) -> Answer {
+        let lone = |status| Answer::json(status, &outcome(&format!("Patient/B is in the way: {OF_ANOTHER}")));
+        match manners {
+            Manners::Error500 => lone(500),
+            Manners::Error422 => lone(422),
+            Manners::Error404 => lone(404),
+            Manners::Unauthorized => lone(401).with("WWW-Authenticate", "Basic realm=\"upstream\""),
+            Manners::Redirect => lone(302).with("Location", "http://elsewhere.example/Patient/B"),
+            Manners::Xml => Answer {
+                status: 200,
+                headers: vec![("Content-Type", "application/fhir+xml".to_owned())],
+                body: format!("<Patient xmlns=\"http://hl7.org/fhir\"><id value=\"{OF_ANOTHER}\"/></Patient>").into(),
+            },
+            Manners::Gzip => {
+                let mut answer = self.well_behaved(seen, manners).with("Content-Encoding", "gzip");
+                answer.body = vec![0x1f, 0x8b, 8, 0, 0];
+                answer
+            }
+            Manners::DuplicateKeys => {
+                let mut answer = self.well_behaved(seen, manners);
+                let text = String::from_utf8(answer.body).unwrap();
+                let twice = "\"subject\":{\"reference\":\"Patient/B\"},\"subject\":{\"reference\":\"Patient/A\"}";
+                answer.body = text.replace("\"subject\":{\"reference\":\"Patient/A\"}", twice).into_bytes();
+                answer
+            }
+            _ => self.well_behaved(seen, manners),
+        }
+    }
+
+    fn well_behaved(&self, seen: &Seen, manners: Manners) -> Answer {
+        let Ok(target) = Target::parse(&seen.target, 1000) else {
+            return Answer::json(400, &outcome("unreadable"));
+        };
+        let path: Vec<&str> = target.path.iter().map(String::as_str).collect();
+        let resources = self.state.resources.lock().clone();
+        match (seen.method.as_str(), path.as_slice()) {
+            (_, ["fhir", "metadata"]) => Answer::json(200, &capabilities(&self.base)),
+            ("GET" | "HEAD", ["fhir", of, id]) => {
+                let id = if manners == Manners::OtherResource { if *of == "Patient" { "B" } else { "b1" } } else { id };
+                match resources.iter().rfind(|resource| is(resource, of, id)) {
+                    Some(resource) => self.resource(resource, manners),
+                    None => Answer::json(404, &outcome(&format!("{of}/{id} is not known"))),
+                }
+            }
+            ("GET" | "HEAD", ["fhir", of, id, "_history", version]) => {
+                let found = resources.iter().find(|r| is(r, of, id) && r["meta"]["versionId"] == *version);
+                found.map_or_else(|| Answer::json(404, &outcome("no such version")), |r| self.resource(r, manners))
+            }
+            ("GET" | "HEAD", ["fhir", of, id, "_history"]) => {
+                let versions = resources.iter().filter(|r| is(r, of, id)).rev().cloned().collect();
+                self.bundle("history", versions, &target, manners)
+            }
+            ("GET" | "HEAD", ["fhir", "Patient", id, of]) => {
+                let of_patient = |r: &&Value| is_of(r, of) && names(r, &format!("Patient/{id}"));
+                let found = resources.iter().filter(of_patient).cloned().collect();
+                self.bundle("searchset", found, &target, manners)
+            }
+            ("GET" | "HEAD", ["fhir", of]) => {
+                let found = resources.iter().filter(|r| manners == Manners::EveryType || is_of(r, of));
+                let found = found.filter(|r| manners == Manners::IgnoresParameters || selected(r, &target.query));
+                self.bundle("searchset", found.cloned().collect(), &target, manners)
+            }
+            ("GET" | "HEAD", ["fhir"]) => {
+                let types = target.query.iter().find(|(name, _)| name == "_type").map(|(_, value)| value.as_str());
+                let asked = |r: &&Value| types.is_none_or(|types| types.split(',').any(|of| is_of(r, of)));
+                let found = resources.iter().filter(asked).cloned().collect();
+                self.bundle("searchset", found, &target, manners)
+            }
+            ("POST", ["fhir"]) => Answer::json(200, &processed(&seen.body)),
+            ("POST", ["fhir", of]) => Answer::json(201, &json!({ "resourceType": of, "id": "new" }))
+                .with("Location", format!("{}/{of}/new/_history/1", self.base))
+                .with("ETag", "W/\"1\""),
+            ("PUT" | "PATCH", ["fhir", of, id]) => Answer::json(200, &json!({ "resourceType": of, "id": id })),
+            ("DELETE", _) => Answer { status: 204, headers: Vec::new(), body: Vec::new() },
+            _ => Answer::json(200, &json!({ "resourceType": "Parameters" })),
+        }
+    }
+
+    fn resource(&self, resource: &Value, manners: Manners) -> Answer {
+        let mut resource = resource.clone();
+        if manners == Manners::NoVersions {
+            resource.as_object_mut().unwrap().remove("meta");
+            return Answer::json(200, &resource);
+        }
+        let version = resource["meta"]["versionId"].as_str().unwrap_or("1").to_owned();
+        Answer::json(200, &resource)
+            .with("ETag", format!("W/\"{version}\""))
+            .with("Last-Modified", "Tue, 01 Dec 2026 10:00:00 GMT")
+            .with("Content-Location", format!("{}/somewhere", self.base))
+    }
+
+    fn bundle(&self, kind: &str, resources: Vec<Value>, target: &Target, manners: Manners) -> Answer {
+        let number = |name: &str| {
+            let found = target.query.iter().find(|(given, _)| given == name);
+            found.and_then(|(_, value)| value.parse::<usize>().ok())
+        };
+        let asked = number("_count").filter(|_| manners != Manners::IgnoresCount);
+        let (from, count) = (number("_offset").unwrap_or(0), asked.unwrap_or(10));
+        let total = resources.len();
+        let base = if manners == Manners::ForeignLinks { "http://elsewhere.example/fhir" } else { &self.base };
+        let page = |offset: usize| {
+            let mut pairs: Vec<String> =
+                target.query.iter().filter(|(name, _)| name != "_offset").map(|(n, v)| format!("{n}={v}")).collect();
+            pairs.push(format!("_offset={offset}"));
+            format!("{base}/{}?{}", target.path[1..].join("/"), pairs.join("&"))
+        };
+        let mut links = vec![json!({ "relation": "self", "url": page(from) })];
+        if from + count < total && count > 0 {
+            links.push(json!({ "relation": "next", "url": page(from + count) }));
+        }
+        if from > 0 {
+            links.push(json!({ "relation": "previous", "url": page(from.saturating_sub(count)) }));
+        }
+        let mut entries: Vec<Value> =
+            resources.iter().skip(from).take(count).map(|resource| self.entry(kind, resource)).collect();
+        if manners == Manners::Talkative {
+            let secret = json!({ "resourceType": "Observation", "id": "b9", "subject": { "reference": "Patient/B" }, "note": OF_ANOTHER });
+            let full_url = format!("{}/Observation/b9", self.base);
+            for entry in &mut entries {
+                entry["search"] = json!({ "mode": "match", "score": 0.5, "extension": [{ "url": OF_ANOTHER }] });
+                entry["response"] = json!({ "status": "200", "outcome": secret });
+                entry["extension"] = json!([{ "url": OF_ANOTHER }]);
+            }
+            entries.push(json!({ "fullUrl": full_url, "resource": secret, "search": { "mode": "include" } }));
+            entries.push(json!({ "resource": outcome(OF_ANOTHER), "search": { "mode": "outcome" } }));
+        }
+        let bundle = json!({
+            "resourceType": "Bundle",
+            "id": "upstream-bundle",
+            "meta": { "lastUpdated": "2026-12-01T10:00:00Z" },
+            "type": kind,
+            "total": total,
+            "link": links,
+            "entry": entries,
+        });
+        Answer::json(200, &bundle)
+    }
+
+    fn entry(&self, kind: &str, resource: &Value) -> Value {
+        let name = format!("{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
+        let mut entry = json!({ "fullUrl": format!("{}/{name}", self.base), "resource": resource });
+        if kind == "history" {
+            entry["request"] = json!({ "method": "PUT", "url": name });
+            entry["response"] = json!({ "status": "200", "etag": resource["meta"]["versionId"] });
+        } else {
+            entry["search"] = json!({ "mode": "match" });
+        }
+        entry
+    }
+}
+
+async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Seen> {
+    let mut chunk = [0u8; 8192];
+    let end = loop {
+        if let Some(end) = head_end(buffer) {
+            break end;
+        }
+        match stream.read(&mut chunk).await {
+            Ok(read) if read > 0 => buffer.extend_from_slice(&chunk[..read]),
+            _ => return None,
+        }
+    };
+    let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
+    let headers = header_lines(&head);
+    let length =
+        headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
+    while buffer.len() < end + length {
+        match stream.read(&mut chunk).await {
+            Ok(read) if read > 0 => buffer.extend_from_slice(&chunk[..read]),
+            _ => return None,
+        }
+    }
+    let raw: Vec<u8> = buffer.drain(..end + length).collect();
+    let mut first = head.split(' ');
+    Some(Seen {
+        method: first.next()?.to_owned(),
+        target: first.next()?.to_owned(),
+        headers,
+        body: String::from_utf8_lossy(&raw[end..]).into_owned(),
+        raw: String::from_utf8_lossy(&raw).into_owned(),
+    })
+}
+
+fn is_of(resource: &Value, of: &str) -> bool {
+    resource["resourceType"] == of
+}
+
+fn is(resource: &Value, of: &str, id: &str) -> bool {
+    is_of(resource, of) && resource["id"] == id
+}
+
+/// Whether an element that says whose the resource is names `patient`.
+fn names(resource: &Value, patient: &str) -> bool {
+    let elements = ["subject", "patient", "for", "beneficiary", "individual"].map(|name| &resource[name]);
+    let participants = resource["participant"].as_array().into_iter().flatten().map(|one| &one["actor"]);
+    elements.into_iter().chain(participants).any(|element| element["reference"] == patient)
+}
+
+fn selected(resource: &Value, query: &[(String, String)]) -> bool {
+    query.iter().all(|(name, value)| match name.as_str() {
+        "_id" => value.split(',').any(|id| resource["id"] == id),
+        "patient" | "subject" | "actor" => value.split(',').any(|patient| names(resource, patient)),
+        "code" => resource["code"]["text"] == value.as_str(),
+        _ => true,
+    })
+}
+
+/// A batch or transaction, as if everything in it had worked.
+fn processed(body: &str) -> Value {
+    let bundle: Value = serde_json::from_str(body).unwrap_or_default();
+    let entries = bundle["entry"].as_array().map_or(0, Vec::len);
+    let kind = format!("{}-response", bundle["type"].as_str().unwrap_or("batch"));
+    let entry = vec![json!({ "response": { "status": "200" } }); entries];
+    json!({ "resourceType": "Bundle", "type": kind, "entry": entry })
+}
+
+fn outcome(text: &str) -> Value {
+    json!({ "resourceType": "OperationOutcome", "issue": [{ "severity": "error", "code": "processing", "diagnostics": text }] })
+}
+
+fn capabilities(base: &str) -> Value {
+    json!({
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "kind": "instance",
+        "fhirVersion": "4.0.1",
+        "format": ["json"],
+        "implementation": { "description": "double", "url": base },
+        "rest": [{ "mode": "server", "security": { "description": "open" } }],
+    })
+}
+
+/// A resource of this patient.
+pub fn observation(id: &str, patient: &str, code: &str) -> Value {
+    let mut resource = json!({
+        "resourceType": "Observation",
+        "id": id,
+        "meta": { "versionId": "1" },
+        "status": "final",
+        "code": { "text": code },
+        "subject": { "reference": format!("Patient/{patient}") },
+        "valueQuantity": { "value": 1.5 },
+    });
+    if patient != "A" {
+        resource["note"] = json!([{ "text": OF_ANOTHER }]);
+    }
+    resource
+}
+
+/// The resources of attacks.md's conventions, B's between A's.
+pub fn conventional() -> Vec<Value> {
+    let patient =
+        |id: &str| json!({ "resourceType": "Patient", "id": id, "meta": { "versionId": "1" }, "active": true });
+    let shared = |of: &str, id: &str| json!({ "resourceType": of, "id": id, "meta": { "versionId": "1" } });
+    let of = |resource_type: &str, id: &str, element: &str, patient: &str| {
+        let mut resource = shared(resource_type, id);
+        resource[element] = json!({ "reference": format!("Patient/{patient}") });
+        if patient != "A" {
+            resource["note"] = json!([{ "text": OF_ANOTHER }]);
+        }
+        resource
+    };
+    let appointment = |id: &str, patient: &str| {
+        let mut resource = shared("Appointment", id);
+        resource["participant"] = json!([
+            { "actor": { "reference": "Practitioner/p" } },
+            { "actor": { "reference": format!("Patient/{patient}") } },
+        ]);
+        if patient != "A" {
+            resource["comment"] = json!(OF_ANOTHER);
+        }
+        resource
+    };
+    let mut other = patient("B");
+    other["name"] = json!([{ "text": OF_ANOTHER }]);
+    let mut about_b = observation("ab", "B", "x");
+    about_b["performer"] = json!([{ "reference": "Patient/A" }]);
+    let mut focused = observation("bf", "B", "x");
+    focused["focus"] = json!([{ "reference": "Patient/A" }]);
+    let mut look_alike = observation("bg", "B", "x");
+    look_alike["subject"] = json!({ "reference": "Group/A" });
+    let mut foreign = observation("bh", "B", "x");
+    foreign["subject"] = json!({ "reference": "http://other.example/fhir/Patient/A" });
+    let mut bare = observation("bi", "B", "x");
+    bare["subject"] = json!({ "reference": "A" });
+    let mut moved = observation("m1", "A", "x");
+    moved["meta"] = json!({ "versionId": "2" });
+    let mut binary = shared("Binary", "x");
+    binary["contentType"] = json!("text/plain");
+    let mut provenance = shared("Provenance", "pr");
+    provenance["target"] = json!([{ "reference": "Observation/a1" }]);
+    vec![
+        patient("A"),
+        other,
+        observation("b1", "B", "x"),
+        observation("a1", "A", "x"),
+        observation("b2", "B", "y"),
+        observation("m1", "B", "x"),
+        moved,
+        observation("a2", "A", "y"),
+        about_b,
+        focused,
+        look_alike,
+        foreign,
+        bare,
+        of("Encounter", "ea", "subject", "A"),
+        of("Encounter", "eb", "subject", "B"),
+        of("Condition", "ca", "subject", "A"),
+        of("Device", "da", "patient", "A"),
+        of("Device", "db", "patient", "B"),
+        of("Task", "ta", "for", "A"),
+        of("Task", "tb", "for", "B"),
+        of("Coverage", "va", "beneficiary", "A"),
+        of("Coverage", "vb", "beneficiary", "B"),
+        appointment("aa", "A"),
+        appointment("apb", "B"),
+        binary,
+        provenance,
+        shared("Medication", "m"),
+        shared("Practitioner", "p"),
+        shared("Location", "l"),
+        shared("Organization", "o"),
+    ]
+}

@@ -1,0 +1,176 @@
+//! A gate, the FHIR server behind it, and the issuer of its tokens.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use arc_swap::ArcSwap;
+use serde_json::{Map, Value};
+use smartgate::ambient::{Ambient, Clock, UnixSeconds};
+use smartgate::app::{Running, start};
+use smartgate::config::{Snapshot, load_str};
+use smartgate::telemetry::Metrics;
+use tempfile::TempDir;
+
+use crate::double::Double;
+use crate::tokens::{Issuer, NOW, Signature};
+use crate::wire::{self, Reply};
+
+/// Secret of the client `backend`, which asks the gate for tokens of its own.
+pub const BACKEND_SECRET: &str = "a-secret-of-the-backend-client-01";
+
+/// A clock that moves when it is told to.
+pub struct StandingClock(AtomicI64);
+
+impl Clock for StandingClock {
+    fn now(&self) -> UnixSeconds {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+pub struct World {
+    gate: Running,
+    pub upstream: Double,
+    pub issuer: Issuer,
+    pub config: Arc<ArcSwap<Snapshot>>,
+    pub clock: Arc<StandingClock>,
+    folder: TempDir,
+}
+
+impl World {
+    /// A gate as operators run it; `fhir` and `rest` are lines for `[fhir]` and for the end of the configuration.
+    pub async fn start(fhir: &str, rest: &str) -> Self {
+        smartgate::token::install_crypto();
+        let folder = tempfile::tempdir().unwrap();
+        let upstream = Double::start().await;
+        let issuer = Issuer::new();
+        std::fs::write(folder.path().join("idp.json"), issuer.jwks()).unwrap();
+        let text = configuration(upstream.base(), fhir, &format!("{}{rest}", backend()));
+        let config = Arc::new(ArcSwap::from_pointee(snapshot(&text, &folder)));
+        let clock = Arc::new(StandingClock(AtomicI64::new(NOW)));
+        let ambient = Ambient { clock: clock.clone(), ..Ambient::system() };
+        let gate = start(config.clone(), Metrics::new().unwrap(), ambient).await.unwrap_or_else(|why| panic!("{why}"));
+        Self { gate, upstream, issuer, config, clock, folder }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.gate.addresses()[0]
+    }
+
+    pub fn advance(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// Puts another configuration in effect: without the client `backend`.
+    pub fn reload(&self, fhir: &str, rest: &str) {
+        let mut next = snapshot(&configuration(self.upstream.base(), fhir, rest), &self.folder);
+        next.generation = self.config.load().generation + 1;
+        self.config.store(Arc::new(next));
+    }
+
+    /// A token of the issuer that is right in every way, with these claims.
+    pub fn token(&self, claims: &Map<String, Value>) -> String {
+        let mut all = usual_claims();
+        all.extend(claims.clone());
+        self.issuer.token(&all, &Map::new(), Signature::Good)
+    }
+
+    /// A patient's token.
+    pub fn patient_token(&self, scope: &str, patient: &str) -> String {
+        let mut claims = Map::new();
+        claims.insert("scope".to_owned(), scope.into());
+        claims.insert("patient".to_owned(), patient.into());
+        self.token(&claims)
+    }
+
+    /// Asks with a token.
+    pub async fn ask(&self, token: &str, method: &str, target: &str) -> Reply {
+        let headers = [("Authorization".to_owned(), format!("Bearer {token}"))];
+        wire::send(self.address(), method, target, &headers, b"").await
+    }
+
+    pub async fn get(&self, token: &str, target: &str) -> Reply {
+        self.ask(token, "GET", target).await
+    }
+
+    /// The audit lines so far.
+    pub async fn audit(&self) -> Vec<Value> {
+        self.gate.audit().flush().await;
+        let text = std::fs::read_to_string(self.folder.path().join("audit.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Waits until the gate has its copy of the CapabilityStatement.
+    pub async fn capabilities_known(&self) {
+        while wire::send(self.address(), "GET", "/fhir/metadata", &[], b"").await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// What every token of the issuer says unless a test says otherwise.
+pub fn usual_claims() -> Map<String, Value> {
+    let claims = serde_json::json!({
+        "iss": crate::tokens::ISSUER,
+        "aud": "https://p/fhir",
+        "sub": "someone",
+        "client_id": "app",
+        "iat": NOW - 10,
+        "exp": NOW + 300,
+        "jti": "t1",
+    });
+    claims.as_object().cloned().unwrap()
+}
+
+fn snapshot(text: &str, folder: &TempDir) -> Snapshot {
+    load_str(text, folder.path()).unwrap_or_else(|errors| panic!("{errors}")).snapshot
+}
+
+fn backend() -> String {
+    let secret_hash = smartgate::auth::hash_secret(BACKEND_SECRET);
+    format!(
+        r#"
+[[clients]]
+id = "backend"
+kind = "confidential-symmetric"
+secret_hash = "{secret_hash}"
+grant_types = ["client_credentials"]
+scopes = ["system/Observation.rs"]
+"#
+    )
+}
+
+fn configuration(upstream: &str, fhir: &str, rest: &str) -> String {
+    format!(
+        r#"
+[server]
+listen = ["127.0.0.1:0"]
+public_url = "https://p"
+
+[admin]
+listen = ["127.0.0.1:0"]
+
+[fhir]
+upstream = "{upstream}"
+read_timeout = "1s"
+{fhir}
+
+[store]
+url = "sqlite:gate.db"
+
+[audit]
+file = "audit.jsonl"
+
+[[issuers]]
+issuer = "{issuer}"
+audience = ["https://p/fhir"]
+jwks_file = "idp.json"
+algorithms = ["ES256"]
+scopes = ["patient/*.cruds", "user/*.cruds", "system/*.cruds", "openid", "fhirUser"]
+origins = ["https://app.example.org"]
+
+{rest}
+"#,
+        issuer = crate::tokens::ISSUER,
+    )
+}
