@@ -1,1 +1,105 @@
+use super::*;
+use crate::config::{ClientAuth, Consent, GrantType};
 
+const R4: FhirVersion = FhirVersion::R4;
+
+fn client(scopes: &str) -> Client {
+    Client {
+        id: "app".to_owned(),
+        name: "App".to_owned(),
+        auth: ClientAuth::Public,
+        redirect_uris: Vec::new(),
+        scopes: Scopes::parse(R4, scopes.split(' ')),
+        grant_types: vec![GrantType::AuthorizationCode],
+        origins: Vec::new(),
+        consent: Consent::Ask,
+        may_introspect: false,
+        enabled: true,
+    }
+}
+
+fn granted(registered: &str, asked: &str) -> String {
+    within_registration(asked, &client(registered), R4, Bearer::User).join(" ")
+}
+
+#[test]
+fn scopes_are_answered_as_they_were_asked() {
+    let registered = "openid fhirUser launch/patient patient/*.rs user/Observation.cruds";
+    let asked = "patient/Observation.read launch/patient openid fhirUser user/Observation.* patient/Condition.rs";
+    assert_eq!(granted(registered, asked), asked);
+}
+
+#[test]
+fn more_than_registered_is_cut_to_what_is_registered() {
+    for (registered, asked, expected) in [
+        ("patient/Observation.rs", "patient/*.read", "patient/Observation.read"),
+        ("patient/Observation.rs", "patient/*.*", "patient/Observation.read"),
+        ("patient/Observation.rs", "patient/Observation.cruds", "patient/Observation.rs"),
+        ("patient/Observation.cr", "patient/Observation.*", "patient/Observation.cr"),
+        ("patient/Observation.rs patient/Condition.r", "patient/*.rs", "patient/Observation.rs patient/Condition.r"),
+        ("patient/Observation.r patient/Observation.s", "patient/Observation.rs", "patient/Observation.rs"),
+        ("patient/*.r patient/Observation.rs", "patient/*.rs", "patient/*.r patient/Observation.rs"),
+        ("patient/*.rs", "patient/*.rs patient/*.rs", "patient/*.rs"),
+        ("patient/*.rs", "user/*.rs", ""),
+        ("patient/*.rs", "patient/*.cud", ""),
+    ] {
+        assert_eq!(granted(registered, asked), expected, "{asked} within {registered}");
+    }
+}
+
+#[test]
+fn what_this_version_does_not_enforce_is_not_granted() {
+    let everything = "openid fhirUser profile launch launch/encounter offline_access online_access system/*.cruds \
+                      patient/*.cruds patient/Observation.rs?category=laboratory";
+    for asked in [
+        "patient/Observation.rs?category=laboratory",
+        "offline_access",
+        "online_access",
+        "launch",
+        "launch/encounter",
+        "profile",
+        "patient/Unknown.rs",
+        "patient/Observation.sr",
+        "system/*.rs",
+        "Patient/*.rs",
+        "nonsense",
+        "  ",
+    ] {
+        assert_eq!(granted(everything, asked), "", "{asked}");
+    }
+    assert_eq!(granted("patient/Observation.rs?category=laboratory", "patient/Observation.rs"), "");
+}
+
+#[test]
+fn fhir_user_needs_openid() {
+    assert_eq!(granted("openid fhirUser", "fhirUser"), "");
+    assert_eq!(granted("openid fhirUser", "fhirUser openid"), "fhirUser openid");
+    assert_eq!(granted("fhirUser", "openid fhirUser"), "");
+}
+
+#[test]
+fn a_service_gets_system_scopes_only() {
+    let client = client("system/*.rs patient/*.rs openid");
+    let scope = within_registration("openid patient/*.rs system/Patient.read user/*.rs", &client, R4, Bearer::Service);
+    assert_eq!(scope, ["system/Patient.read"]);
+}
+
+#[test]
+fn a_user_gives_no_more_than_they_have() {
+    let all = ["openid", "fhirUser", "launch/patient", "patient/*.rs", "user/*.rs"];
+    let user = |fhir_user: Option<&str>, patients| User {
+        username: "amy".to_owned(),
+        password_hash: String::new(),
+        fhir_user: fhir_user.map(str::to_owned),
+        patients,
+        enabled: true,
+    };
+    let left = |user: &User| {
+        let mut scopes = all.map(str::to_owned).to_vec();
+        within_user(&mut scopes, user, R4);
+        scopes.join(" ")
+    };
+    assert_eq!(left(&user(Some("Practitioner/p"), PatientChoice::Any)), all.join(" "));
+    assert_eq!(left(&user(None, PatientChoice::Any)), "openid launch/patient patient/*.rs");
+    assert_eq!(left(&user(Some("Person/p"), PatientChoice::These(Vec::new()))), "openid fhirUser user/*.rs");
+}

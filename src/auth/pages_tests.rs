@@ -1,1 +1,28 @@
+use super::*;
 
+#[test]
+fn the_policy_lets_a_form_lead_back_to_the_app_and_nowhere_else() {
+    for (redirect_uri, expected) in [
+        ("https://app.example.org/callback?x=1", "https://app.example.org"),
+        ("https://app.example.org:8443/", "https://app.example.org:8443"),
+        ("http://127.0.0.1:9000/callback", "http://127.0.0.1:9000"),
+        // A host source cannot be an IPv6 address (CSP3 §2.3.1).
+        ("http://[::1]:9000/callback", "http:"),
+        ("org.example.app:/callback", "org.example.app:"),
+        ("org.example.app://host/callback", "org.example.app:"),
+    ] {
+        let policy = policy(Some(redirect_uri));
+        let policy = policy.to_str().unwrap();
+        assert!(policy.contains(&format!("form-action 'self' {expected};")), "{redirect_uri}: {policy}");
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+        assert!(policy.ends_with("frame-ancestors 'none'; base-uri 'none'"), "{policy}");
+    }
+    assert!(policy(None).to_str().unwrap().contains("form-action 'none';"));
+}
+
+#[test]
+fn a_person_sees_where_the_answer_goes() {
+    assert_eq!(place("https://app.example.org/callback"), "app.example.org");
+    assert_eq!(place("http://127.0.0.1:9000/callback"), "127.0.0.1:9000");
+    assert_eq!(place("org.example.app:/callback"), "an app on this device, org.example.app");
+}

@@ -1,1 +1,61 @@
+use super::*;
+use crate::ambient::Ambient;
+use crate::auth::testing;
 
+#[test]
+fn a_hash_is_argon2id_as_owasp_recommends_and_verifies() {
+    let hash = hash("correct horse", &Ambient::system()).unwrap();
+    assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+    assert!(matches(&hash, "correct horse"));
+    assert!(!matches(&hash, "correct horses"));
+    assert!(!matches(&hash, ""));
+    assert!(!matches("no hash", ""));
+}
+
+#[test]
+fn the_hash_of_nobody_costs_as_much_as_a_real_one_and_fits_nothing() {
+    let nobody = PasswordHash::new(NOBODY).unwrap();
+    let real = hash("x", &Ambient::system()).unwrap();
+    let real = PasswordHash::new(&real).unwrap();
+    assert_eq!(nobody.algorithm, real.algorithm);
+    assert_eq!(nobody.version, real.version);
+    assert_eq!(nobody.params, real.params);
+    assert_eq!(nobody.hash.unwrap().len(), real.hash.unwrap().len());
+    assert!(!matches(NOBODY, ""));
+}
+
+#[tokio::test]
+async fn only_the_enabled_user_with_the_right_password_gets_in() {
+    let snapshot = testing::snapshot();
+    let passwords = Passwords::new();
+    for (username, password, expected) in [
+        ("amy", testing::PASSWORD, Verdict::Right),
+        ("amy", "wrong", Verdict::Wrong),
+        ("amy", "", Verdict::Wrong),
+        ("nobody", testing::PASSWORD, Verdict::Wrong),
+        ("gone", testing::PASSWORD, Verdict::Wrong),
+    ] {
+        assert_eq!(passwords.check(&snapshot, username, password, 0).await, expected, "{username} {password}");
+    }
+}
+
+#[tokio::test]
+async fn more_logins_than_can_wait_are_told_to_come_back() {
+    let snapshot = testing::snapshot();
+    let passwords = Passwords::new();
+    let _all = passwords.places.acquire_many(u32::try_from(passwords.places.available_permits()).unwrap()).await.unwrap();
+    assert_eq!(passwords.check(&snapshot, "amy", testing::PASSWORD, 0).await, Verdict::Busy);
+}
+
+#[tokio::test]
+async fn too_many_failures_hold_back_the_right_password_too() {
+    let snapshot = testing::snapshot();
+    let passwords = Passwords::new();
+    for name in ["amy", "nobody"] {
+        for _ in 0..10 {
+            assert_eq!(passwords.check(&snapshot, name, "wrong", 0).await, Verdict::Wrong);
+        }
+        assert_eq!(passwords.check(&snapshot, name, testing::PASSWORD, 59).await, Verdict::Throttled);
+    }
+    assert_eq!(passwords.check(&snapshot, "amy", testing::PASSWORD, 60).await, Verdict::Right);
+}

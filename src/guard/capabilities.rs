@@ -107,8 +107,9 @@ fn rewrite(statement: &mut Value, snapshot: &Snapshot) {
         statement.remove("url");
         // No message passes the gate, and its endpoints are addresses behind it.
         statement.remove("messaging");
-        let implementation =
-            statement.entry("implementation").or_insert_with(|| json!({ "description": "FHIR server behind Smartgate" }));
+        let implementation = statement
+            .entry("implementation")
+            .or_insert_with(|| json!({ "description": "FHIR server behind Smartgate" }));
         if let Some(implementation) = implementation.as_object_mut() {
             implementation.insert("url".to_owned(), Value::from(base.as_str()));
         }

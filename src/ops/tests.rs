@@ -1,8 +1,12 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
 use super::*;
 use crate::ambient::UnixSeconds;
+use crate::gate::Listeners;
 use crate::store::{Digest, Redemption, Revocation, Revoked, Store, StoreError, StoredKey};
 
 fn asked(method: &Method, path: &str, host: &str) -> Asked {
@@ -151,4 +155,51 @@ async fn probes_ask_the_store_once_a_second() {
     store.down.store(true, Ordering::Relaxed);
     assert!(!readiness.store_answers(&store, start + Duration::from_millis(1000)).await);
     assert_eq!(store.pings.load(Ordering::Relaxed), 2);
+}
+
+/// What a client reads until the connection is closed.
+async fn exchange(address: std::net::SocketAddr, requests: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(requests.as_bytes()).await.unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).await.unwrap();
+    answers
+}
+
+#[tokio::test]
+async fn it_answers_on_the_wire() {
+    let folder = tempfile::tempdir().unwrap();
+    let main = "[server]\nlisten = [\"127.0.0.1:0\"]\npublic_url = \"https://gate.example.org\"\n\
+                [admin]\nlisten = [\"127.0.0.1:0\"]\n[fhir]\nupstream = \"http://127.0.0.1:1/fhir\"\n";
+    let loaded = crate::config::load_str(main, folder.path()).unwrap_or_else(|errors| panic!("{errors}"));
+    let app = AdminApp {
+        config: Arc::new(ArcSwap::from_pointee(loaded.snapshot)),
+        metrics: Metrics::new().unwrap(),
+        readiness: Arc::default(),
+        store: Arc::new(Pinged::default()),
+    };
+    let readiness = app.readiness.clone();
+    let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+    let address = listeners.addresses()[0];
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let serving = tokio::spawn(listeners.serve("admin", app, None, stopped));
+
+    let metrics = exchange(address, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    assert!(metrics.starts_with("HTTP/1.1 200 "), "{metrics}");
+    assert!(metrics.contains("smartgate_build_info{"), "{metrics}");
+    let head = exchange(address, "HEAD /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
+    let starting = exchange(address, "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    assert!(starting.starts_with("HTTP/1.1 503 "), "{starting}");
+    assert!(starting.ends_with(r#"{"ready":false,"because":"serving"}"#), "{starting}");
+    readiness.set(true);
+    let ready = exchange(address, "GET /readyz HTTP/1.1\r\nHost: [::1]:9090\r\nConnection: close\r\n\r\n").await;
+    assert!(ready.ends_with(r#"{"ready":true}"#), "{ready}");
+    let stranger = exchange(address, "GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").await;
+    assert!(stranger.starts_with("HTTP/1.1 403 "), "{stranger}");
+    let posted = "POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx";
+    assert!(exchange(address, posted).await.starts_with("HTTP/1.1 405 "));
+
+    stop.send_replace(true);
+    serving.await.unwrap();
 }
