@@ -191,7 +191,7 @@ fn describe(snapshot: &Snapshot, permit: &Permit) -> String {
     let (sent, then) = match permit.action() {
         Action::Answer(answer) => ("nothing".to_owned(), format!("the gate answers by itself: {answer:?}")),
         Action::Stream { request, .. } => (upstream(request), "passed on as it comes".to_owned()),
-        Action::Guard { request, verify } => (upstream(request), format!("verified: {verify:?}")),
+        Action::Guard { request, verify } => (upstream(request), verify.to_string()),
         Action::Write { request, body, .. } => (upstream(request), format!("the body is checked first: {body:?}")),
         Action::Bundle => (format!("POST {}", snapshot.fhir.upstream.base), "each entry is decided by itself".to_owned()),
     };

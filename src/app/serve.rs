@@ -16,10 +16,11 @@ use super::keys::open_store;
 use crate::ambient::Ambient;
 use crate::auth::{AuthParts, AuthServer};
 use crate::config::Snapshot;
+use crate::decide::all_rules;
 use crate::gate::{Certificates, Gate, Listeners, Parts};
 use crate::guard::{Capabilities, Guard, UpstreamPatients};
 use crate::ops::{AdminApp, Readiness};
-use crate::store::SharedStore;
+use crate::store::{MeasuredStore, SharedStore};
 use crate::telemetry::{AuditLog, Metrics};
 use crate::token::{Assertions, Fetcher, GateKeys, Revocations, TokenCache, Verifier};
 use crate::upstream::UpstreamClient;
@@ -55,6 +56,8 @@ pub async fn start(config: Arc<ArcSwap<Snapshot>>, metrics: Metrics, ambient: Am
     let admin_listeners = Listeners::bind(&snapshot.admin.listen).map_err(Failure::new)?;
     let audit = AuditLog::open(&snapshot.audit.sink, snapshot.audit.on_full, metrics.clone()).map_err(Failure::new)?;
     let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
+    let store = Arc::new(MeasuredStore::new(store, metrics.clone()));
+    all_rules().for_each(|rule| metrics.declare_rule(rule.name));
     let core = Core::open(&config, &metrics, &audit, store, &ambient).await?;
     let readiness = Arc::new(Readiness::default());
     let admin = AdminApp {

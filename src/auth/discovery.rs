@@ -18,16 +18,16 @@ const CALLER_AUTHENTICATION: &[&str] = &["client_secret_basic", "private_key_jwt
 /// Algorithms of client assertions (SMART App Launch 2.2 client-confidential-asymmetric).
 const ASSERTION_ALGORITHMS: &[&str] = &["RS384", "ES384"];
 
-/// Every scope here is supported whole (SMART App Launch 2.2 conformance, `scopes_supported`).
+/// Every scope here is supported whole (SMART App Launch 2.2 conformance, `scopes_supported`); writing in a patient context is
+/// refused in this version.
 const SCOPES: &[&str] = &[
     "openid",
     "fhirUser",
     "launch/patient",
-    "patient/*.cruds",
+    "patient/*.rs",
     "user/*.cruds",
     "system/*.cruds",
     "patient/*.read",
-    "patient/*.write",
     "user/*.read",
     "user/*.write",
     "system/*.read",

@@ -2,12 +2,12 @@
 
 use http::Method;
 
+use super::decide;
 use super::grant::Grant;
 use super::permit::{Action, BodyRule};
 use super::reach::type_of;
 use super::rule::{Refusal, Rule};
 use super::write::BODY_OTHER_RESOURCE;
-use super::decide;
 use crate::config::Snapshot;
 use crate::fhir::ResourceType;
 use crate::fhir::interaction::{Request, classify};
@@ -24,8 +24,7 @@ pub const BUNDLE_ENTRY: Rule = Rule::bad_request(
     "each entry has `request.method`, a relative `request.url` of this server, and a resource that fits them",
 );
 
-pub const BUNDLE_TOO_MANY: Rule =
-    Rule::other("bundle-too-many", 413, "too-long", "the Bundle has too many entries");
+pub const BUNDLE_TOO_MANY: Rule = Rule::other("bundle-too-many", 413, "too-long", "the Bundle has too many entries");
 
 pub const BUNDLE_RESTRICTED: Rule = Rule::forbidden(
     "bundle-restricted",

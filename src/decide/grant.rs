@@ -164,7 +164,10 @@ impl Ceiling {
 
 fn ceiling(claims: &Claims, snapshot: &Snapshot) -> Result<Ceiling, Refusal> {
     if !claims.own {
-        return Ok(snapshot.issuers.get(&*claims.issuer).map_or(Ceiling::Nothing, |issuer| Ceiling::Issuer(issuer.clone())));
+        return Ok(snapshot
+            .issuers
+            .get(&*claims.issuer)
+            .map_or(Ceiling::Nothing, |issuer| Ceiling::Issuer(issuer.clone())));
     }
     let id = claims.client.as_deref().unwrap_or_default();
     let client = snapshot.clients.get(id).filter(|client| client.enabled).ok_or_else(|| CLIENT_DISABLED.refuse())?;

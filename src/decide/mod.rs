@@ -79,4 +79,6 @@ pub fn decide_public(request: &Request) -> Result<Permit, Refusal> {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -13,8 +13,10 @@ use crate::fhir::interaction::{Level, Request};
 use crate::fhir::search::{Key, Parameter, print_parameters};
 use crate::scope::Letter;
 
-pub const OPERATION_NOT_LISTED: Rule =
-    Rule::forbidden("operation-not-listed", "this operation is not among those that the gate lets through at this level");
+pub const OPERATION_NOT_LISTED: Rule = Rule::forbidden(
+    "operation-not-listed",
+    "this operation is not among those that the gate lets through at this level",
+);
 
 pub const OPERATION_RESTRICTED: Rule =
     Rule::forbidden("operation-restricted", "operations are not open to a token in a patient context in this version");
@@ -49,11 +51,39 @@ const SEARCH: &[Letter] = &[Letter::Search];
 /// The operations that pass. `on` is the type; `*` stands for every type.
 const LISTED: &[Listed] = &[
     Listed { name: "everything", on: "Patient", instance: true, of_type: false, letters: READ, answer: Answer::Bundle },
-    Listed { name: "lastn", on: "Observation", instance: false, of_type: true, letters: SEARCH, answer: Answer::Bundle },
-    Listed { name: "docref", on: "DocumentReference", instance: false, of_type: true, letters: SEARCH, answer: Answer::Bundle },
+    Listed {
+        name: "lastn",
+        on: "Observation",
+        instance: false,
+        of_type: true,
+        letters: SEARCH,
+        answer: Answer::Bundle,
+    },
+    Listed {
+        name: "docref",
+        on: "DocumentReference",
+        instance: false,
+        of_type: true,
+        letters: SEARCH,
+        answer: Answer::Bundle,
+    },
     Listed { name: "expand", on: "ValueSet", instance: true, of_type: true, letters: READ, answer: Answer::Other },
-    Listed { name: "validate-code", on: "ValueSet", instance: true, of_type: true, letters: READ, answer: Answer::Other },
-    Listed { name: "validate-code", on: "CodeSystem", instance: true, of_type: true, letters: READ, answer: Answer::Other },
+    Listed {
+        name: "validate-code",
+        on: "ValueSet",
+        instance: true,
+        of_type: true,
+        letters: READ,
+        answer: Answer::Other,
+    },
+    Listed {
+        name: "validate-code",
+        on: "CodeSystem",
+        instance: true,
+        of_type: true,
+        letters: READ,
+        answer: Answer::Other,
+    },
     Listed { name: "lookup", on: "CodeSystem", instance: true, of_type: true, letters: READ, answer: Answer::Other },
     Listed { name: "translate", on: "ConceptMap", instance: true, of_type: true, letters: READ, answer: Answer::Other },
     Listed { name: "validate", on: "*", instance: true, of_type: true, letters: READ, answer: Answer::Other },

@@ -137,7 +137,9 @@ pub(super) fn of_search(search: &Search<'_>, parameters: &[Parameter]) -> Result
                 let known = |of| search.snapshot.fhir.tables.parameter(of, code).is_some();
                 // What a profile's own parameter does with a modifier nobody here can say.
                 if modifier.is_some() && !search.of.is_none_or(known) {
-                    return Err(PARAMETER_NOT_ALLOWED.refuse().because("a modifier on a parameter that FHIR does not define"));
+                    return Err(PARAMETER_NOT_ALLOWED
+                        .refuse()
+                        .because("a modifier on a parameter that FHIR does not define"));
                 }
                 accepted.parameters.push(parameter.clone());
             }
@@ -153,7 +155,8 @@ fn control(
     parameter: &Parameter,
     accepted: &mut Accepted,
 ) -> Result<(), Refusal> {
-    if modifier.is_some() && !matches!(code, "_include" | "_revinclude" | "_id" | "_tag" | "_profile" | "_security" | "_source")
+    if modifier.is_some()
+        && !matches!(code, "_include" | "_revinclude" | "_id" | "_tag" | "_profile" | "_security" | "_source")
     {
         return Err(PARAMETER_UNKNOWN.refuse().because(code));
     }
@@ -216,7 +219,9 @@ fn one_of(value: &str, allowed: &[&str]) -> Result<(), Refusal> {
 pub(super) fn plain_modifier(modifier: Option<&str>, value: &str) -> Result<(), Refusal> {
     match modifier {
         None => Ok(()),
-        Some("in" | "not-in") if value.contains("://") => Err(PARAMETER_NOT_ALLOWED.refuse().because("`:in` with a URL")),
+        Some("in" | "not-in") if value.contains("://") => {
+            Err(PARAMETER_NOT_ALLOWED.refuse().because("`:in` with a URL"))
+        }
         Some(
             "missing" | "exact" | "contains" | "text" | "not" | "above" | "below" | "in" | "not-in" | "identifier"
             | "of-type" | "ofType" | "code-text" | "text-advanced" | "iterate",
@@ -231,7 +236,8 @@ fn sort(search: &Search<'_>, value: &str) -> Result<(), Refusal> {
         matches!(code, "_id" | "_lastUpdated" | "_score")
             || search.of.is_none_or(|of| search.snapshot.fhir.tables.parameter(of, code).is_some())
     };
-    let plain = |code: &str| !code.is_empty() && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let plain =
+        |code: &str| !code.is_empty() && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     for term in value.split(',') {
         let code = term.strip_prefix('-').unwrap_or(term);
         if !plain(code) || !known(code) {

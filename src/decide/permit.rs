@@ -1,5 +1,7 @@
 //! Permits: the only way to the upstream. Only the decision makes one.
 
+use std::fmt;
+
 use http::Method;
 
 use crate::fhir::{ResourceType, TypeSet};
@@ -78,7 +80,10 @@ pub enum OwnAnswer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BodyRule {
     /// A resource of the type, with this id where the path has one.
-    Resource { of: ResourceType, id: Option<String> },
+    Resource {
+        of: ResourceType,
+        id: Option<String>,
+    },
     /// A JSON Patch, or a FHIRPath Patch in a Parameters resource.
     Patch,
     /// Operation input: a Parameters resource or any resource, or nothing.
@@ -93,6 +98,20 @@ pub enum Verify {
     Resource { of: ResourceType, id: String },
     /// A Bundle: entries that are not visible are dropped. `letter` is what a match needs; includes need `r`.
     Bundle { letter: Letter, kind: BundleKind, pages: PageRule },
+}
+
+impl fmt::Display for Verify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resource { of, id } => write!(f, "{of}/{id} is verified on its own body, or denied as if it did not exist"),
+            Self::Bundle { letter, kind, .. } => write!(
+                f,
+                "each entry of the {} is verified on its own body, matches for `{}`, included resources for `r`; others are dropped",
+                kind.code(),
+                letter.as_char()
+            ),
+        }
+    }
 }
 
 /// How the pages of a verified result are cut.
@@ -129,11 +148,21 @@ impl BundleKind {
 pub enum Action {
     Answer(OwnAnswer),
     /// The answer flows through without being held; a Bundle may hold entries of these types only.
-    Stream { request: UpstreamRequest, entries: TypeSet },
+    Stream {
+        request: UpstreamRequest,
+        entries: TypeSet,
+    },
     /// The answer is held and verified.
-    Guard { request: UpstreamRequest, verify: Verify },
+    Guard {
+        request: UpstreamRequest,
+        verify: Verify,
+    },
     /// The body is held and checked, then sent; without `readable` the answer leaves without content.
-    Write { request: UpstreamRequest, body: BodyRule, readable: bool },
+    Write {
+        request: UpstreamRequest,
+        body: BodyRule,
+        readable: bool,
+    },
     /// Each entry of the body is to be decided: [`super::decide_bundle`].
     Bundle,
 }

@@ -84,10 +84,14 @@ pub(super) fn history_of_instance(
     let target = target(request, &path, &accepted);
     if !restricted {
         let upstream = UpstreamRequest::new(request.method.clone(), target).inspected();
-        return Ok(Permit { action: Action::Stream { request: upstream, entries: TypeSet::of(of) }, rule: reach.rule() });
+        return Ok(Permit {
+            action: Action::Stream { request: upstream, entries: TypeSet::of(of) },
+            rule: reach.rule(),
+        });
     }
     let upstream = UpstreamRequest::new(Method::GET, target).inspected();
-    let verify = Verify::Bundle { letter: Letter::Read, kind: BundleKind::History, pages: PageRule::Filled { exact: false } };
+    let verify =
+        Verify::Bundle { letter: Letter::Read, kind: BundleKind::History, pages: PageRule::Filled { exact: false } };
     Ok(Permit { action: Action::Guard { request: upstream, verify }, rule: reach.rule() })
 }
 

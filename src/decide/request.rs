@@ -19,8 +19,10 @@ pub const TOKEN_IN_QUERY: Rule = Rule {
     text: "an access token among the parameters ends up in logs: send it in the `Authorization` header, and give this one up",
 };
 
-pub const TOKEN_REFUSED: Rule =
-    Rule::unauthorized("token-refused", "the access token is not valid here: it is malformed, expired, revoked or meant for another server");
+pub const TOKEN_REFUSED: Rule = Rule::unauthorized(
+    "token-refused",
+    "the access token is not valid here: it is malformed, expired, revoked or meant for another server",
+);
 
 pub const TOKEN_UNCHECKED: Rule =
     Rule::other("token-unchecked", 503, "transient", "the token cannot be checked at the moment; try again shortly");
@@ -38,7 +40,8 @@ pub const TARGET_MALFORMED: Rule = Rule::bad_request(
     "the URL can be read in more than one way: no empty, `.` or `..` segments, encoded slashes, backslashes, `;` or control characters",
 );
 
-pub const TARGET_TOO_LONG: Rule = Rule::other("target-too-long", 414, "too-long", "the URL is too long; use POST `_search`");
+pub const TARGET_TOO_LONG: Rule =
+    Rule::other("target-too-long", 414, "too-long", "the URL is too long; use POST `_search`");
 
 pub const HEADER_AMBIGUOUS: Rule = Rule::bad_request(
     "header-ambiguous",
@@ -51,7 +54,8 @@ pub const BODY_UNEXPECTED: Rule = Rule::bad_request("body-unexpected", "a reques
 
 pub const BODY_TOO_LARGE: Rule = Rule::other("body-too-large", 413, "too-long", "the request body is too large");
 
-pub const BODY_UNREADABLE: Rule = Rule::bad_request("body-unreadable", "the request body ended early or came too slowly");
+pub const BODY_UNREADABLE: Rule =
+    Rule::bad_request("body-unreadable", "the request body ended early or came too slowly");
 
 pub const BODY_NOT_FORM: Rule = Rule::other(
     "body-not-form",
@@ -60,7 +64,8 @@ pub const BODY_NOT_FORM: Rule = Rule::other(
     "a POST search carries `application/x-www-form-urlencoded` search parameters, not compressed",
 );
 
-pub const NOT_FHIR: Rule = Rule::other("not-fhir", 404, "not-found", "the path is no FHIR interaction that this server has");
+pub const NOT_FHIR: Rule =
+    Rule::other("not-fhir", 404, "not-found", "the path is no FHIR interaction that this server has");
 
 pub const METHOD_NOT_ALLOWED: Rule =
     Rule::other("method-not-allowed", 405, "not-supported", "the method does not fit the path");

@@ -10,8 +10,8 @@ use super::links::move_urls;
 use super::write::is_json;
 use super::{Answer, Exchange, Guard, own_words};
 use crate::decide::{
-    BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BundleDecision, EntryPermit, Processing, Refusal, bundle_request, decide_bundle,
-    visible,
+    BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BundleDecision, EntryPermit, Processing, Refusal, bundle_request,
+    decide_bundle, visible,
 };
 use crate::fhir::bundle::{NewBundle, NewEntry, RawBundle, RawEntry};
 use crate::fhir::json::Json;
@@ -129,8 +129,8 @@ fn may_leave(exchange: &Exchange<'_>, raw: &RawValue) -> Result<bool, String> {
 
 fn refused(refusal: &Refusal) -> Result<Box<RawValue>, Refusal> {
     let answer = Answer::refusal(refusal);
-    let outcome: Box<RawValue> = serde_json::from_slice(&answer.body)
-        .map_err(|error| unreadable(&error.to_string()))?;
+    let outcome: Box<RawValue> =
+        serde_json::from_slice(&answer.body).map_err(|error| unreadable(&error.to_string()))?;
     to_raw_value(&serde_json::json!({ "status": answer.status.as_u16().to_string(), "outcome": outcome }))
         .map_err(|error| unreadable(&error.to_string()))
 }

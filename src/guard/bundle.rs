@@ -105,10 +105,7 @@ pub(super) fn print_entry(entry: &NewEntry<'_>) -> Result<Box<RawValue>, Refusal
 }
 
 fn self_link(exchange: &Exchange<'_>) -> NewLink {
-    NewLink {
-        relation: "self".to_owned(),
-        url: format!("{}{}", exchange.snapshot.fhir.public_base, exchange.original),
-    }
+    NewLink { relation: "self".to_owned(), url: format!("{}{}", exchange.snapshot.fhir.public_base, exchange.original) }
 }
 
 /// The page links, sealed; `self` is the client's own request.

@@ -105,8 +105,9 @@ fn rewrite(statement: &mut Value, snapshot: &Snapshot) {
     let base = &snapshot.fhir.public_base;
     if let Some(statement) = statement.as_object_mut() {
         statement.remove("url");
-        let implementation =
-            statement.entry("implementation").or_insert_with(|| json!({ "description": "FHIR server behind Smartgate" }));
+        let implementation = statement
+            .entry("implementation")
+            .or_insert_with(|| json!({ "description": "FHIR server behind Smartgate" }));
         if let Some(implementation) = implementation.as_object_mut() {
             implementation.insert("url".to_owned(), Value::from(base.as_str()));
         }

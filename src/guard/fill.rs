@@ -209,6 +209,7 @@ fn link(
         return Ok(None);
     };
     let pages = guard.pages(exchange.snapshot, exchange.grant);
-    let target = pages.below_base(&link.url).ok_or_else(|| unreadable("a page link leads away from the FHIR server"))?;
+    let target =
+        pages.below_base(&link.url).ok_or_else(|| unreadable("a page link leads away from the FHIR server"))?;
     Ok(Some(PagePosition { target, ..PagePosition::default() }))
 }

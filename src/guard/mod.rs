@@ -103,19 +103,13 @@ impl Guard {
     /// The refusal that the client gets instead.
     pub async fn carry_out(&self, permit: &Permit, exchange: &Exchange<'_>) -> Result<Outcome, Refusal> {
         match permit.action() {
-            Action::Answer(OwnAnswer::Capabilities) => {
-                self.capabilities.answer(exchange.snapshot).map(Outcome::Whole)
-            }
-            Action::Answer(OwnAnswer::EmptySearchset) => {
-                Ok(Outcome::Whole(bundle::empty_searchset(exchange)))
-            }
+            Action::Answer(OwnAnswer::Capabilities) => self.capabilities.answer(exchange.snapshot).map(Outcome::Whole),
+            Action::Answer(OwnAnswer::EmptySearchset) => Ok(Outcome::Whole(bundle::empty_searchset(exchange))),
             Action::Answer(OwnAnswer::UniformDenial) => Ok(Outcome::Whole(Answer::uniform_denial())),
             Action::Stream { request, entries } => {
                 let answer = self.send(exchange, request, None).await?;
-                let single = matches!(
-                    exchange.request.interaction,
-                    Interaction::Read { .. } | Interaction::Vread { .. }
-                );
+                let single =
+                    matches!(exchange.request.interaction, Interaction::Read { .. } | Interaction::Vread { .. });
                 stream::start(self, exchange, answer, (!single).then_some(*entries)).map(Outcome::Flowing)
             }
             Action::Guard { request, verify: Verify::Resource { of, id } } => {

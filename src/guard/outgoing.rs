@@ -57,7 +57,11 @@ fn prefer(client: &HeaderMap, request: &UpstreamRequest) -> Option<HeaderValue> 
     let known = asked.split([',', ';']).map(str::trim).filter(|preference| {
         matches!(
             *preference,
-            "return=minimal" | "return=representation" | "return=OperationOutcome" | "handling=strict" | "handling=lenient"
+            "return=minimal"
+                | "return=representation"
+                | "return=OperationOutcome"
+                | "handling=strict"
+                | "handling=lenient"
         )
     });
     let known: Vec<&str> = known.collect();

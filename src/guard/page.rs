@@ -52,7 +52,13 @@ fn is_zero(number: &usize) -> bool {
 /// What a seal is bound to: not the token, which may be renewed, but whose it is and what it reaches.
 fn binding(grant: &Grant) -> Vec<u8> {
     let claims = &grant.claims;
-    let parts = [Some(&*claims.issuer), claims.client.as_deref(), Some(&claims.subject), claims.patient.as_deref(), claims.fhir_user.as_deref()];
+    let parts = [
+        Some(&*claims.issuer),
+        claims.client.as_deref(),
+        Some(&claims.subject),
+        claims.patient.as_deref(),
+        claims.fhir_user.as_deref(),
+    ];
     let mut bytes = Vec::new();
     for part in parts {
         let part = part.unwrap_or_default();

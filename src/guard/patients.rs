@@ -49,8 +49,7 @@ impl PatientDirectory for UpstreamPatients {
         if answer.status != StatusCode::OK {
             return Err(failed(format!("the FHIR server answered {}", answer.status)));
         }
-        let body =
-            answer.collect(snapshot.limits.response_body).await.map_err(|error| failed(error.to_string()))?;
+        let body = answer.collect(snapshot.limits.response_body).await.map_err(|error| failed(error.to_string()))?;
         let bundle: Value = serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))?;
         let entries = bundle.get("entry").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         Ok(entries.iter().filter_map(|entry| summary(entry.get("resource")?)).take(SHOWN).collect())

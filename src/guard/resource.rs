@@ -28,7 +28,8 @@ pub(super) async fn verified(
     let unreadable = |why: &str| rules::UPSTREAM_UNREADABLE.refuse().because(why);
     let resource =
         Json::parse(&body, exchange.snapshot.limits.json_depth).map_err(|error| unreadable(&error.to_string()))?;
-    let as_asked = type_of(exchange.snapshot, &resource) == Some(of) && resource.get("id").and_then(Json::as_str) == Some(id);
+    let as_asked =
+        type_of(exchange.snapshot, &resource) == Some(of) && resource.get("id").and_then(Json::as_str) == Some(id);
     if !as_asked || !visible(exchange.snapshot, exchange.grant, Letter::Read, &resource) {
         let mut denial = with_status(Answer::uniform_denial(), status);
         denial.removed = 1;

@@ -35,7 +35,10 @@ pub(super) fn start(
 ) -> Result<Box<Stream>, Refusal> {
     let status = answer.status;
     let stays = status == StatusCode::NOT_MODIFIED || !status.is_redirection();
-    if !stays || status.is_server_error() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+    if !stays
+        || status.is_server_error()
+        || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED)
+    {
         return Err(own_words(status));
     }
     let mut headers = response_headers(&answer.headers);
@@ -53,7 +56,10 @@ pub(super) fn start(
     }
     let rewriter = match bundle {
         Some(entries) if status == StatusCode::OK => {
-            let json = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|t| t.contains("json"));
+            let json = headers
+                .get(header::CONTENT_TYPE)
+                .and_then(|value| value.to_str().ok())
+                .is_some_and(|t| t.contains("json"));
             if !json {
                 return Err(rules::UPSTREAM_UNREADABLE.refuse().because("the FHIR server's Bundle is not JSON"));
             }

@@ -4,7 +4,9 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::links::{move_urls, to_public};
 use super::{Answer, Exchange, Guard, own_words};
-use crate::decide::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BodyRule, Refusal, UpstreamRequest, check_resource, request as rules};
+use crate::decide::{
+    BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BodyRule, Refusal, UpstreamRequest, check_resource, request as rules,
+};
 use crate::fhir::ResourceType;
 use crate::fhir::json::Json;
 use crate::fhir::outcome::FHIR_JSON;
@@ -27,7 +29,9 @@ fn check_body(exchange: &Exchange<'_>, rule: &BodyRule) -> Result<(), Refusal> {
     match rule {
         BodyRule::None => return Ok(()),
         BodyRule::Parameters if exchange.body.is_empty() => return Ok(()),
-        BodyRule::Resource { of, .. } if *of == ResourceType::BINARY && !is_json(exchange.headers, false) => return Ok(()),
+        BodyRule::Resource { of, .. } if *of == ResourceType::BINARY && !is_json(exchange.headers, false) => {
+            return Ok(());
+        }
         _ => {}
     }
     if !is_json(exchange.headers, *rule == BodyRule::Patch) {
@@ -66,7 +70,8 @@ pub(super) fn is_json(headers: &HeaderMap, patch: bool) -> bool {
 
 async fn written(exchange: &Exchange<'_>, answer: UpstreamAnswer, readable: bool) -> Result<Answer, Refusal> {
     let status = answer.status;
-    if status.is_redirection() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+    if status.is_redirection() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED)
+    {
         return Err(rules::UPSTREAM_ERROR.refuse().because(format!("the FHIR server answered {status}")));
     }
     if !readable && status.is_client_error() || status.is_server_error() {

@@ -262,3 +262,7 @@ impl Scopes {
         self.other.iter().any(|scope| scope == name)
     }
 }
+
+#[cfg(test)]
+#[path = "grammar_tests.rs"]
+mod tests;

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod battery;
+mod measured;
 mod sqlite;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 
 use crate::ambient::UnixSeconds;
 
+pub use measured::MeasuredStore;
 pub use sqlite::SqliteStore;
 
 /// A shared handle to the store.

@@ -229,6 +229,11 @@ impl Metrics {
         }
     }
 
+    /// Lets the series of `rule` begin at 0, so that its first refusal is an increase.
+    pub fn declare_rule(&self, rule: &'static str) {
+        self.0.refusals.with_label_values(&[rule]);
+    }
+
     /// A request was refused by `rule`.
     pub fn refused(&self, rule: &'static str) {
         let all = &self.0;

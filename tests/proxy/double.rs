@@ -23,6 +23,10 @@ pub enum Manners {
     Good,
     /// Looks at no search parameter but its own paging.
     IgnoresParameters,
+    /// Puts ten on a page whatever `_count` says.
+    IgnoresCount,
+    /// Answers a search for one type with every type.
+    EveryType,
     /// Adds includes, outcomes and links that nobody asked for.
     Talkative,
     /// Answers every read with B's resource.
@@ -225,7 +229,7 @@ impl Server {
                 self.bundle("searchset", found, &target, manners)
             }
             ("GET" | "HEAD", ["fhir", of]) => {
-                let found = resources.iter().filter(|r| is_of(r, of));
+                let found = resources.iter().filter(|r| manners == Manners::EveryType || is_of(r, of));
                 let found = found.filter(|r| manners == Manners::IgnoresParameters || selected(r, &target.query));
                 self.bundle("searchset", found.cloned().collect(), &target, manners)
             }
@@ -263,7 +267,8 @@ impl Server {
             let found = target.query.iter().find(|(given, _)| given == name);
             found.and_then(|(_, value)| value.parse::<usize>().ok())
         };
-        let (from, count) = (number("_offset").unwrap_or(0), number("_count").unwrap_or(10));
+        let asked = number("_count").filter(|_| manners != Manners::IgnoresCount);
+        let (from, count) = (number("_offset").unwrap_or(0), asked.unwrap_or(10));
         let total = resources.len();
         let base = if manners == Manners::ForeignLinks { "http://elsewhere.example/fhir" } else { &self.base };
         let page = |offset: usize| {
@@ -330,7 +335,8 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Se
     };
     let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
     let headers = header_lines(&head);
-    let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
+    let length =
+        headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
     while buffer.len() < end + length {
         match stream.read(&mut chunk).await {
             Ok(read) if read > 0 => buffer.extend_from_slice(&chunk[..read]),
@@ -416,7 +422,8 @@ pub fn observation(id: &str, patient: &str, code: &str) -> Value {
 
 /// The resources of attacks.md's conventions, B's between A's.
 pub fn conventional() -> Vec<Value> {
-    let patient = |id: &str| json!({ "resourceType": "Patient", "id": id, "meta": { "versionId": "1" }, "active": true });
+    let patient =
+        |id: &str| json!({ "resourceType": "Patient", "id": id, "meta": { "versionId": "1" }, "active": true });
     let shared = |of: &str, id: &str| json!({ "resourceType": of, "id": id, "meta": { "versionId": "1" } });
     let of = |resource_type: &str, id: &str, element: &str, patient: &str| {
         let mut resource = shared(resource_type, id);

@@ -6,6 +6,7 @@ mod connection;
 mod corpus;
 mod double;
 mod pages;
+mod revocation;
 mod tokens;
 mod wire;
 mod world;

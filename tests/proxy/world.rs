@@ -45,9 +45,8 @@ impl World {
         let upstream = Double::start().await;
         let issuer = Issuer::new();
         std::fs::write(folder.path().join("idp.json"), issuer.jwks()).unwrap();
-        let text = configuration(upstream.base(), fhir, rest);
-        let loaded = load_str(&text, folder.path()).unwrap_or_else(|errors| panic!("{errors}"));
-        let config = Arc::new(ArcSwap::from_pointee(loaded.snapshot));
+        let text = configuration(upstream.base(), fhir, &format!("{}{rest}", backend()));
+        let config = Arc::new(ArcSwap::from_pointee(snapshot(&text, &folder)));
         let clock = Arc::new(StandingClock(AtomicI64::new(NOW)));
         let ambient = Ambient { clock: clock.clone(), ..Ambient::system() };
         let gate = start(config.clone(), Metrics::new().unwrap(), ambient).await.unwrap_or_else(|why| panic!("{why}"));
@@ -60,6 +59,13 @@ impl World {
 
     pub fn advance(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// Puts another configuration in effect: without the client `backend`.
+    pub fn reload(&self, fhir: &str, rest: &str) {
+        let mut next = snapshot(&configuration(self.upstream.base(), fhir, rest), &self.folder);
+        next.generation = self.config.load().generation + 1;
+        self.config.store(Arc::new(next));
     }
 
     /// A token of the issuer that is right in every way, with these claims.
@@ -116,8 +122,25 @@ pub fn usual_claims() -> Map<String, Value> {
     claims.as_object().cloned().unwrap()
 }
 
-fn configuration(upstream: &str, fhir: &str, rest: &str) -> String {
+fn snapshot(text: &str, folder: &TempDir) -> Snapshot {
+    load_str(text, folder.path()).unwrap_or_else(|errors| panic!("{errors}")).snapshot
+}
+
+fn backend() -> String {
     let secret_hash = smartgate::auth::hash_secret(BACKEND_SECRET);
+    format!(
+        r#"
+[[clients]]
+id = "backend"
+kind = "confidential-symmetric"
+secret_hash = "{secret_hash}"
+grant_types = ["client_credentials"]
+scopes = ["system/Observation.rs"]
+"#
+    )
+}
+
+fn configuration(upstream: &str, fhir: &str, rest: &str) -> String {
     format!(
         r#"
 [server]
@@ -146,12 +169,6 @@ algorithms = ["ES256"]
 scopes = ["patient/*.cruds", "user/*.cruds", "system/*.cruds", "openid", "fhirUser"]
 origins = ["https://app.example.org"]
 
-[[clients]]
-id = "backend"
-kind = "confidential-symmetric"
-secret_hash = "{secret_hash}"
-grant_types = ["client_credentials"]
-scopes = ["system/Observation.rs"]
 {rest}
 "#,
         issuer = crate::tokens::ISSUER,

@@ -1,0 +1,98 @@
+//! A store whose every operation is timed and counted.
+
+use std::future::Future;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::{Digest, Redemption, Revocation, Revoked, SharedStore, Store, StoreError, StoredKey};
+use crate::ambient::UnixSeconds;
+use crate::telemetry::Metrics;
+
+/// Measures what goes through it.
+pub struct MeasuredStore {
+    inner: SharedStore,
+    metrics: Metrics,
+}
+
+impl MeasuredStore {
+    /// Measures the operations of `inner`.
+    pub fn new(inner: SharedStore, metrics: Metrics) -> Self {
+        Self { inner, metrics }
+    }
+
+    async fn timed<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let started = Instant::now();
+        let result = work.await;
+        self.metrics.store(operation, started.elapsed(), result.is_ok());
+        result
+    }
+}
+
+#[async_trait]
+impl Store for MeasuredStore {
+    async fn keys(&self) -> Result<Vec<StoredKey>, StoreError> {
+        self.timed("keys", self.inner.keys()).await
+    }
+
+    async fn add_first_key(&self, key: &StoredKey) -> Result<(), StoreError> {
+        self.timed("add_first_key", self.inner.add_first_key(key)).await
+    }
+
+    async fn rotate_key(&self, key: &StoredKey) -> Result<(), StoreError> {
+        self.timed("rotate_key", self.inner.rotate_key(key)).await
+    }
+
+    async fn forget_keys(&self, before: UnixSeconds) -> Result<(), StoreError> {
+        self.timed("forget_keys", self.inner.forget_keys(before)).await
+    }
+
+    async fn put_pending(&self, handle: &Digest, state: &str, expires: UnixSeconds) -> Result<(), StoreError> {
+        self.timed("put_pending", self.inner.put_pending(handle, state, expires)).await
+    }
+
+    async fn pending(&self, handle: &Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
+        self.timed("pending", self.inner.pending(handle, now)).await
+    }
+
+    async fn take_pending(&self, handle: &Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
+        self.timed("take_pending", self.inner.take_pending(handle, now)).await
+    }
+
+    async fn put_code(&self, code: &Digest, grant: &str, payload: &str, expires: UnixSeconds) -> Result<(), StoreError> {
+        self.timed("put_code", self.inner.put_code(code, grant, payload, expires)).await
+    }
+
+    async fn redeem_code(
+        &self,
+        code: &Digest,
+        now: UnixSeconds,
+        remember_until: UnixSeconds,
+    ) -> Result<Redemption, StoreError> {
+        self.timed("redeem_code", self.inner.redeem_code(code, now, remember_until)).await
+    }
+
+    async fn first_use(&self, issuer: &str, id: &str, now: UnixSeconds, expires: UnixSeconds) -> Result<bool, StoreError> {
+        self.timed("first_use", self.inner.first_use(issuer, id, now, expires)).await
+    }
+
+    async fn revoke(&self, revoked: &Revoked, expires: UnixSeconds) -> Result<(), StoreError> {
+        self.timed("revoke", self.inner.revoke(revoked, expires)).await
+    }
+
+    async fn revocations_after(&self, sequence: i64, now: UnixSeconds) -> Result<Vec<Revocation>, StoreError> {
+        self.timed("revocations_after", self.inner.revocations_after(sequence, now)).await
+    }
+
+    async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError> {
+        self.timed("sweep", self.inner.sweep(now)).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.timed("ping", self.inner.ping()).await
+    }
+}
