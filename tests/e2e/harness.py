@@ -106,6 +106,7 @@ class Gate:
         self.app = f"http://127.0.0.1:{self.app_port}"
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.admin = f"http://127.0.0.1:{self.admin_port}"
+        self.scraper = httpx.Client(base_url=self.admin)
         self.fhir = f"{self.url}/fhir"
         self.config_file = folder / "smartgate.toml"
         self.process: Process | None = None
@@ -181,7 +182,7 @@ class Gate:
     def metrics(self) -> dict[str, float]:
         """Every sample by its name and labels: `name{a="b"}`."""
         samples: dict[str, float] = {}
-        for family in text_string_to_metric_families(httpx.get(f"{self.admin}/metrics").text):
+        for family in text_string_to_metric_families(self.scraper.get("/metrics").text):
             for sample in family.samples:
                 labels = ",".join(f'{key}="{it}"' for key, it in sorted(sample.labels.items()))
                 samples[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
