@@ -16,17 +16,18 @@ use crate::fhir::search::Parameter;
 use crate::fhir::target::{Target, parse_query};
 use crate::scope::Letter;
 
-pub const BUNDLE_TYPE: Rule =
+pub(super) const BUNDLE_TYPE: Rule =
     Rule::bad_request("bundle-type", "a Bundle sent to the base is a `batch` or a `transaction`");
 
-pub const BUNDLE_ENTRY: Rule = Rule::bad_request(
+pub(super) const BUNDLE_ENTRY: Rule = Rule::bad_request(
     "bundle-entry",
     "each entry has `request.method`, a relative `request.url` of this server, and a resource that fits them",
 );
 
-pub const BUNDLE_TOO_MANY: Rule = Rule::other("bundle-too-many", 413, "too-long", "the Bundle has too many entries");
+pub(super) const BUNDLE_TOO_MANY: Rule =
+    Rule::other("bundle-too-many", 413, "too-long", "the Bundle has too many entries");
 
-pub const BUNDLE_RESTRICTED: Rule = Rule::forbidden(
+pub(super) const BUNDLE_RESTRICTED: Rule = Rule::forbidden(
     "bundle-restricted",
     "batch and transaction are not open to a token in a patient context in this version",
 );

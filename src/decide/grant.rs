@@ -13,10 +13,11 @@ use crate::token::Claims;
 /// Patients that one grant may span; beyond it a request could not name them all.
 pub const MAX_PATIENTS: usize = 20;
 
-pub const CLIENT_DISABLED: Rule =
+pub(super) const CLIENT_DISABLED: Rule =
     Rule::unauthorized("client-disabled", "the client that this token was given to is not registered any more");
 
-pub const USER_DISABLED: Rule = Rule::unauthorized("user-disabled", "the user of this token has no account any more");
+pub(super) const USER_DISABLED: Rule =
+    Rule::unauthorized("user-disabled", "the user of this token has no account any more");
 
 pub(super) const RULES: &[&Rule] = &[&CLIENT_DISABLED, &USER_DISABLED];
 

@@ -13,15 +13,15 @@ use crate::fhir::interaction::{Level, Request};
 use crate::fhir::search::{Key, Parameter, print_parameters};
 use crate::scope::Letter;
 
-pub const OPERATION_NOT_LISTED: Rule = Rule::forbidden(
+pub(super) const OPERATION_NOT_LISTED: Rule = Rule::forbidden(
     "operation-not-listed",
     "this operation is not among those that the gate lets through at this level",
 );
 
-pub const OPERATION_RESTRICTED: Rule =
+pub(super) const OPERATION_RESTRICTED: Rule =
     Rule::forbidden("operation-restricted", "operations are not open to a token in a patient context in this version");
 
-pub const OPERATION_PARAMETER: Rule =
+pub(super) const OPERATION_PARAMETER: Rule =
     Rule::bad_request("operation-parameter", "an operation's parameter is not in the grammar, or names another server");
 
 pub(super) const RULES: &[&Rule] = &[&OPERATION_NOT_LISTED, &OPERATION_RESTRICTED, &OPERATION_PARAMETER];

@@ -10,26 +10,26 @@ use crate::fhir::search::{Key, Parameter, or_list};
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
-pub const PARAMETER_UNKNOWN: Rule =
+pub(super) const PARAMETER_UNKNOWN: Rule =
     Rule::bad_request("parameter-unknown", "a parameter that begins with `_` is not known here");
 
-pub const PARAMETER_NOT_ALLOWED: Rule = Rule::forbidden(
+pub(super) const PARAMETER_NOT_ALLOWED: Rule = Rule::forbidden(
     "parameter-not-allowed",
     "this parameter or modifier selects by something the gate cannot check (`_filter`, `_query`, `_list`, `_text`, `_content`, `:in` …)",
 );
 
-pub const PARAMETER_VALUE: Rule =
+pub(super) const PARAMETER_VALUE: Rule =
     Rule::bad_request("parameter-value", "the value of a result parameter is not one that FHIR defines");
 
-pub const SORT_NOT_ALLOWED: Rule =
+pub(super) const SORT_NOT_ALLOWED: Rule =
     Rule::forbidden("sort-not-allowed", "`_sort` takes plain search parameters of the searched type");
 
-pub const COUNT_ONLY: Rule = Rule::bad_request(
+pub(super) const COUNT_ONLY: Rule = Rule::bad_request(
     "count-only",
     "a count without entries (`_summary=count`, `_count=0`) is not available to a token in a patient context",
 );
 
-pub const JOIN_RESTRICTED: Rule = Rule::forbidden(
+pub(super) const JOIN_RESTRICTED: Rule = Rule::forbidden(
     "join-restricted",
     "chains, `_has`, `_include` and `_revinclude` are not open to a token in a patient context",
 );

@@ -8,10 +8,10 @@ use crate::fhir::reference::Literal;
 use crate::fhir::{ResourceType, SubjectRule};
 use crate::scope::Letter;
 
-pub const SCOPE_MISSING: Rule =
+pub(super) const SCOPE_MISSING: Rule =
     Rule::forbidden("scope-missing", "no scope of this token covers this interaction on this resource type");
 
-pub const TYPE_NOT_PATIENT_DATA: Rule = Rule::forbidden(
+pub(super) const TYPE_NOT_PATIENT_DATA: Rule = Rule::forbidden(
     "type-not-patient-data",
     "this resource type is no patient's data and not shared, so scopes in a patient context do not reach it",
 );

@@ -13,7 +13,7 @@ use crate::fhir::search::print_parameters;
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
-pub const HISTORY_RESTRICTED: Rule = Rule::forbidden(
+pub(super) const HISTORY_RESTRICTED: Rule = Rule::forbidden(
     "history-restricted",
     "the history of a whole type or system is not open to a token in a patient context; ask for the history of one resource",
 );

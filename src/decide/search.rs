@@ -15,22 +15,22 @@ use crate::fhir::search::{Key, Parameter, or_list};
 use crate::fhir::{ResourceType, SubjectRule, TypeSet};
 use crate::scope::Letter;
 
-pub const SYSTEM_SEARCH_RESTRICTED: Rule = Rule::forbidden(
+pub(super) const SYSTEM_SEARCH_RESTRICTED: Rule = Rule::forbidden(
     "system-search-restricted",
     "a search over several types is not open to a token in a patient context; search one type at a time",
 );
 
-pub const COMPARTMENT_RESTRICTED: Rule = Rule::forbidden(
+pub(super) const COMPARTMENT_RESTRICTED: Rule = Rule::forbidden(
     "compartment-restricted",
     "a token in a patient context searches the Patient compartment of its own patient, one type at a time",
 );
 
-pub const PATIENT_PARAMETER: Rule = Rule::forbidden(
+pub(super) const PATIENT_PARAMETER: Rule = Rule::forbidden(
     "patient-parameter",
     "a parameter that names the patient takes an id, `Patient/id` or the `:Patient` modifier here, no other modifier and no chain",
 );
 
-pub const PATIENT_PARAMETER_VALUE: Rule = Rule::bad_request(
+pub(super) const PATIENT_PARAMETER_VALUE: Rule = Rule::bad_request(
     "patient-parameter-value",
     "the value of a parameter that names the patient is empty or no id and no reference",
 );

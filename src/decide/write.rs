@@ -14,10 +14,10 @@ use crate::fhir::interaction::Request;
 use crate::fhir::search::{Parameter, or_list, print_parameters};
 use crate::scope::Letter;
 
-pub const WRITE_RESTRICTED: Rule =
+pub(super) const WRITE_RESTRICTED: Rule =
     Rule::forbidden("write-restricted", "writing is not open to a token in a patient context in this version");
 
-pub const CRITERIA_MISSING: Rule =
+pub(super) const CRITERIA_MISSING: Rule =
     Rule::bad_request("criteria-missing", "a conditional interaction needs search parameters that select something");
 
 pub const BODY_NOT_FHIR_JSON: Rule = Rule::other(
@@ -32,7 +32,7 @@ pub const BODY_AMBIGUOUS: Rule = Rule::bad_request(
     "the body is no JSON that can be read in one way only: unique keys, valid UTF-8, no byte order mark, bounded depth",
 );
 
-pub const BODY_OTHER_RESOURCE: Rule =
+pub(super) const BODY_OTHER_RESOURCE: Rule =
     Rule::bad_request("body-other-resource", "`resourceType` or `id` of the body is not what the URL names");
 
 pub(super) const RULES: &[&Rule] =

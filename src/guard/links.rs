@@ -7,20 +7,20 @@ use crate::fhir::rewrite::{LinkSink, Place, RewriteError, Rewriter};
 use crate::fhir::{FhirVersion, ResourceType, TypeSet};
 
 /// Moves `url` from the upstream's base to the public one; none where it does not lie there.
-pub fn to_public(url: &str, upstream_base: &str, public_base: &str) -> Option<String> {
+pub(super) fn to_public(url: &str, upstream_base: &str, public_base: &str) -> Option<String> {
     let rest = url.strip_prefix(upstream_base)?;
     (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then(|| format!("{public_base}{rest}"))
 }
 
 /// The sink of an answer that was verified already: URLs are moved, nothing else.
-pub struct Moved {
+pub(super) struct Moved {
     pub upstream_base: String,
     pub public_base: String,
 }
 
 impl Moved {
     /// The two bases of a configuration.
-    pub fn of(fhir: &Fhir) -> Self {
+    pub(super) fn of(fhir: &Fhir) -> Self {
         Self { upstream_base: fhir.upstream.base.clone(), public_base: fhir.public_base.clone() }
     }
 }
@@ -37,7 +37,7 @@ impl LinkSink for Moved {
 
 /// The sink of a Bundle that flows through: URLs are moved, page links sealed, and an entry of a type that is not granted
 /// stops the answer.
-pub struct Flowing {
+pub(super) struct Flowing {
     pub moved: Moved,
     pub pages: Pages,
     pub version: FhirVersion,
@@ -77,7 +77,7 @@ impl LinkSink for Flowing {
 ///
 /// # Errors
 /// The body is not JSON.
-pub fn move_urls(body: Vec<u8>, fhir: &Fhir) -> Result<Vec<u8>, RewriteError> {
+pub(super) fn move_urls(body: Vec<u8>, fhir: &Fhir) -> Result<Vec<u8>, RewriteError> {
     let names_upstream = memchr::memmem::find(&body, fhir.upstream.authority.as_bytes()).is_some();
     if !names_upstream || fhir.upstream.base == fhir.public_base {
         return Ok(body);

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::fhir::{FhirVersion, ResourceType, TypeSet};
 
 /// Longest single scope that is read; a longer one grants nothing.
-pub const MAX_SCOPE_BYTES: usize = 1024;
+pub(super) const MAX_SCOPE_BYTES: usize = 1024;
 
 /// Whose data a scope speaks of (SMART App Launch 2.2 scopes-and-launch-context, "FHIR resource scope syntax").
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -212,15 +212,21 @@ impl Scope {
             (Some(a), Some(b)) if a == b => Some(a.clone()),
             (Some(a), Some(b)) => Some(format!("{a}&{b}")),
         };
-        (!letters.is_empty()).then(|| Self { context: self.context, types, letters, constraint, text: other.text.clone() })
+        (!letters.is_empty()).then(|| Self {
+            context: self.context,
+            types,
+            letters,
+            constraint,
+            text: other.text.clone(),
+        })
     }
 }
 
 fn well_formed_constraint(text: &str) -> bool {
     !text.is_empty()
-        && text.split('&').all(|pair| {
-            pair.split_once('=').is_some_and(|(name, value)| !name.is_empty() && !value.is_empty())
-        })
+        && text
+            .split('&')
+            .all(|pair| pair.split_once('=').is_some_and(|(name, value)| !name.is_empty() && !value.is_empty()))
 }
 
 impl fmt::Display for Scope {

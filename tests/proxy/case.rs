@@ -12,14 +12,14 @@ use crate::tokens::Signature;
 /// One file: a section of attacks.md.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
-pub struct Section {
+pub(crate) struct Section {
     pub case: Vec<Case>,
 }
 
 /// What some requests have in common, and what must become of them.
 #[derive(Deserialize, Debug, Clone)]
 #[serde(deny_unknown_fields)]
-pub struct Case {
+pub(crate) struct Case {
     /// The row of attacks.md.
     pub row: u32,
     /// What sets it apart from the other cases of the row.
@@ -60,7 +60,7 @@ pub struct Case {
 
 #[derive(Deserialize, Debug, Clone)]
 #[serde(deny_unknown_fields)]
-pub struct Expect {
+pub(crate) struct Expect {
     pub decision: Decision,
     /// The rule that decides; of a refusal by the HTTP server itself there is none.
     #[serde(default)]
@@ -89,7 +89,7 @@ pub struct Expect {
 
 #[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum Decision {
+pub(crate) enum Decision {
     Permit,
     Refuse,
 }
@@ -103,18 +103,18 @@ fn one() -> usize {
 }
 
 /// The tokens of attacks.md's conventions, by name.
-pub type Tokens = BTreeMap<String, Map<String, Value>>;
+pub(crate) type Tokens = BTreeMap<String, Map<String, Value>>;
 
 fn read(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-pub fn tokens() -> Tokens {
+pub(crate) fn tokens() -> Tokens {
     toml::from_str(&read("tokens.toml")).unwrap_or_else(|error| panic!("tokens.toml: {error}"))
 }
 
-pub fn section(name: &str) -> Vec<Case> {
+pub(crate) fn section(name: &str) -> Vec<Case> {
     let section: Section = toml::from_str(&read(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     section.case
 }

@@ -13,12 +13,12 @@ use tokio::task::JoinSet;
 use crate::wire::{head_end, header_lines};
 
 /// In every resource that is not patient A's, and nowhere else.
-pub const OF_ANOTHER: &str = "belongs-to-B";
+pub(crate) const OF_ANOTHER: &str = "belongs-to-B";
 
 /// How the server behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Manners {
+pub(crate) enum Manners {
     #[default]
     Good,
     /// Looks at no search parameter but its own paging.
@@ -29,7 +29,7 @@ pub enum Manners {
     EveryType,
     /// Adds includes, outcomes and links that nobody asked for.
     Talkative,
-    /// Answers every read with B's resource.
+    /// Answers every read with another resource: B's, or a place.
     OtherResource,
     /// Answers without versions and without an ETag.
     NoVersions,
@@ -54,7 +54,7 @@ pub enum Manners {
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub(crate) struct Seen {
     pub method: String,
     pub target: String,
     pub headers: Vec<(String, String)>,
@@ -63,11 +63,11 @@ pub struct Seen {
 }
 
 impl Seen {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.target)
     }
 }
@@ -79,14 +79,14 @@ struct State {
     resources: Mutex<Vec<Value>>,
 }
 
-pub struct Double {
+pub(crate) struct Double {
     base: String,
     state: Arc<State>,
     _serving: JoinSet<()>,
 }
 
 impl Double {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}/fhir", listener.local_addr().unwrap());
         let state = Arc::new(State::default());
@@ -102,21 +102,21 @@ impl Double {
         Self { base, state, _serving: serving }
     }
 
-    pub fn base(&self) -> &str {
+    pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
-    pub fn behave(&self, manners: Manners) {
+    pub(crate) fn behave(&self, manners: Manners) {
         *self.state.manners.lock() = manners;
     }
 
     /// Other resources than the conventional ones.
-    pub fn hold(&self, resources: Vec<Value>) {
+    pub(crate) fn hold(&self, resources: Vec<Value>) {
         *self.state.resources.lock() = resources;
     }
 
     /// What arrived since the last time; the gate's own look at `metadata` is left out.
-    pub fn take(&self) -> Vec<Seen> {
+    pub(crate) fn take(&self) -> Vec<Seen> {
         let seen = std::mem::take(&mut *self.state.seen.lock());
         seen.into_iter().filter(|seen| seen.target != "/fhir/metadata").collect()
     }
@@ -211,7 +211,12 @@ impl Server {
         match (seen.method.as_str(), path.as_slice()) {
             (_, ["fhir", "metadata"]) => Answer::json(200, &capabilities(&self.base)),
             ("GET" | "HEAD", ["fhir", of, id]) => {
-                let id = if manners == Manners::OtherResource { if *of == "Patient" { "B" } else { "b1" } } else { id };
+                let (of, id) = match (manners, *of) {
+                    (Manners::OtherResource, "Patient") => ("Patient", "B"),
+                    (Manners::OtherResource, "Observation") => ("Observation", "b1"),
+                    (Manners::OtherResource, _) => ("Location", "l"),
+                    (_, of) => (of, *id),
+                };
                 match resources.iter().rfind(|resource| is(resource, of, id)) {
                     Some(resource) => self.resource(resource, manners),
                     None => Answer::json(404, &outcome(&format!("{of}/{id} is not known"))),
@@ -406,7 +411,7 @@ fn capabilities(base: &str) -> Value {
 }
 
 /// A resource of this patient.
-pub fn observation(id: &str, patient: &str, code: &str) -> Value {
+pub(crate) fn observation(id: &str, patient: &str, code: &str) -> Value {
     let mut resource = json!({
         "resourceType": "Observation",
         "id": id,
@@ -423,7 +428,7 @@ pub fn observation(id: &str, patient: &str, code: &str) -> Value {
 }
 
 /// The resources of attacks.md's conventions, B's between A's.
-pub fn conventional() -> Vec<Value> {
+pub(crate) fn conventional() -> Vec<Value> {
     let patient =
         |id: &str| json!({ "resourceType": "Patient", "id": id, "meta": { "versionId": "1" }, "active": true });
     let shared = |of: &str, id: &str| json!({ "resourceType": of, "id": id, "meta": { "versionId": "1" } });

@@ -1,6 +1,15 @@
 //! The whole gate in this process: port 0, a clock that stands still, an issuer whose key the tests hold, and a FHIR server that
 //! records every byte and misbehaves when told to.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "what does not hold in a test fails it"
+)]
+
 mod case;
 mod connection;
 mod corpus;

@@ -235,6 +235,7 @@ async fn pages_that_flow_through_have_sealed_links_too() {
     assert!(pages.iter().all(|page| !page.text().contains("_offset") && !page.text().contains(world.upstream.base())));
     let head = world.ask(&token, "HEAD", "/fhir/Observation?code=x").await;
     assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(world.audit().await.last().unwrap()["decision"], "permit", "an answer without a body is whole");
 }
 
 #[tokio::test]

@@ -7,15 +7,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 /// `iss` of the tokens.
-pub const ISSUER: &str = "https://idp.example.org";
+pub(crate) const ISSUER: &str = "https://idp.example.org";
 
 /// The moment at which the clock of the tests stands.
-pub const NOW: i64 = 1_800_000_000;
+pub(crate) const NOW: i64 = 1_800_000_000;
 
 /// How a token is signed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Signature {
+pub(crate) enum Signature {
     /// By the issuer's key.
     #[default]
     Good,
@@ -31,20 +31,20 @@ pub enum Signature {
     Tampered,
 }
 
-pub struct Issuer {
+pub(crate) struct Issuer {
     kid: &'static str,
     key: EcdsaKeyPair,
     other: EcdsaKeyPair,
 }
 
 impl Issuer {
-    pub fn new(kid: &'static str) -> Self {
+    pub(crate) fn new(kid: &'static str) -> Self {
         let key = || EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         Self { kid, key: key(), other: key() }
     }
 
     /// The issuer's key as it publishes it.
-    pub fn jwk(&self) -> Value {
+    pub(crate) fn jwk(&self) -> Value {
         let mut jwk = jwk(&self.key);
         jwk["kid"] = json!(self.kid);
         jwk["use"] = json!("sig");
@@ -53,12 +53,17 @@ impl Issuer {
     }
 
     /// The JWK set that the issuer publishes.
-    pub fn jwks(&self) -> String {
+    pub(crate) fn jwks(&self) -> String {
         json!({ "keys": [self.jwk()] }).to_string()
     }
 
     /// A token with these claims; `header` overrides what the header usually says.
-    pub fn token(&self, claims: &Map<String, Value>, header: &Map<String, Value>, signature: Signature) -> String {
+    pub(crate) fn token(
+        &self,
+        claims: &Map<String, Value>,
+        header: &Map<String, Value>,
+        signature: Signature,
+    ) -> String {
         let mut head = json!({ "alg": "ES256", "typ": "at+jwt", "kid": self.kid });
         match signature {
             Signature::None => head["alg"] = json!("none"),

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An answer taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub(crate) struct Reply {
     pub status: u16,
     /// Names in lower case, in order.
     pub headers: Vec<(String, String)>,
@@ -20,7 +20,7 @@ pub struct Reply {
 }
 
 /// Sends `request` on a connection of its own and reads until the gate closes it.
-pub async fn exchange(address: SocketAddr, request: &[u8]) -> Vec<u8> {
+pub(crate) async fn exchange(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let talk = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request).await.unwrap();
@@ -33,7 +33,13 @@ pub async fn exchange(address: SocketAddr, request: &[u8]) -> Vec<u8> {
 }
 
 /// Sends one request that asks for the connection to be closed.
-pub async fn send(address: SocketAddr, method: &str, target: &str, headers: &[(String, String)], body: &[u8]) -> Reply {
+pub(crate) async fn send(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Reply {
     let mut request = format!("{method} {target} HTTP/1.1\r\n").into_bytes();
     let named = |name: &str| headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
     if !named("host") {
@@ -52,12 +58,12 @@ pub async fn send(address: SocketAddr, method: &str, target: &str, headers: &[(S
 }
 
 /// Where the head of a message ends.
-pub fn head_end(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn head_end(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
 /// The header lines of a head, without its first line.
-pub fn header_lines(head: &str) -> Vec<(String, String)> {
+pub(crate) fn header_lines(head: &str) -> Vec<(String, String)> {
     head.split("\r\n")
         .skip(1)
         .filter_map(|line| line.split_once(':'))
@@ -67,7 +73,7 @@ pub fn header_lines(head: &str) -> Vec<(String, String)> {
 
 impl Reply {
     /// Reads the first answer in `bytes`; none if there is none.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let end = head_end(bytes)?;
         let head = std::str::from_utf8(&bytes[..end]).ok()?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
@@ -77,26 +83,26 @@ impl Reply {
         Some(Self { status, headers, body })
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
     /// The rule that an OperationOutcome names.
-    pub fn rule(&self) -> Option<String> {
+    pub(crate) fn rule(&self) -> Option<String> {
         let code = &self.json()["issue"][0]["details"]["coding"][0]["code"];
         code.as_str().map(str::to_owned)
     }
 
     /// `Type/id` of the resource, or of each entry's resource.
-    pub fn resources(&self) -> Vec<String> {
+    pub(crate) fn resources(&self) -> Vec<String> {
         let name = |resource: &Value| {
             format!("{}/{}", resource["resourceType"].as_str().unwrap_or("?"), resource["id"].as_str().unwrap_or("?"))
         };
@@ -112,7 +118,7 @@ impl Reply {
     }
 
     /// The URL of a Bundle's link.
-    pub fn link(&self, relation: &str) -> Option<String> {
+    pub(crate) fn link(&self, relation: &str) -> Option<String> {
         let body = self.json();
         let links = body["link"].as_array()?;
         let link = links.iter().find(|link| link["relation"] == relation)?;

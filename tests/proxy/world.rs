@@ -17,10 +17,10 @@ use crate::tokens::{Issuer, NOW, Signature};
 use crate::wire::{self, Reply};
 
 /// Secret of the client `backend`, which asks the gate for tokens of its own.
-pub const BACKEND_SECRET: &str = "a-secret-of-the-backend-client-01";
+pub(crate) const BACKEND_SECRET: &str = "a-secret-of-the-backend-client-01";
 
 /// A clock that moves when it is told to.
-pub struct StandingClock(AtomicI64);
+pub(crate) struct StandingClock(AtomicI64);
 
 impl Clock for StandingClock {
     fn now(&self) -> UnixSeconds {
@@ -28,7 +28,7 @@ impl Clock for StandingClock {
     }
 }
 
-pub struct World {
+pub(crate) struct World {
     gate: Running,
     pub upstream: Double,
     pub issuer: Issuer,
@@ -39,7 +39,7 @@ pub struct World {
 
 impl World {
     /// A gate as operators run it; `fhir` and `rest` are lines for `[fhir]` and for the end of the configuration.
-    pub async fn start(fhir: &str, rest: &str) -> Self {
+    pub(crate) async fn start(fhir: &str, rest: &str) -> Self {
         smartgate::token::install_crypto();
         let folder = tempfile::tempdir().unwrap();
         let upstream = Double::start().await;
@@ -53,36 +53,36 @@ impl World {
         Self { gate, upstream, issuer, config, clock, folder }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.gate.addresses()[0]
     }
 
-    pub fn advance(&self, seconds: i64) {
+    pub(crate) fn advance(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds, Ordering::Relaxed);
     }
 
     /// Puts another configuration in effect: without the client `backend`.
-    pub fn reload(&self, fhir: &str, rest: &str) {
+    pub(crate) fn reload(&self, fhir: &str, rest: &str) {
         let mut next = snapshot(&configuration(self.upstream.base(), fhir, rest), &self.folder);
         next.generation = self.config.load().generation + 1;
         self.config.store(Arc::new(next));
     }
 
     /// Publishes other keys of the issuer; they count from the next [`World::reload`] on.
-    pub fn publish(&self, keys: &[&Issuer]) {
+    pub(crate) fn publish(&self, keys: &[&Issuer]) {
         let keys: Vec<Value> = keys.iter().map(|issuer| issuer.jwk()).collect();
         std::fs::write(self.folder.path().join("idp.json"), serde_json::json!({ "keys": keys }).to_string()).unwrap();
     }
 
     /// A token of the issuer that is right in every way, with these claims.
-    pub fn token(&self, claims: &Map<String, Value>) -> String {
+    pub(crate) fn token(&self, claims: &Map<String, Value>) -> String {
         let mut all = usual_claims();
         all.extend(claims.clone());
         self.issuer.token(&all, &Map::new(), Signature::Good)
     }
 
     /// A patient's token.
-    pub fn patient_token(&self, scope: &str, patient: &str) -> String {
+    pub(crate) fn patient_token(&self, scope: &str, patient: &str) -> String {
         let mut claims = Map::new();
         claims.insert("scope".to_owned(), scope.into());
         claims.insert("patient".to_owned(), patient.into());
@@ -90,24 +90,24 @@ impl World {
     }
 
     /// Asks with a token.
-    pub async fn ask(&self, token: &str, method: &str, target: &str) -> Reply {
+    pub(crate) async fn ask(&self, token: &str, method: &str, target: &str) -> Reply {
         let headers = [("Authorization".to_owned(), format!("Bearer {token}"))];
         wire::send(self.address(), method, target, &headers, b"").await
     }
 
-    pub async fn get(&self, token: &str, target: &str) -> Reply {
+    pub(crate) async fn get(&self, token: &str, target: &str) -> Reply {
         self.ask(token, "GET", target).await
     }
 
     /// The audit lines so far.
-    pub async fn audit(&self) -> Vec<Value> {
+    pub(crate) async fn audit(&self) -> Vec<Value> {
         self.gate.audit().flush().await;
         let text = std::fs::read_to_string(self.folder.path().join("audit.jsonl")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Waits until the gate has its copy of the CapabilityStatement.
-    pub async fn capabilities_known(&self) {
+    pub(crate) async fn capabilities_known(&self) {
         while wire::send(self.address(), "GET", "/fhir/metadata", &[], b"").await.status != 200 {
             tokio::task::yield_now().await;
         }
@@ -115,7 +115,7 @@ impl World {
 }
 
 /// What every token of the issuer says unless a test says otherwise.
-pub fn usual_claims() -> Map<String, Value> {
+pub(crate) fn usual_claims() -> Map<String, Value> {
     let claims = serde_json::json!({
         "iss": crate::tokens::ISSUER,
         "aud": "https://p/fhir",
