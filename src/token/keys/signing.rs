@@ -38,7 +38,7 @@ fn scheme(algorithm: SigningAlgorithm) -> Scheme {
 }
 
 /// The JWS name of an algorithm (RFC 7518 §3.1).
-pub(super) fn name(algorithm: SigningAlgorithm) -> &'static str {
+pub(in crate::token) fn name(algorithm: SigningAlgorithm) -> &'static str {
     match algorithm {
         SigningAlgorithm::Es256 => "ES256",
         SigningAlgorithm::Es384 => "ES384",
@@ -63,7 +63,7 @@ fn jws(algorithm: SigningAlgorithm) -> Algorithm {
 }
 
 /// A new private key as PKCS#8 version 1.
-pub(super) fn generate(algorithm: SigningAlgorithm) -> Result<Vec<u8>, KeyError> {
+pub(in crate::token) fn generate(algorithm: SigningAlgorithm) -> Result<Vec<u8>, KeyError> {
     let failed = |_| KeyError::Key(format!("no {} key can be made", name(algorithm)));
     match scheme(algorithm) {
         Scheme::Elliptic(scheme, _) => {
@@ -84,20 +84,21 @@ enum Pair {
 }
 
 /// A key that signs tokens.
-pub(super) struct SigningKey {
+pub(in crate::token) struct SigningKey {
     pub(super) purpose: KeyPurpose,
     pub(super) life: Life,
     id: String,
     algorithm: SigningAlgorithm,
     pair: Pair,
     /// The public key as published.
-    pub(super) jwk: Value,
+    pub(in crate::token) jwk: Value,
 }
 
 impl SigningKey {
     /// Reads what [`generate`] made.
-    pub(super) fn read(stored: &StoredKey) -> Result<Self, KeyError> {
-        let unusable = |why: &dyn std::fmt::Display| KeyError::Key(format!("the key `{}` cannot be used: {why}", stored.id));
+    pub(in crate::token) fn read(stored: &StoredKey) -> Result<Self, KeyError> {
+        let unusable =
+            |why: &dyn std::fmt::Display| KeyError::Key(format!("the key `{}` cannot be used: {why}", stored.id));
         let algorithm = named(&stored.algorithm).ok_or_else(|| unusable(&"its algorithm is unknown"))?;
         let mut jwk = json!({ "kid": stored.id, "use": "sig", "alg": name(algorithm) });
         let mut publish = |name: &str, value: Value| {
@@ -131,6 +132,11 @@ impl SigningKey {
     pub(super) fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, KeyError> {
         let header = json!({ "typ": typ, "alg": name(self.algorithm), "kid": self.id }).to_string();
         let claims = serde_json::to_vec(claims).map_err(|error| KeyError::Key(error.to_string()))?;
+        self.sign_parts(header.as_bytes(), &claims)
+    }
+
+    /// Signs these very bytes.
+    pub(in crate::token) fn sign_parts(&self, header: &[u8], claims: &[u8]) -> Result<String, KeyError> {
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let signature = self.signature(signed.as_bytes())?;
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
@@ -139,9 +145,7 @@ impl SigningKey {
     fn signature(&self, signed: &[u8]) -> Result<Vec<u8>, KeyError> {
         let failed = |_| KeyError::Key(format!("the key `{}` does not sign", self.id));
         match &self.pair {
-            Pair::Elliptic(pair) => {
-                Ok(pair.sign(&SystemRandom::new(), signed).map_err(failed)?.as_ref().to_vec())
-            }
+            Pair::Elliptic(pair) => Ok(pair.sign(&SystemRandom::new(), signed).map_err(failed)?.as_ref().to_vec()),
             Pair::Rsa(pair, padding) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(*padding, &SystemRandom::new(), signed, &mut signature).map_err(failed)?;
