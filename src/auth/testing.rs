@@ -1,1 +1,537 @@
+//! A world to test the authorization server in: its configuration, a store in memory, a few patients, a browser.
 
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use argon2::password_hash::PasswordHasher as _;
+use argon2::{Algorithm, Argon2, Params, Version};
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use parking_lot::Mutex;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+use url::Url;
+
+use super::{AuthParts, AuthServer, DirectoryError, PatientDirectory, PatientQuery, PatientSummary, hash_secret};
+use crate::ambient::{Ambient, Clock, Entropy, UnixSeconds};
+use crate::config::{self, Snapshot};
+use crate::store::{Digest, Redemption, Revocation, Revoked, Store, StoreError, StoredKey};
+use crate::telemetry::{AuditLog, AuditSink, Metrics, OnFull};
+use crate::token::{Assertions, Fetcher, GateKeys, Revocations, Verifier};
+
+pub(super) const NOW: UnixSeconds = 1_800_000_000;
+pub(super) const PASSWORD: &str = "correct horse";
+pub(super) const SECRET: &str = "a+secret%20of=at&least:32 random characters";
+pub(super) const GATE: &str = "https://gate.example.org";
+pub(super) const BASE: &str = "https://gate.example.org/fhir";
+pub(super) const CALLBACK: &str = "https://app.example.org/callback?kept=1";
+pub(super) const VERIFIER: &str = "a-verifier-of-forty-three-characters-or-more.";
+
+/// The configuration of the tests.
+pub(super) fn snapshot() -> Arc<Snapshot> {
+    configured(GATE)
+}
+
+pub(super) fn configured(public_url: &str) -> Arc<Snapshot> {
+    let folder = tempfile::tempdir().unwrap();
+    Arc::new(config::load_str(&configuration(public_url, folder.path()), folder.path()).unwrap().snapshot)
+}
+
+fn configuration(public_url: &str, folder: &Path) -> String {
+    let password = quick_hash();
+    let secret = hash_secret(SECRET);
+    std::fs::write(folder.join("jwks.json"), super::testing_keys::JWKS).unwrap();
+    format!(
+        r#"
+        [server]
+        listen = ["127.0.0.1:0"]
+        public_url = "{public_url}"
+        [admin]
+        listen = ["127.0.0.1:0"]
+        [fhir]
+        base_path = "/fhir"
+        version = "R4"
+        upstream = "http://127.0.0.1:9/fhir"
+        [store]
+        url = "sqlite:state.db"
+
+        [[clients]]
+        id = "app"
+        name = "Growth <Chart>"
+        kind = "public"
+        redirect_uris = ["{CALLBACK}", "org.example.app:/callback"]
+        scopes = ["openid", "fhirUser", "launch/patient", "patient/*.rs", "user/*.rs"]
+        [[clients]]
+        id = "trusted"
+        kind = "confidential-symmetric"
+        secret_hash = "{secret}"
+        redirect_uris = ["{CALLBACK}"]
+        scopes = ["openid", "launch/patient", "patient/*.rs", "system/Patient.rs"]
+        grant_types = ["authorization_code", "client_credentials"]
+        consent = "granted"
+        origins = ["https://trusted.example.org"]
+        [[clients]]
+        id = "service"
+        kind = "confidential-asymmetric"
+        jwks_file = "jwks.json"
+        grant_types = ["client_credentials"]
+        scopes = ["system/*.rs"]
+        may_introspect = true
+        [[clients]]
+        id = "retired"
+        kind = "public"
+        redirect_uris = ["{CALLBACK}"]
+        scopes = ["patient/*.rs"]
+        enabled = false
+
+        [[users]]
+        username = "amy"
+        password_hash = "{password}"
+        fhir_user = "Patient/amy"
+        [[users]]
+        username = "carter"
+        password_hash = "{password}"
+        fhir_user = "Practitioner/carter"
+        [[users]]
+        username = "mum"
+        password_hash = "{password}"
+        fhir_user = "RelatedPerson/mum"
+        [[users]]
+        username = "stranger"
+        password_hash = "{password}"
+        [[users]]
+        username = "gone"
+        password_hash = "{password}"
+        fhir_user = "Patient/amy"
+        enabled = false
+        [[links]]
+        person = "RelatedPerson/mum"
+        patients = ["kid1", "kid2"]
+        "#
+    )
+}
+
+/// A real hash that costs nothing.
+fn quick_hash() -> String {
+    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap());
+    hasher.hash_password_with_salt(PASSWORD.as_bytes(), b"sixteen bytes ok").unwrap().to_string()
+}
+
+struct StoppedClock(AtomicI64);
+
+impl Clock for StoppedClock {
+    fn now(&self) -> UnixSeconds {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Every value once, and the same in every run.
+struct Counted(AtomicU64);
+
+impl Entropy for Counted {
+    fn fill(&self, bytes: &mut [u8]) {
+        let number = self.0.fetch_add(1, Ordering::SeqCst);
+        let block = Sha256::digest(number.to_be_bytes());
+        for (byte, random) in bytes.iter_mut().zip(block.iter().cycle()) {
+            *byte = *random;
+        }
+    }
+}
+
+struct Code {
+    grant: String,
+    payload: String,
+    expires: UnixSeconds,
+    spent: bool,
+}
+
+/// A store that can be told to fail.
+#[derive(Default)]
+pub(super) struct MemoryStore {
+    pub(super) down: AtomicBool,
+    keys: Mutex<Vec<StoredKey>>,
+    pending: Mutex<HashMap<Digest, (String, UnixSeconds)>>,
+    codes: Mutex<HashMap<Digest, Code>>,
+    seen: Mutex<HashMap<(String, String), UnixSeconds>>,
+    pub(super) revoked: Mutex<Vec<(Revoked, UnixSeconds)>>,
+}
+
+impl MemoryStore {
+    fn up(&self) -> Result<(), StoreError> {
+        if self.down.load(Ordering::SeqCst) { Err(StoreError("down".to_owned())) } else { Ok(()) }
+    }
+
+    /// Every authorization in progress, as it is kept.
+    pub(super) fn in_progress(&self) -> Vec<String> {
+        self.pending.lock().values().map(|(state, _)| state.clone()).collect()
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn keys(&self) -> Result<Vec<StoredKey>, StoreError> {
+        self.up()?;
+        Ok(self.keys.lock().clone())
+    }
+
+    async fn add_first_key(&self, key: &StoredKey) -> Result<(), StoreError> {
+        self.up()?;
+        self.keys.lock().push(key.clone());
+        Ok(())
+    }
+
+    async fn rotate_key(&self, key: &StoredKey) -> Result<(), StoreError> {
+        self.add_first_key(key).await
+    }
+
+    async fn forget_keys(&self, _before: UnixSeconds) -> Result<(), StoreError> {
+        self.up()
+    }
+
+    async fn put_pending(&self, handle: &Digest, state: &str, expires: UnixSeconds) -> Result<(), StoreError> {
+        self.up()?;
+        self.pending.lock().insert(*handle, (state.to_owned(), expires));
+        Ok(())
+    }
+
+    async fn pending(&self, handle: &Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
+        self.up()?;
+        Ok(self.pending.lock().get(handle).filter(|(_, expires)| *expires > now).map(|(state, _)| state.clone()))
+    }
+
+    async fn take_pending(&self, handle: &Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
+        self.up()?;
+        Ok(self.pending.lock().remove(handle).filter(|(_, expires)| *expires > now).map(|(state, _)| state))
+    }
+
+    async fn put_code(&self, code: &Digest, grant: &str, payload: &str, expires: UnixSeconds) -> Result<(), StoreError> {
+        self.up()?;
+        let kept = Code { grant: grant.to_owned(), payload: payload.to_owned(), expires, spent: false };
+        self.codes.lock().insert(*code, kept);
+        Ok(())
+    }
+
+    async fn redeem_code(&self, code: &Digest, now: UnixSeconds, _: UnixSeconds) -> Result<Redemption, StoreError> {
+        self.up()?;
+        Ok(match self.codes.lock().get_mut(code) {
+            Some(code) if code.spent => Redemption::Replayed { grant: code.grant.clone() },
+            Some(code) if code.expires > now => {
+                code.spent = true;
+                Redemption::Fresh(code.payload.clone())
+            }
+            _ => Redemption::Unknown,
+        })
+    }
+
+    async fn first_use(&self, issuer: &str, id: &str, _: UnixSeconds, expires: UnixSeconds) -> Result<bool, StoreError> {
+        self.up()?;
+        Ok(self.seen.lock().insert((issuer.to_owned(), id.to_owned()), expires).is_none())
+    }
+
+    async fn revoke(&self, revoked: &Revoked, expires: UnixSeconds) -> Result<(), StoreError> {
+        self.up()?;
+        self.revoked.lock().push((revoked.clone(), expires));
+        Ok(())
+    }
+
+    async fn revocations_after(&self, _: i64, _: UnixSeconds) -> Result<Vec<Revocation>, StoreError> {
+        self.up()?;
+        Ok(Vec::new())
+    }
+
+    async fn sweep(&self, _: UnixSeconds) -> Result<usize, StoreError> {
+        self.up()?;
+        Ok(0)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.up()
+    }
+}
+
+/// Three patients, found by any part of their names.
+#[derive(Default)]
+pub(super) struct Patients {
+    pub(super) down: AtomicBool,
+    pub(super) asked: Mutex<Vec<PatientQuery>>,
+}
+
+#[async_trait]
+impl PatientDirectory for Patients {
+    async fn find(&self, _: &Snapshot, query: &PatientQuery) -> Result<Vec<PatientSummary>, DirectoryError> {
+        self.asked.lock().push(query.clone());
+        if self.down.load(Ordering::SeqCst) {
+            return Err(DirectoryError("down".to_owned()));
+        }
+        let all = [("amy", "Amy Shaw", "1987-02-20"), ("kid1", "Ben <b>Shaw</b>", "2015-05-01"), ("bob", "Bob Shaw", "1950-01-01")];
+        let fits = |(id, name, born): &(&str, &str, &str)| {
+            (query.ids.is_empty() || query.ids.iter().any(|wanted| wanted == id))
+                && query.name.as_ref().is_none_or(|wanted| name.contains(wanted.as_str()))
+                && query.birth_date.as_ref().is_none_or(|wanted| wanted == born)
+                && query.identifier.is_none()
+        };
+        Ok(all
+            .into_iter()
+            .filter(fits)
+            .map(|(id, name, born)| PatientSummary {
+                id: id.to_owned(),
+                name: name.to_owned(),
+                birth_date: Some(born.to_owned()),
+                gender: None,
+            })
+            .collect())
+    }
+}
+
+/// One authorization server and what it works with.
+pub(super) struct World {
+    pub(super) server: AuthServer,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) patients: Arc<Patients>,
+    pub(super) revocations: Arc<Revocations>,
+    pub(super) verifier: Arc<Verifier>,
+    clock: Arc<StoppedClock>,
+    audit: AuditLog,
+    folder: TempDir,
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        Self::at(GATE).await
+    }
+
+    pub(super) async fn at(public_url: &str) -> Self {
+        crate::token::install_crypto();
+        let snapshot = configured(public_url);
+        let store = Arc::new(MemoryStore::default());
+        let patients = Arc::new(Patients::default());
+        let clock = Arc::new(StoppedClock(AtomicI64::new(NOW)));
+        let ambient = Ambient { clock: clock.clone(), entropy: Arc::new(Counted(AtomicU64::new(0))) };
+        let keys = Arc::new(GateKeys::open(&*store, &ambient, &snapshot.tokens).await.unwrap());
+        let fetcher = Arc::new(Fetcher::new(ambient.clone()).unwrap());
+        let verifier = Arc::new(Verifier { keys: keys.clone(), fetcher: fetcher.clone(), ambient: ambient.clone() });
+        let revocations = Arc::new(Revocations::new());
+        let metrics = Metrics::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let sink = AuditSink::File(folder.path().join("audit.jsonl"));
+        let audit = AuditLog::open(&sink, OnFull::Block, metrics.clone()).unwrap();
+        let server = AuthServer::new(AuthParts {
+            keys,
+            verifier: verifier.clone(),
+            assertions: Assertions { fetcher, store: store.clone(), ambient: ambient.clone() },
+            revocations: revocations.clone(),
+            store: store.clone(),
+            directory: patients.clone(),
+            metrics,
+            audit: audit.clone(),
+            ambient,
+        });
+        Self { server, snapshot, store, patients, revocations, verifier, clock, audit, folder }
+    }
+
+    pub(super) fn wait(&self, seconds: UnixSeconds) {
+        self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// Changes the configuration as a reload would.
+    pub(super) fn reload(&mut self, change: impl FnOnce(&mut Snapshot)) {
+        let mut snapshot = Arc::into_inner(configured(&self.snapshot.server.public_url)).unwrap();
+        change(&mut snapshot);
+        self.snapshot = Arc::new(snapshot);
+    }
+
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
+        self.server.handle(request, "request-1", &self.snapshot).await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Response<Bytes> {
+        self.send(Request::get(path).body(Bytes::new()).unwrap()).await
+    }
+
+    /// Posts a form with further headers.
+    pub(super) async fn post(&self, path: &str, form: &[(&str, &str)], headers: &[(&str, &str)]) -> Response<Bytes> {
+        let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Bytes::from(encode(form))).unwrap()).await
+    }
+
+    /// The audit lines so far.
+    pub(super) async fn audited(&self) -> Vec<Value> {
+        self.audit.flush().await;
+        let text = std::fs::read_to_string(self.folder.path().join("audit.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The whole way of `username` through `app`, to the answer with the tokens.
+    pub(super) async fn launch(&self, username: &str, scope: &str) -> Value {
+        let mut browser = Browser::new(self);
+        let mut asked = request();
+        set(&mut asked, "scope", scope);
+        browser.open(&asked).await;
+        browser.log_in(username, PASSWORD).await;
+        browser.submit(&[("do", "allow"), ("patient", browser.hidden("patient").as_deref().unwrap_or_default())]).await;
+        let answer = self.redeem(&browser.landed()["code"]).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{answer:?}");
+        json(&answer)
+    }
+
+    pub(super) async fn redeem(&self, code: &str) -> Response<Bytes> {
+        self.post("/auth/token", &redemption(code), &[]).await
+    }
+}
+
+/// The parameters of a right authorization request.
+pub(super) fn request() -> Vec<(&'static str, String)> {
+    [
+        ("response_type", "code"),
+        ("client_id", "app"),
+        ("redirect_uri", CALLBACK),
+        ("scope", "openid fhirUser launch/patient patient/*.read"),
+        ("state", "a&error=x\u{e9} \"'<"),
+        ("aud", BASE),
+        ("code_challenge_method", "S256"),
+        ("nonce", "n-0S6"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name, value.to_owned()))
+    .chain([("code_challenge", URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER)))])
+    .collect()
+}
+
+/// Sets a parameter, or leaves it out where `value` is empty.
+pub(super) fn set(form: &mut Vec<(&'static str, String)>, name: &'static str, value: &str) {
+    form.retain(|(known, _)| *known != name);
+    if !value.is_empty() {
+        form.push((name, value.to_owned()));
+    }
+}
+
+/// The form that redeems a code of `app`.
+pub(super) fn redemption(code: &str) -> Vec<(&str, &str)> {
+    vec![
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", CALLBACK),
+        ("client_id", "app"),
+        ("code_verifier", VERIFIER),
+    ]
+}
+
+pub(super) fn encode<N: AsRef<str>, V: AsRef<str>>(form: &[(N, V)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
+}
+
+pub(super) fn json(response: &Response<Bytes>) -> Value {
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+    serde_json::from_slice(response.body()).unwrap()
+}
+
+pub(super) fn text(response: &Response<Bytes>) -> &str {
+    std::str::from_utf8(response.body()).unwrap()
+}
+
+/// `Authorization` of a client with a secret, encoded as RFC 6749 §2.3.1 wants it.
+pub(super) fn basic(id: &str, secret: &str) -> String {
+    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    format!("Basic {}", STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret))))
+}
+
+/// The parameters of a redirect to the app.
+pub(super) fn landed(response: &Response<Bytes>) -> HashMap<String, String> {
+    assert_eq!(response.status(), StatusCode::SEE_OTHER, "{}", text(response));
+    let location = response.headers()[header::LOCATION].to_str().unwrap();
+    assert!(location.starts_with("https://app.example.org/callback?kept=1&"), "{location}");
+    Url::parse(location).unwrap().query_pairs().into_owned().collect()
+}
+
+/// A browser: keeps cookies, follows redirects within the gate.
+pub(super) struct Browser<'a> {
+    world: &'a World,
+    pub(super) cookies: HashMap<String, String>,
+    /// Where it is, of the gate's pages.
+    pub(super) path: String,
+    pub(super) answer: Response<Bytes>,
+}
+
+impl<'a> Browser<'a> {
+    pub(super) fn new(world: &'a World) -> Self {
+        Self { world, cookies: HashMap::new(), path: String::new(), answer: Response::new(Bytes::new()) }
+    }
+
+    /// Opens the link of an app.
+    pub(super) async fn open(&mut self, request: &[(&'static str, String)]) {
+        self.go(&format!("/auth/authorize?{}", encode(request))).await;
+    }
+
+    pub(super) async fn go(&mut self, path: &str) {
+        self.visit(Method::GET, path, String::new()).await;
+    }
+
+    /// Submits the form that the page shows.
+    pub(super) async fn submit(&mut self, fields: &[(&str, &str)]) {
+        let id = self.hidden("id").unwrap();
+        let mut form = vec![("id", id.as_str())];
+        form.extend(fields.iter().copied().filter(|(_, value)| !value.is_empty()));
+        let path = self.path.split('?').next().unwrap().to_owned();
+        self.visit(Method::POST, &path, encode(&form)).await;
+    }
+
+    pub(super) async fn log_in(&mut self, username: &str, password: &str) {
+        self.submit(&[("username", username), ("password", password), ("do", "login")]).await;
+    }
+
+    pub(super) fn html(&self) -> &str {
+        text(&self.answer)
+    }
+
+    /// The value of a hidden field on the page.
+    pub(super) fn hidden(&self, name: &str) -> Option<String> {
+        let field = format!("<input type=\"hidden\" name=\"{name}\" value=\"");
+        let (_, rest) = self.html().split_once(&field)?;
+        rest.split_once('"').map(|(value, _)| value.to_owned())
+    }
+
+    pub(super) fn landed(&self) -> HashMap<String, String> {
+        landed(&self.answer)
+    }
+
+    async fn visit(&mut self, method: Method, path: &str, body: String) {
+        let (mut method, mut path, mut body) = (method, path.to_owned(), body);
+        for _ in 0..5 {
+            let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let request = Request::builder()
+                .method(&method)
+                .uri(&path)
+                .header(header::COOKIE, cookies.join("; "))
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(Bytes::from(std::mem::take(&mut body)))
+                .unwrap();
+            self.answer = self.world.send(request).await;
+            self.path = path.clone();
+            for cookie in self.answer.headers().get_all(header::SET_COOKIE) {
+                let cookie = cookie::Cookie::parse(cookie.to_str().unwrap()).unwrap();
+                if cookie.max_age() == Some(cookie::time::Duration::ZERO) {
+                    self.cookies.remove(cookie.name());
+                } else {
+                    self.cookies.insert(cookie.name().to_owned(), cookie.value().to_owned());
+                }
+            }
+            let location = self.answer.headers().get(header::LOCATION).map(|location| location.to_str().unwrap());
+            match location {
+                Some(location) if !location.contains(':') => path = format!("/auth/{location}"),
+                _ => return,
+            }
+            method = Method::GET;
+        }
+        panic!("redirects without end: {path}");
+    }
+}
