@@ -43,13 +43,16 @@ fn claims(changed: Value) -> Value {
     claims
 }
 
+/// The rule that refuses a token with these changes.
 async fn rule(changed: Value) -> Option<&'static str> {
     World::new().verify(&es256().token(&claims(changed)), &snapshot()).await.err()
 }
 
-async fn rules(of: &str, values: &[Value], rule_expected: &str) {
+async fn rules(of: &str, values: &[Value], expected: &str) {
+    let (world, snapshot) = (World::new(), snapshot());
     for value in values {
-        assert_eq!(rule(json!({ of: value })).await, Some(rule_expected), "{of}: {value}");
+        let token = es256().token(&claims(json!({ of: value })));
+        assert_eq!(world.verify(&token, &snapshot).await.err(), Some(expected), "{of}: {value}");
     }
 }
 

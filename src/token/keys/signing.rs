@@ -100,29 +100,26 @@ impl SigningKey {
         let unusable =
             |why: &dyn std::fmt::Display| KeyError::Key(format!("the key `{}` cannot be used: {why}", stored.id));
         let algorithm = named(&stored.algorithm).ok_or_else(|| unusable(&"its algorithm is unknown"))?;
-        let mut jwk = json!({ "kid": stored.id, "use": "sig", "alg": name(algorithm) });
-        let mut publish = |name: &str, value: Value| {
-            jwk[name] = value;
-        };
-        let number = |bytes: Vec<u8>| Value::from(URL_SAFE_NO_PAD.encode(bytes));
-        let pair = match scheme(algorithm) {
-            Scheme::Elliptic(scheme, curve) => {
+        let number = |bytes: Vec<u8>| URL_SAFE_NO_PAD.encode(bytes);
+        let (kid, alg) = (&stored.id, name(algorithm));
+        let (pair, jwk) = match scheme(algorithm) {
+            Scheme::Elliptic(scheme, crv) => {
                 let components = DEFAULT_PROVIDER.key_utils.ec_pub_components_from_private_key;
                 let (_, x, y) = components(&stored.secret, jws(algorithm)).map_err(|error| unusable(&error))?;
-                publish("kty", "EC".into());
-                publish("crv", curve.into());
-                publish("x", number(x));
-                publish("y", number(y));
-                Pair::Elliptic(EcdsaKeyPair::from_pkcs8(scheme, &stored.secret).map_err(|error| unusable(&error))?)
+                let pair = EcdsaKeyPair::from_pkcs8(scheme, &stored.secret).map_err(|error| unusable(&error))?;
+                let (x, y) = (number(x), number(y));
+                let jwk = json!({ "kty": "EC", "kid": kid, "use": "sig", "alg": alg, "crv": crv, "x": x, "y": y });
+                (Pair::Elliptic(pair), jwk)
             }
             Scheme::Rsa(padding) => {
                 let pair = RsaKeyPair::from_pkcs8(&stored.secret).map_err(|error| unusable(&error))?;
                 let components = DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key;
                 let (n, e) = components(pair.public_key().as_ref()).map_err(|error| unusable(&error))?;
-                publish("kty", "RSA".into());
-                publish("n", number(n));
-                publish("e", number(e));
-                Pair::Rsa(pair, padding)
+                let (n, e) = (number(n), number(e));
+                (
+                    Pair::Rsa(pair, padding),
+                    json!({ "kty": "RSA", "kid": kid, "use": "sig", "alg": alg, "n": n, "e": e }),
+                )
             }
         };
         Ok(Self { purpose: stored.purpose, life: Life::of(stored), id: stored.id.clone(), algorithm, pair, jwk })

@@ -215,7 +215,7 @@ fn a_seal_opens_only_whole_and_for_whom_it_was_made() {
         let mut other = seal.clone().into_bytes();
         other[at] = if other[at] == b'A' { b'B' } else { b'A' };
         assert_eq!(keys.open_seal(std::str::from_utf8(&other).unwrap(), b"amy"), None, "{at}");
-        assert_eq!(keys.open_seal(&seal[..at], b"amy"), None, "{at}");
+        assert_eq!(keys.open_seal(seal.get(..at).unwrap(), b"amy"), None, "{at}");
     }
     assert_eq!(keys.open_seal(&format!("{seal}="), b"amy"), None);
     assert_ne!(keys.seal(b"page two", b"amy").unwrap(), seal, "a nonce is used once");
