@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::double::{Manners, OF_ANOTHER, observation};
+use crate::double::Manners;
+use crate::resources::{OF_ANOTHER, observation};
 use crate::tokens::NOW;
 use crate::wire::Reply;
 use crate::world::World;

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::double::{Manners, observation};
+use crate::double::Manners;
+use crate::resources::observation;
 use crate::wire::Reply;
 use crate::world::World;
 
