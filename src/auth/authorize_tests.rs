@@ -1,1 +1,174 @@
+use http::{Request, StatusCode, header};
 
+use crate::auth::testing::{BASE, Browser, GATE, PASSWORD, World, encode, landed, request, set, text};
+
+/// What the app is told when one parameter is changed.
+async fn refused(world: &World, name: &'static str, value: &str) -> (String, String) {
+    let mut asked = request();
+    set(&mut asked, name, value);
+    let landed = landed(&world.get(&format!("/auth/authorize?{}", encode(&asked))).await);
+    assert_eq!(landed["iss"], GATE);
+    assert_eq!(landed["kept"], "1");
+    assert!(!landed.contains_key("code"));
+    (landed["error"].clone(), landed.get("state").cloned().unwrap_or_default())
+}
+
+#[tokio::test]
+async fn without_a_known_client_and_its_exact_redirect_uri_nobody_is_redirected() {
+    let world = World::new().await;
+    for (name, value) in [
+        ("client_id", ""),
+        ("client_id", "nobody"),
+        ("client_id", "retired"),
+        ("client_id", "service"),
+        ("redirect_uri", ""),
+        ("redirect_uri", "https://app.example.org/callback"),
+        ("redirect_uri", "https://app.example.org/callback?kept=1&x=2"),
+        ("redirect_uri", "https://app.example.org/callback/?kept=1"),
+        ("redirect_uri", "https://app.example.org/Callback?kept=1"),
+        ("redirect_uri", "https://app.example.org:443/callback?kept=1"),
+        ("redirect_uri", "https://user@app.example.org/callback?kept=1"),
+        ("redirect_uri", "https://evil.example/callback?kept=1"),
+    ] {
+        let mut asked = request();
+        set(&mut asked, name, value);
+        let answer = world.get(&format!("/auth/authorize?{}", encode(&asked))).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{name}={value}");
+        assert_eq!(answer.headers().get(header::LOCATION), None);
+        assert!(text(&answer).contains("<h1>"), "{name}={value}");
+        assert!(!text(&answer).contains("evil"), "what was sent is not shown");
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_comes_twice_is_a_page_too() {
+    let world = World::new().await;
+    for twice in ["&state=b", "&redirect_uri=https://evil.example/", "&scope=patient/*.rs", "&aud=x", "&%73tate=b"] {
+        let answer = world.get(&format!("/auth/authorize?{}{twice}", encode(&request()))).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{twice}");
+        assert_eq!(answer.headers().get(header::LOCATION), None);
+    }
+}
+
+#[tokio::test]
+async fn everything_else_that_is_wrong_is_told_the_app() {
+    let world = World::new().await;
+    let state = "a&error=x\u{e9} \"'<";
+    let long = "x".repeat(8193);
+    for (name, value, error) in [
+        ("response_type", "", "unsupported_response_type"),
+        ("response_type", "token", "unsupported_response_type"),
+        ("response_type", "code id_token", "unsupported_response_type"),
+        ("response_mode", "fragment", "invalid_request"),
+        ("aud", "", "invalid_request"),
+        ("aud", "https://other.example/fhir", "invalid_request"),
+        ("aud", "http://gate.example.org/fhir", "invalid_request"),
+        ("aud", "https://gate.example.org/fhir//", "invalid_request"),
+        ("aud", "https://gate.example.org/fhir?x", "invalid_request"),
+        ("resource", "https://other.example/fhir", "invalid_request"),
+        ("code_challenge", "", "invalid_request"),
+        ("code_challenge", "tooshort10", "invalid_request"),
+        ("code_challenge", "not base64url, but as long as a challenge has to be", "invalid_request"),
+        ("code_challenge_method", "", "invalid_request"),
+        ("code_challenge_method", "plain", "invalid_request"),
+        ("launch", "xyz", "invalid_request"),
+        ("request", "eyJ", "request_not_supported"),
+        ("request_uri", "https://app.example.org/r", "request_uri_not_supported"),
+        ("prompt", "none", "login_required"),
+        ("prompt", "none login", "invalid_request"),
+        ("scope", "", "invalid_scope"),
+        ("scope", "offline_access launch system/*.rs patient/*.cud", "invalid_scope"),
+        ("scope", "patient/Observation.rs?category=laboratory", "invalid_scope"),
+        ("nonce", &long, "invalid_request"),
+    ] {
+        assert_eq!(refused(&world, name, value).await, (error.to_owned(), state.to_owned()), "{name}={value}");
+    }
+    assert_eq!(refused(&world, "state", "").await, ("invalid_request".to_owned(), String::new()));
+    assert!(world.store.in_progress().is_empty(), "nothing was begun");
+}
+
+#[tokio::test]
+async fn a_right_request_begins_an_authorization_in_this_browser() {
+    let world = World::new().await;
+    for (name, value) in [
+        ("aud", "https://gate.example.org/fhir/"),
+        ("resource", BASE),
+        ("prompt", "login consent"),
+        ("response_mode", "query"),
+        ("unknown", "x"),
+        ("redirect_uri", "org.example.app:/callback"),
+    ] {
+        let mut asked = request();
+        set(&mut asked, name, value);
+        let answer = world.get(&format!("/auth/authorize?{}", encode(&asked))).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{name}={value}");
+        assert!(answer.headers()[header::LOCATION].to_str().unwrap().starts_with("login?id="));
+    }
+    let mut asked = request();
+    set(&mut asked, "aud", "");
+    set(&mut asked, "resource", BASE);
+    let answer = world.get(&format!("/auth/authorize?{}", encode(&asked))).await;
+    assert!(answer.headers()[header::LOCATION].to_str().unwrap().starts_with("login"), "`resource` alone is enough");
+    let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-smartgate-"), "{cookie}");
+    for attribute in ["; Secure", "; HttpOnly", "; SameSite=Lax", "; Path=/", "; Max-Age=600"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+    assert!(!cookie.contains("Domain"));
+}
+
+#[tokio::test]
+async fn without_tls_the_cookie_has_no_prefix_that_browsers_would_refuse() {
+    let world = World::at("http://127.0.0.1:8080").await;
+    let mut asked = request();
+    set(&mut asked, "aud", "http://127.0.0.1:8080/fhir");
+    let answer = world.get(&format!("/auth/authorize?{}", encode(&asked))).await;
+    let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+    assert!(cookie.starts_with("smartgate-") && !cookie.contains("Secure") && cookie.contains("HttpOnly"), "{cookie}");
+}
+
+#[tokio::test]
+async fn post_is_the_same_as_get() {
+    let world = World::new().await;
+    let form = request();
+    let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let answer = world.post("/auth/authorize", &form, &[]).await;
+    assert!(answer.headers()[header::LOCATION].to_str().unwrap().starts_with("login?id="));
+    let json = Request::post("/auth/authorize").header(header::CONTENT_TYPE, "application/json");
+    let answer = world.send(json.body(encode(&form).into()).unwrap()).await;
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn state_comes_back_exactly() {
+    let world = World::new().await;
+    for state in ["a&error=x", "line\r\nbreak", "<script>", "%2526+ #?", &"s".repeat(4096)] {
+        let mut asked = request();
+        set(&mut asked, "state", state);
+        let mut browser = Browser::new(&world);
+        browser.open(&asked).await;
+        browser.log_in("amy", PASSWORD).await;
+        browser.submit(&[("do", "deny")]).await;
+        let landed = browser.landed();
+        assert_eq!((landed["state"].as_str(), landed["error"].as_str()), (state, "access_denied"));
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_begins_nothing() {
+    let world = World::new().await;
+    world.store.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(refused(&world, "unknown", "x").await.0, "temporarily_unavailable");
+}
+
+#[tokio::test]
+async fn refusals_are_audited_without_what_was_sent() {
+    let world = World::new().await;
+    let mut asked = request();
+    set(&mut asked, "aud", "https://other.example/fhir");
+    world.get(&format!("/auth/authorize?{}", encode(&asked))).await;
+    let line = &world.audited().await[0];
+    assert_eq!((&line["event"], &line["outcome"], &line["error"]), (&"authorize".into(), &"failure".into(), &"invalid_request".into()));
+    assert_eq!((&line["client"], &line["request_id"]), (&"app".into(), &"request-1".into()));
+    assert!(!line.to_string().contains("other.example") && !line.to_string().contains("callback"));
+}

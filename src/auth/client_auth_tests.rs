@@ -1,1 +1,121 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{StatusCode, header};
 
+use crate::auth::testing::{GATE, SECRET, World, assertion, basic, json};
+
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+const ASKED: [(&str, &str); 2] = [("grant_type", "client_credentials"), ("scope", "system/Patient.rs")];
+
+async fn outcome(world: &World, form: &[(&str, &str)], authorization: Option<&str>) -> (StatusCode, String, bool) {
+    let form: Vec<(&str, &str)> = ASKED.into_iter().chain(form.iter().copied()).collect();
+    let headers: Vec<(&str, &str)> = authorization.map(|value| ("authorization", value)).into_iter().collect();
+    let answer = world.post("/auth/token", &form, &headers).await;
+    let error = json(&answer).get("error").map(|error| error.as_str().unwrap().to_owned());
+    let challenged = answer.headers().get(header::WWW_AUTHENTICATE).is_some_and(|value| value.as_bytes().starts_with(b"Basic"));
+    (answer.status(), error.unwrap_or_default(), challenged)
+}
+
+const OK: StatusCode = StatusCode::OK;
+const BAD: StatusCode = StatusCode::BAD_REQUEST;
+const WHO: StatusCode = StatusCode::UNAUTHORIZED;
+
+#[tokio::test]
+async fn a_secret_may_come_encoded_or_plain() {
+    let world = World::new().await;
+    assert_eq!(outcome(&world, &[], Some(&basic("trusted", SECRET))).await, (OK, String::new(), false));
+    let plain = format!("bAsIc {}", STANDARD.encode(format!("trusted:{SECRET}")));
+    assert_eq!(outcome(&world, &[], Some(&plain)).await, (OK, String::new(), false));
+    assert_eq!(outcome(&world, &[("client_id", "trusted")], Some(&plain)).await, (OK, String::new(), false));
+}
+
+#[tokio::test]
+async fn a_wrong_basic_header_is_challenged() {
+    let world = World::new().await;
+    let refused = (WHO, "invalid_client".to_owned(), true);
+    for authorization in [
+        basic("trusted", "wrong"),
+        basic("trusted", ""),
+        basic("nobody", SECRET),
+        basic("app", ""),
+        basic("service", SECRET),
+        "Basic".to_owned(),
+        "Basic ???".to_owned(),
+        format!("Basic {}", STANDARD.encode("no colon")),
+        "Bearer token".to_owned(),
+    ] {
+        assert_eq!(outcome(&world, &[], Some(&authorization)).await, refused, "{authorization}");
+    }
+}
+
+#[tokio::test]
+async fn one_way_and_one_client_per_request() {
+    let world = World::new().await;
+    let authorization = basic("trusted", SECRET);
+    let invalid = (BAD, "invalid_request".to_owned(), false);
+    for (form, authorization) in [
+        (vec![("client_secret", SECRET)], Some(authorization.as_str())),
+        (vec![("client_assertion", "a.b.c"), ("client_assertion_type", ASSERTION_TYPE)], Some(authorization.as_str())),
+        (vec![("client_assertion", "a.b.c"), ("client_assertion_type", ASSERTION_TYPE), ("client_secret", "x")], None),
+        (vec![("client_id", "service")], Some(authorization.as_str())),
+        (vec![("client_assertion", "a.b.c")], None),
+        (vec![("client_assertion", "a.b.c"), ("client_assertion_type", "urn:other")], None),
+        (vec![("client_assertion_type", ASSERTION_TYPE)], None),
+    ] {
+        assert_eq!(outcome(&world, &form, authorization).await, invalid, "{form:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_authentication_is_refused_without_a_challenge() {
+    let world = World::new().await;
+    let refused = (WHO, "invalid_client".to_owned(), false);
+    for form in [
+        vec![],
+        vec![("client_id", "nobody")],
+        vec![("client_id", "retired")],
+        vec![("client_id", "trusted")],
+        vec![("client_id", "trusted"), ("client_secret", SECRET)],
+        vec![("client_assertion", "a.b.c"), ("client_assertion_type", ASSERTION_TYPE)],
+    ] {
+        assert_eq!(outcome(&world, &form, None).await, refused, "{form:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_assertion_counts_once() {
+    let world = World::new().await;
+    for (audience, id) in [(format!("{GATE}/auth/token"), "1"), (GATE.to_owned(), "2")] {
+        let assertion = assertion("service", &audience, id);
+        let form = [("client_assertion", assertion.as_str()), ("client_assertion_type", ASSERTION_TYPE)];
+        assert_eq!(outcome(&world, &form, None).await, (OK, String::new(), false), "{audience}");
+        assert_eq!(outcome(&world, &form, None).await, (WHO, "invalid_client".to_owned(), false), "replayed");
+    }
+}
+
+#[tokio::test]
+async fn an_assertion_for_another_place_or_client_is_refused() {
+    let world = World::new().await;
+    for (client, audience) in [
+        ("service", "https://other.example/auth/token".to_owned()),
+        ("service", format!("{GATE}/auth/introspect")),
+        ("trusted", GATE.to_owned()),
+        ("app", GATE.to_owned()),
+        ("nobody", GATE.to_owned()),
+    ] {
+        let assertion = assertion(client, &audience, "1");
+        let form = [("client_assertion", assertion.as_str()), ("client_assertion_type", ASSERTION_TYPE)];
+        assert_eq!(outcome(&world, &form, None).await, (WHO, "invalid_client".to_owned(), false), "{client} {audience}");
+    }
+}
+
+#[tokio::test]
+async fn an_assertion_that_cannot_be_checked_is_not_a_wrong_one() {
+    let world = World::new().await;
+    world.store.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    let assertion = assertion("service", GATE, "1");
+    let form = [("client_assertion", assertion.as_str()), ("client_assertion_type", ASSERTION_TYPE)];
+    let expected = (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable".to_owned(), false);
+    assert_eq!(outcome(&world, &form, None).await, expected);
+}

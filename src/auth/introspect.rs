@@ -61,11 +61,12 @@ impl AuthServer {
     /// `POST /auth/introspect`.
     pub(super) async fn introspect(&self, call: &Call<'_>) -> Response<Bytes> {
         match self.introspection(call).await {
-            Ok(response) => {
+            Ok((response, detail)) => {
                 let record = AuthRecord {
                     event: "introspect",
                     outcome: SUCCESS,
                     client: call.caller.get().map(|client| client.id.clone()),
+                    detail: Some(detail.to_owned()),
                     ..AuthRecord::default()
                 };
                 self.record(call, record).await;
@@ -78,16 +79,16 @@ impl AuthServer {
         }
     }
 
-    async fn introspection(&self, call: &Call<'_>) -> Result<Response<Bytes>, ApiError> {
+    async fn introspection(&self, call: &Call<'_>) -> Result<(Response<Bytes>, &'static str), ApiError> {
         let form = call.form()?;
         self.introspecting_client(call, &form).await?;
         let token = form.get("token").ok_or(ApiError::Missing("`token` is missing"))?;
         let claims = self.own_valid_token(call, token).await?;
         let Some((claims, client)) = claims.as_ref().and_then(|claims| Some((claims, live_client(call, claims)?)))
         else {
-            return Ok(answer::json(StatusCode::OK, &Inactive { active: false }));
+            return Ok((answer::json(StatusCode::OK, &Inactive { active: false }), "inactive"));
         };
-        Ok(answer::json(StatusCode::OK, &active(call, token, claims, client)))
+        Ok((answer::json(StatusCode::OK, &active(call, token, claims, client)), "active"))
     }
 
     /// The caller: a client that authenticates, or that shows an access token of its own (SMART App Launch 2.2
@@ -108,7 +109,11 @@ impl AuthServer {
             }
             None => {
                 let client = self.client(call, form, Endpoint::Introspect).await?;
-                client.may_introspect && !matches!(client.auth, ClientAuth::Public)
+                if matches!(client.auth, ClientAuth::Public) {
+                    // Its id is no proof, and tokens could be tried out (RFC 7662 §4).
+                    return Err(ClientError::Refused { basic: false }.into());
+                }
+                client.may_introspect
             }
         };
         if may_introspect { Ok(()) } else { Err(ApiError::MayNotIntrospect) }

@@ -135,3 +135,7 @@ fn consent_record(session: &Session) -> AuthRecord {
         ..AuthRecord::default()
     }
 }
+
+#[cfg(test)]
+#[path = "steps_tests.rs"]
+mod tests;

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use argon2::password_hash::PasswordHasher as _;
 use argon2::{Algorithm, Argon2, Params, Version};
 use async_trait::async_trait;
+use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -46,7 +47,7 @@ pub(super) fn configured(public_url: &str) -> Arc<Snapshot> {
 fn configuration(public_url: &str, folder: &Path) -> String {
     let password = quick_hash();
     let secret = hash_secret(SECRET);
-    std::fs::write(folder.join("jwks.json"), super::testing_keys::JWKS).unwrap();
+    std::fs::write(folder.join("jwks.json"), SERVICE_KEY.jwks.as_str()).unwrap();
     format!(
         r#"
         [server]
@@ -115,6 +116,35 @@ fn configuration(public_url: &str, folder: &Path) -> String {
         patients = ["kid1", "kid2"]
         "#
     )
+}
+
+/// The key pair of the client `service`.
+struct ServiceKey {
+    private: Vec<u8>,
+    jwks: String,
+}
+
+static SERVICE_KEY: LazyLock<ServiceKey> = LazyLock::new(|| {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
+    let point = pair.public_key().as_ref();
+    let (x, y) = point[1..].split_at(48);
+    let key = serde_json::json!({
+        "kty": "EC", "crv": "P-384", "kid": "k1", "alg": "ES384", "use": "sig",
+        "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
+    });
+    ServiceKey {
+        private: pair.to_pkcs8v1().unwrap().as_ref().to_vec(),
+        jwks: serde_json::json!({ "keys": [key] }).to_string(),
+    }
+});
+
+/// A client assertion signed with the key of `service`.
+pub(super) fn assertion(client: &str, audience: &str, id: &str) -> String {
+    crate::token::install_crypto();
+    let header = jsonwebtoken::Header { kid: Some("k1".to_owned()), ..jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES384) };
+    let claims = serde_json::json!({ "iss": client, "sub": client, "aud": audience, "exp": NOW + 200, "jti": id });
+    let key = jsonwebtoken::EncodingKey::from_ec_der(&SERVICE_KEY.private);
+    jsonwebtoken::encode(&header, &claims, &key).unwrap()
 }
 
 /// A real hash that costs nothing.

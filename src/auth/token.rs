@@ -103,3 +103,7 @@ fn registered_for(client: &Arc<Client>, grant: GrantType) -> Result<(), ApiError
 pub(super) fn seconds(lifetime: std::time::Duration) -> i64 {
     i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+#[path = "token_tests.rs"]
+mod tests;

@@ -109,10 +109,11 @@ fn serve(connection: &Connection, access: Access, mut queue: mpsc::Receiver<Box<
             jobs.push(job);
         }
         let failure = transaction(connection, access, &mut jobs).err();
-        if failure.is_some() && !connection.is_autocommit() {
-            if let Err(error) = connection.execute_batch("ROLLBACK") {
-                tracing::error!(%error, "a failed transaction of the store could not be taken back");
-            }
+        if failure.is_some()
+            && !connection.is_autocommit()
+            && let Err(error) = connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a failed transaction of the store could not be taken back");
         }
         for job in jobs {
             job.answer(failure.as_deref());
