@@ -1,4 +1,4 @@
-//! What goes on beside the requests: revocations, keys, the CapabilityStatement and the sweeping of the store.
+//! What goes on beside the requests: revocations, keys, issuers' keys, the CapabilityStatement and the sweeping of the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::ambient::Ambient;
 use crate::config::Snapshot;
 use crate::guard::Capabilities;
 use crate::store::SharedStore;
-use crate::token::{GateKeys, Revocations};
+use crate::token::{Fetcher, GateKeys, Revocations};
 use crate::upstream::UpstreamClient;
 
 /// How often the set of revocations is brought in step with the store.
@@ -19,6 +19,9 @@ const REVOCATIONS_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the keys are: a rotation by another process is seen within this time.
 const KEYS_EVERY: Duration = Duration::from_secs(10);
+
+/// How often the issuers' key sets are looked at whether they are due: with every token in the cache nobody else asks for them.
+const ISSUERS_EVERY: Duration = Duration::from_secs(10);
 
 /// How often expired rows are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -33,6 +36,7 @@ pub(super) struct Background {
     pub(super) config: Arc<ArcSwap<Snapshot>>,
     pub(super) store: SharedStore,
     pub(super) keys: Arc<GateKeys>,
+    pub(super) fetcher: Arc<Fetcher>,
     pub(super) revocations: Arc<Revocations>,
     pub(super) upstream: Arc<UpstreamClient>,
     pub(super) capabilities: Arc<Capabilities>,
@@ -45,6 +49,7 @@ impl Background {
         let mut tasks = JoinSet::new();
         tasks.spawn(self.clone().follow_revocations());
         tasks.spawn(self.clone().follow_keys());
+        tasks.spawn(self.clone().follow_issuers());
         tasks.spawn(self.clone().sweep());
         tasks.spawn(self.follow_capabilities());
         tasks
@@ -77,6 +82,14 @@ impl Background {
                 Ok(false) => {}
                 Err(error) => tracing::error!(%error, "the gate's keys cannot be read again"),
             }
+        }
+    }
+
+    async fn follow_issuers(self) {
+        let mut every = ticks(ISSUERS_EVERY);
+        loop {
+            every.tick().await;
+            self.fetcher.refresh(&self.config.load_full()).await;
         }
     }
 

@@ -34,7 +34,7 @@ enum Command {
     /// Check the configuration: every error at once, with file, line and what would be right
     Check,
     /// Print the decision on one request, its rule and what would be sent to the FHIR server
-    Explain(explain::Asked),
+    Explain(Box<explain::Asked>),
     /// Hash a password read from standard input, for `[[users]]`; with --secret a client secret, for `[[clients]]`
     HashPassword {
         /// Hash a client secret of at least 32 random characters instead of a person's password

@@ -115,7 +115,7 @@ impl Core {
         let auth = AuthServer::new(AuthParts {
             keys: keys.clone(),
             verifier: verifier.clone(),
-            assertions: Assertions { fetcher, store: store.clone(), ambient: ambient.clone() },
+            assertions: Assertions { fetcher: fetcher.clone(), store: store.clone(), ambient: ambient.clone() },
             revocations: revocations.clone(),
             store: store.clone(),
             directory: Arc::new(UpstreamPatients { upstream: upstream.clone() }),
@@ -142,7 +142,7 @@ impl Core {
         });
         let config = config.clone();
         let ambient = ambient.clone();
-        let background = Background { config, store, keys, revocations, upstream, capabilities, ambient };
+        let background = Background { config, store, keys, fetcher, revocations, upstream, capabilities, ambient };
         Ok(Self { gate, background })
     }
 }

@@ -137,22 +137,22 @@ fn narrowed(
     rule: &SubjectRule,
     within: Vec<String>,
 ) -> Result<Permit, Refusal> {
-    let (within, others) = intersect_named(snapshot, &request.parameters, rule, within)?;
+    let named = named(snapshot, &request.parameters, of, rule, within)?;
     // Judged before the patient is: a request that is wrong is wrong whoever it names.
-    let mut accepted = accept(snapshot, grant, of, request, &others)?;
-    let Some(first) = within.first() else {
+    let mut accepted = accept(snapshot, grant, of, request, &named.parameters)?;
+    let Some(first) = named.within.first() else {
         return Ok(empty("own-patient"));
     };
     let mut path = format!("/{of}");
     let exact = match snapshot.fhir.narrowing {
-        Narrowing::Compartment if of != ResourceType::PATIENT && within.len() == 1 => {
+        Narrowing::Compartment if of != ResourceType::PATIENT && named.within.len() == 1 => {
             path = format!("/Patient/{first}/{of}");
             true
         }
-        Narrowing::None if of != ResourceType::PATIENT => false,
-        Narrowing::Parameter | Narrowing::Compartment | Narrowing::None => {
-            let parameter = narrowing_parameter(snapshot, of, rule, &within);
-            let exact = parameter.is_some();
+        Narrowing::None if of != ResourceType::PATIENT && !named.replaced => false,
+        narrowing => {
+            let parameter = narrowing_parameter(snapshot, of, rule, &named.within);
+            let exact = parameter.is_some() && (narrowing != Narrowing::None || of == ResourceType::PATIENT);
             accepted.parameters.extend(parameter);
             exact
         }
@@ -201,17 +201,32 @@ fn narrowing_parameter(
     Some(Parameter::plain(code, values.join(",")))
 }
 
-/// Takes out the parameters that name the patient: what is left of `within`, and the other parameters.
-fn intersect_named(
+/// What the client's own parameters that may name the patient come to.
+struct Named {
+    /// The patients that are still asked for.
+    within: Vec<String>,
+    /// The parameters that go up.
+    parameters: Vec<Parameter>,
+    /// Whether one was taken out, for the gate's own to stand in its place.
+    replaced: bool,
+}
+
+/// Judges the parameters that may name the patient. Of an OR list other patients are dropped; nobody left is nobody.
+///
+/// Where a resource is the patient's by one element only, the gate's own parameter says the same and replaces the client's. By
+/// one element of several it is the client's to choose the one.
+fn named(
     snapshot: &Snapshot,
     parameters: &[Parameter],
+    of: ResourceType,
     rule: &SubjectRule,
-    mut within: Vec<String>,
-) -> Result<(Vec<String>, Vec<Parameter>), Refusal> {
-    let mut others = Vec::new();
+    within: Vec<String>,
+) -> Result<Named, Refusal> {
+    let patients = within.clone();
+    let mut named = Named { within, parameters: Vec::new(), replaced: false };
     for parameter in parameters {
         if !rule.names_patient.contains(&parameter.code()) {
-            others.push(parameter.clone());
+            named.parameters.push(parameter.clone());
             continue;
         }
         match &parameter.key {
@@ -221,24 +236,54 @@ fn intersect_named(
                 return Err(PATIENT_PARAMETER.refuse().because(parameter.code()));
             }
         }
-        let named = or_list(&parameter.value)
+        let values = or_list(&parameter.value)
             .into_iter()
-            .map(|value| named_id(snapshot, value))
+            .map(|value| value_of(snapshot, value))
             .collect::<Result<Vec<_>, _>>()?;
-        within.retain(|patient| named.iter().any(|named| *named == Some(patient.as_str())));
+        let own = |patient: &String| values.contains(&Value::Patient(patient));
+        let others: Vec<&str> = values
+            .iter()
+            .filter_map(|value| match value {
+                Value::Other(text) if of != ResourceType::PATIENT => Some(*text),
+                _ => None,
+            })
+            .collect();
+        if patients.iter().any(own) {
+            if rule.elements.len() > 1 {
+                let own: Vec<String> = patients.iter().filter(|p| own(p)).map(|p| format!("Patient/{p}")).collect();
+                named.parameters.push(Parameter::plain(parameter.code(), own.join(",")));
+            } else {
+                named.within.retain(own);
+                named.replaced = true;
+            }
+        } else if others.is_empty() {
+            named.within.clear();
+        } else {
+            named.parameters.push(Parameter::plain(parameter.code(), others.join(",")));
+        }
     }
-    Ok((within, others))
+    Ok(named)
 }
 
-/// The patient that one value names; none for a reference to something else.
-fn named_id<'v>(snapshot: &Snapshot, value: &'v str) -> Result<Option<&'v str>, Refusal> {
+/// What one value of a parameter that may name the patient says.
+#[derive(PartialEq, Eq)]
+enum Value<'v> {
+    Patient(&'v str),
+    /// A resource of this server that is no Patient.
+    Other(&'v str),
+    /// Something of another server.
+    Foreign,
+}
+
+fn value_of<'v>(snapshot: &Snapshot, value: &'v str) -> Result<Value<'v>, Refusal> {
     if is_id(value) {
-        return Ok(Some(value));
+        return Ok(Value::Patient(value));
     }
     let bases = [snapshot.fhir.public_base.as_str()];
     match Literal::parse(value, &bases) {
-        Some(literal) => Ok((literal.resource_type == "Patient").then_some(literal.id)),
-        None if value.contains("://") && !value.contains('\\') => Ok(None),
+        Some(literal) if literal.resource_type == "Patient" => Ok(Value::Patient(literal.id)),
+        Some(_) => Ok(Value::Other(value)),
+        None if value.contains("://") && !value.contains('\\') => Ok(Value::Foreign),
         None => Err(PATIENT_PARAMETER_VALUE.refuse()),
     }
 }

@@ -102,6 +102,37 @@ fn several_patients_are_one_list() {
 }
 
 #[test]
+fn by_several_elements_the_client_chooses_the_one() {
+    let full = snapshot_with("patient_data = \"compartment\"\nnarrowing = \"compartment\"", "");
+    let star = || of_patient("patient/*.rs");
+    for (url, expected) in [
+        ("Observation", "guard /Patient/A/Observation"),
+        ("Observation?subject=A", "guard /Patient/A/Observation?subject=Patient/A"),
+        ("Observation?performer=Patient/A,Patient/B", "guard /Patient/A/Observation?performer=Patient/A"),
+        ("Observation?performer=Practitioner/p", "guard /Patient/A/Observation?performer=Practitioner/p"),
+        ("Observation?performer=Patient/B", "EmptySearchset"),
+        ("Condition?subject=A", "guard /Patient/A/Condition?subject=Patient/A"),
+        ("Encounter?subject=A", "guard /Patient/A/Encounter"),
+        ("Patient?_id=A", "guard /Patient?_id=A"),
+    ] {
+        assert_eq!(get(&full, star(), url), expected, "{url}");
+    }
+}
+
+#[test]
+fn what_the_client_names_itself_goes_up_although_nothing_is_narrowed() {
+    let not_narrowed = snapshot_with("narrowing = \"none\"", "");
+    let star = || of_patient("patient/*.rs");
+    for (url, expected) in [
+        ("Observation?subject=A", "guard /Observation?patient=Patient/A"),
+        ("Observation?subject=B", "EmptySearchset"),
+        ("Appointment?actor=Practitioner/p", "guard /Appointment?actor=Practitioner/p"),
+    ] {
+        assert_eq!(get(&not_narrowed, star(), url), expected, "{url}");
+    }
+}
+
+#[test]
 fn the_union_of_contexts_is_the_wider_one() {
     let snapshot = snapshot("");
     let both = || claims("patient/*.rs user/Observation.r", Some("A"), Some("Practitioner/p"));

@@ -127,12 +127,6 @@ impl Visit {
         }
     }
 
-    /// The moment of the request as `Date` has it (RFC 9110 §6.6.1).
-    pub(super) fn date(&self) -> String {
-        let seconds = u64::try_from(self.time).unwrap_or_default();
-        httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds))
-    }
-
     /// Writes the audit line and counts. An authorization server's request has its own audit events.
     pub(super) async fn record(self, metrics: &Metrics, audit: &AuditLog) {
         let outcome = match self.permitted {

@@ -124,13 +124,10 @@ async fn write_header(
     session.write_response_header(Box::new(response)).await.is_ok()
 }
 
-/// What every answer carries; answers of the FHIR side also their CORS.
+/// What every answer carries besides the `Date` that pingora writes; answers of the FHIR side also their CORS.
 fn finish_headers(mut headers: HeaderMap, visit: &Visit, fhir: Option<&Snapshot>) -> HeaderMap {
     if let Ok(id) = HeaderValue::from_str(&visit.request_id) {
         headers.insert("x-request-id", id);
-    }
-    if let Ok(date) = HeaderValue::from_str(&visit.date()) {
-        headers.insert(header::DATE, date);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let Some(snapshot) = fhir else {

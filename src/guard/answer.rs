@@ -79,3 +79,7 @@ fn challenge(rule: &Rule, needed: Option<&str>) -> Option<HeaderValue> {
     }
     HeaderValue::from_str(&value).ok()
 }
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

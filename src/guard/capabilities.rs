@@ -105,6 +105,8 @@ fn rewrite(statement: &mut Value, snapshot: &Snapshot) {
     let base = &snapshot.fhir.public_base;
     if let Some(statement) = statement.as_object_mut() {
         statement.remove("url");
+        // No message passes the gate, and its endpoints are addresses behind it.
+        statement.remove("messaging");
         let implementation = statement
             .entry("implementation")
             .or_insert_with(|| json!({ "description": "FHIR server behind Smartgate" }));

@@ -52,7 +52,11 @@ async fn rotation(store: &dyn Store) {
     let next = StoredKey { active_from: NOW + 60, ..key("next", KeyPurpose::Access, NOW + 1) };
     store.rotate_key(&next).await.unwrap();
     let expected = [(first.clone(), Some(NOW + 60)), ("next".to_owned(), None)];
-    assert_eq!(ids(store, KeyPurpose::Access).await, expected, "oldest first; the old one retires when the new one begins");
+    assert_eq!(
+        ids(store, KeyPurpose::Access).await,
+        expected,
+        "oldest first; the old one retires when the new one begins"
+    );
     assert_eq!(ids(store, KeyPurpose::Seal).await, [("seal".to_owned(), None)]);
 
     let urgent = StoredKey { active_from: NOW + 10, ..key("urgent", KeyPurpose::Access, NOW + 2) };
@@ -61,7 +65,11 @@ async fn rotation(store: &dyn Store) {
     assert_eq!(retired, [Some(NOW + 10), Some(NOW + 10), None], "a retirement moves forward, never back");
 
     assert!(store.rotate_key(&urgent).await.is_err(), "an id is there once");
-    assert_eq!(ids(store, KeyPurpose::Access).await[2], ("urgent".to_owned(), None), "a failed rotation retires nothing");
+    assert_eq!(
+        ids(store, KeyPurpose::Access).await[2],
+        ("urgent".to_owned(), None),
+        "a failed rotation retires nothing"
+    );
 
     store.forget_keys(NOW + 10).await.unwrap();
     assert_eq!(ids(store, KeyPurpose::Access).await.len(), 3, "retired before, not at");

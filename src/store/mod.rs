@@ -109,7 +109,8 @@ pub trait Store: Send + Sync {
     async fn take_pending(&self, handle: &Digest, now: UnixSeconds) -> Result<Option<String>, StoreError>;
 
     /// Keeps an authorization code under its digest.
-    async fn put_code(&self, code: &Digest, grant: &str, payload: &str, expires: UnixSeconds) -> Result<(), StoreError>;
+    async fn put_code(&self, code: &Digest, grant: &str, payload: &str, expires: UnixSeconds)
+    -> Result<(), StoreError>;
 
     /// Redeems a code: of two callers exactly one gets [`Redemption::Fresh`]. A spent code is remembered at least until
     /// `remember_until` so that its replay is seen.
@@ -121,7 +122,13 @@ pub trait Store: Send + Sync {
     ) -> Result<Redemption, StoreError>;
 
     /// Whether `id` of `issuer` was never seen before; it is seen from now on until `expires` (client assertion `jti`).
-    async fn first_use(&self, issuer: &str, id: &str, now: UnixSeconds, expires: UnixSeconds) -> Result<bool, StoreError>;
+    async fn first_use(
+        &self,
+        issuer: &str,
+        id: &str,
+        now: UnixSeconds,
+        expires: UnixSeconds,
+    ) -> Result<bool, StoreError>;
 
     /// Revokes; doing it again changes nothing but that the longer of the two expiries counts.
     async fn revoke(&self, revoked: &Revoked, expires: UnixSeconds) -> Result<(), StoreError>;

@@ -6,8 +6,8 @@ use jsonwebtoken::Algorithm;
 
 use super::Fetcher;
 use super::fetch::{NoKey, Purpose, Wanted};
-use super::jws::{Flaw, Jws};
 use super::jwks::Miss;
+use super::jws::{Flaw, Jws};
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::{Client, ClientAuth, KeySource};
 use crate::store::SharedStore;

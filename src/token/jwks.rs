@@ -15,14 +15,8 @@ const MAX_DEPTH: usize = 16;
 /// Bytes of the smallest and the largest RSA modulus.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
-const RSA: &[Algorithm] = &[
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-];
+const RSA: &[Algorithm] =
+    &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
 
 /// A document that is no JWK set.
 #[derive(Debug, thiserror::Error)]

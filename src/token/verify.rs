@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::checks::{Expected, Names};
 use super::fetch::{NoKey, Purpose, Wanted};
-use super::jws::{Flaw, Jws};
 use super::jwks::Miss;
+use super::jws::{Flaw, Jws};
 use super::{Claims, Fetcher, GateKeys};
 use crate::ambient::Ambient;
 use crate::config::{Issuer, Snapshot, TokenType};

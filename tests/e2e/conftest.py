@@ -96,7 +96,7 @@ def _served(gate: Gate, artifacts: Path, name: str) -> Iterator[Gate]:
         yield gate.start()
     finally:
         code = gate.stop()
-        shutil.copy(gate.folder / "gate.log", artifacts / f"{name}.log")
+        shutil.copy(gate.log, artifacts / f"{name}.log")
     assert code == 0, f"the gate ended with {code}"
 
 

@@ -101,11 +101,15 @@ class Gate:
     def __init__(self, folder: Path, upstream: str, keys: Keys, tls: tuple[Path, Path] | None = None) -> None:
         self.folder = folder
         self.keys = keys
-        folder.mkdir(parents=True, exist_ok=True)
+        # Logs are not written beside the configuration, whose folder is watched.
+        (folder / "log").mkdir(parents=True, exist_ok=True)
+        self.log = folder / "log" / "gate.log"
+        self.audit_file = folder / "log" / "audit.jsonl"
         self.port, self.admin_port, self.app_port = free_port(), free_port(), free_port()
         self.app = f"http://127.0.0.1:{self.app_port}"
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.admin = f"http://127.0.0.1:{self.admin_port}"
+        self.scraper = httpx.Client(base_url=self.admin)
         self.fhir = f"{self.url}/fhir"
         self.config_file = folder / "smartgate.toml"
         self.process: Process | None = None
@@ -127,7 +131,7 @@ class Gate:
             "admin": {"listen": [f"127.0.0.1:{self.admin_port}"]},
             "fhir": {"base_path": "/fhir", "version": "R4", "upstream": upstream},
             "store": {"url": f"sqlite:{self.folder / 'state' / 'smartgate.db'}"},
-            "audit": {"file": str(self.folder / "audit.jsonl")},
+            "audit": {"file": str(self.audit_file)},
             "issuers": [{
                 "issuer": ISSUER, "audience": [self.fhir], "jwks_file": "idp-jwks.json", "algorithms": ["RS256"],
                 "scopes": ["patient/*.cruds", "user/*.cruds", "system/*.cruds"],
@@ -168,7 +172,7 @@ class Gate:
         return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, cwd=self.folder)
 
     def launch(self) -> Process:
-        self.process = Process("the gate", [BINARY, "--config", self.config_file, "run"], self.folder / "gate.log", cwd=self.folder)
+        self.process = Process("the gate", [BINARY, "--config", self.config_file, "run"], self.log, cwd=self.folder)
         return self.process
 
     def start(self) -> Gate:
@@ -181,7 +185,7 @@ class Gate:
     def metrics(self) -> dict[str, float]:
         """Every sample by its name and labels: `name{a="b"}`."""
         samples: dict[str, float] = {}
-        for family in text_string_to_metric_families(httpx.get(f"{self.admin}/metrics").text):
+        for family in text_string_to_metric_families(self.scraper.get("/metrics").text):
             for sample in family.samples:
                 labels = ",".join(f'{key}="{it}"' for key, it in sorted(sample.labels.items()))
                 samples[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
@@ -191,7 +195,7 @@ class Gate:
         """The audit line of one request; it is written behind the answer."""
 
         def find() -> dict[str, Any] | None:
-            lines = (self.folder / "audit.jsonl").read_text().splitlines()
+            lines = self.audit_file.read_text().splitlines()
             return next((line for line in map(json.loads, lines) if line["request_id"] == request_id), None)
 
         return wait_until(find, 5, f"the audit line of request {request_id}")  # type: ignore[return-value]

@@ -25,7 +25,9 @@ def authlib_client(gate: Gate, name: str, key: Key) -> OAuth2Client:
     client = OAuth2Client(client_id=name, client_secret=key.pem().decode(), token_endpoint_auth_method="private_key_jwt",
                           token_endpoint=endpoint)
     header = {"kid": key.kid, "alg": key.algorithm}
-    client.register_client_auth_method(PrivateKeyJWT(endpoint, headers=header, alg=key.algorithm))
+    # Authlib's own hour is more than the five minutes that SMART allows an assertion.
+    claims = {"exp": int(time.time()) + 240}
+    client.register_client_auth_method(PrivateKeyJWT(endpoint, claims, header, key.algorithm))
     return client
 
 

@@ -47,6 +47,7 @@ def app(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", gate.app_port), partial(Quiet, directory=str(folder)))
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a browser hangs up when it likes
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield gate.app
     server.shutdown()

@@ -59,7 +59,7 @@ def test_31_percent_signs_that_encode_nothing(gate: Gate, target: str) -> None:
 
 def test_32_a_trailing_slash(gate: Gate) -> None:
     assert ask(gate, "/fhir/Patient/ben/").status in (400, 404)
-    assert ask(gate, "/fhir/Patient/").status in (400, 403)
+    assert ask(gate, "/fhir/Patient/").status in (400, 403, 404)
 
 
 @pytest.mark.parametrize("target", [

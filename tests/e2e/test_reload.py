@@ -7,11 +7,13 @@ issuer's apps may call from (the answer's CORS) and the name of the header that 
 from __future__ import annotations
 
 import itertools
+import json
+import re
 import signal
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -19,14 +21,11 @@ import pytest
 
 from echo import EchoServer, headers_seen
 from harness import Gate, Keys, bearer, toml
+from load import HEADERS, ORIGINS
 from sandbox import wait_until
 
 BY_SIGNAL = 900
 BY_FILE = 100
-THREADS = 4
-
-ORIGINS = {"a": "https://a.example.org", "b": "https://b.example.org"}
-HEADERS = {"a": "X-Client-A", "b": "X-Client-B"}
 
 
 @pytest.fixture
@@ -57,97 +56,63 @@ def put(gate: Gate, which: str) -> None:
 
 
 def reloads(gate: Gate) -> dict[str, float]:
-    prefix = 'smartgate_reloads_total{outcome="'
-    return {name[len(prefix):-2]: it for name, it in gate.metrics().items() if name.startswith(prefix)}
-
-
-@dataclass
-class Load:
-    """Threads that ask and look at every answer."""
-
-    gate: Gate
-    token: str
-    stop: threading.Event = field(default_factory=threading.Event)
-    asked: int = 0
-    seen: set[str] = field(default_factory=set)
-    wrong: list[str] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def run(self, http2: bool) -> None:
-        with httpx.Client(http1=not http2, http2=http2, timeout=20) as client:
-            for origin in itertools.cycle(ORIGINS):
-                if self.stop.is_set():
-                    return
-                try:
-                    outcome = self.ask(client, origin)
-                except (httpx.HTTPError, ValueError) as error:
-                    outcome = f"{type(error).__name__}: {error}"
-                with self.lock:
-                    self.asked += 1
-                    if outcome in ORIGINS:
-                        self.seen.add(outcome)
-                    else:
-                        self.wrong.append(outcome)
-
-    def ask(self, client: httpx.Client, origin: str) -> str:
-        """Which configuration answered, or what is wrong with the answer."""
-        answer = client.get(f"{self.gate.fhir}/Patient/amy", headers={**bearer(self.token), "Origin": ORIGINS[origin]})
-        if answer.status_code != 200:
-            return f"{answer.status_code}: {answer.text}"
-        allowed = answer.headers.get("access-control-allow-origin")
-        headers = headers_seen(answer.json())
-        told = [name for name in HEADERS if HEADERS[name].lower() in headers]
-        if len(told) != 1:
-            return f"identity headers of {told}"
-        expected = ORIGINS[origin] if told[0] == origin else None
-        return told[0] if allowed == expected else f"identity header of {told[0]} with the origin {allowed}, asked from {origin}"
+    text = gate.scraper.get("/metrics").text
+    return {outcome: float(it) for outcome, it in re.findall(r'^smartgate_reloads_total\{outcome="(\w+)"\} (\S+)$', text, re.M)}
 
 
 def count(gate: Gate, number: float) -> bool:
     return sum(reloads(gate).values()) >= number
 
 
-def test_a_thousand_reloads_under_load(served: Gate) -> None:
-    load = Load(served, served.token("system/Patient.rs", client_id="the-app", exp=int(time.time()) + 3600))
-    threads = [threading.Thread(target=load.run, args=(number % 2 == 1,)) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    process = served.process
-    assert process
-    bad = itertools.cycle([
-        text_of(served, "a") + "\n[unknown]\n", "this is no TOML [", text_of(served, "b").replace('version = "R4"', 'version = "R9"'),
-        text_of(served, "a").replace(f'listen = ["127.0.0.1:{served.port}"]', 'listen = ["127.0.0.1:1"]'),
-    ])
-    begun = sum(reloads(served).values())
-    done = begun
-    try:
-        # The file changes and the signal comes at once: whichever is heard first makes the reload.
-        for number, which in zip(range(BY_SIGNAL), itertools.cycle("ab")):
-            put(served, which)
-            process.signal(signal.SIGHUP)
-            done += 1
-            wait_until(lambda: count(served, done), 10, f"reload {number} by SIGHUP")
-        by_signal = reloads(served)
-        # Now only the file changes; every third is wrong.
-        for number, which in zip(range(BY_FILE), itertools.cycle("ab")):
-            before = sum(reloads(served).values())
-            put(served, next(bad) if number % 3 == 2 else which)
-            wait_until(lambda: count(served, before + 1), 10, f"reload {number} by file")
-        by_file = reloads(served)
-        put(served, "b")
-        wait_until(lambda: served.metrics()["smartgate_config_last_reload_successful"] == 1, 10, "the last reload")
-    finally:
-        load.stop.set()
-        for thread in threads:
-            thread.join(30)
-    assert load.wrong == [], f"{len(load.wrong)} of {load.asked} went wrong"
-    assert load.seen == {"a", "b"}
-    assert load.asked > 1000
-    assert sum(by_signal.values()) - begun >= BY_SIGNAL
+def test_a_thousand_reloads_under_load(keys: Keys, tmp_path: Path) -> None:
+    command = [sys.executable, Path(__file__).with_name("load.py")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
+        assert load.stdin and load.stdout
+        gate = Gate(tmp_path / "gate", load.stdout.readline().strip(), keys)
+        put(gate, "a")
+        try:
+            gate.start()
+            token = gate.token("system/Patient.rs", client_id="the-app", exp=int(time.time()) + 3600)
+            load.stdin.write(json.dumps({"url": f"{gate.fhir}/Patient/amy", "token": token}) + "\n")
+            load.stdin.flush()
+            by_signal, by_file = reload_by_signal(gate), reload_by_file(gate)
+            seen, _ = load.communicate(timeout=60)
+        finally:
+            load.kill()
+            gate.stop()
+    answers: dict[str, int] = json.loads(seen)
+    assert set(answers) == set(ORIGINS), "nothing failed, and no answer was of two configurations"
+    assert sum(answers.values()) > 1000
+    assert sum(by_signal.values()) >= BY_SIGNAL
     assert sum(by_file.values()) - sum(by_signal.values()) >= BY_FILE
     assert by_file["applied"] >= BY_SIGNAL * 0.9
     assert by_file["rejected"] + by_file["needs_restart"] >= BY_FILE // 3
-    print(f"{load.asked} requests during {sum(by_file.values()) - begun:.0f} reloads: {by_file}")
+    print(f"{sum(answers.values())} requests during {sum(by_file.values()):.0f} reloads: {by_file}")
+
+
+def reload_by_signal(gate: Gate) -> dict[str, float]:
+    """The file changes and the signal comes at once: whichever is heard first makes the reload."""
+    assert gate.process
+    done = sum(reloads(gate).values())
+    for number, which in zip(range(BY_SIGNAL), itertools.cycle("ba")):
+        put(gate, which)
+        gate.process.signal(signal.SIGHUP)
+        done += 1
+        wait_until(lambda: count(gate, done), 10, f"reload {number} by SIGHUP")
+    return reloads(gate)
+
+
+def reload_by_file(gate: Gate) -> dict[str, float]:
+    """Only the file changes; every third is wrong."""
+    bad = itertools.cycle([
+        text_of(gate, "a") + "\n[unknown]\n", "this is no TOML [", text_of(gate, "b").replace('version = "R4"', 'version = "R9"'),
+        text_of(gate, "a").replace(f'listen = ["127.0.0.1:{gate.port}"]', 'listen = ["127.0.0.1:1"]'),
+    ])
+    for number, which in zip(range(BY_FILE), itertools.cycle("ba")):
+        before = sum(reloads(gate).values())
+        put(gate, next(bad) if number % 3 == 2 else which)
+        wait_until(lambda: count(gate, before + 1), 10, f"reload {number} by file")
+    return reloads(gate)
 
 
 def test_a_bad_file_keeps_the_last_good_one(served: Gate) -> None:
@@ -156,7 +121,7 @@ def test_a_bad_file_keeps_the_last_good_one(served: Gate) -> None:
     token = served.token("system/Patient.rs")
     seen = headers_seen(httpx.get(f"{served.fhir}/Patient/amy", headers=bearer(token)).json())
     assert HEADERS["a"].lower() in seen
-    log = (served.folder / "gate.log").read_text()
+    log = served.log.read_text()
     assert "curds" in log and "smartgate.toml" in log
     put(served, "b")
     wait_until(lambda: served.metrics()["smartgate_config_last_reload_successful"] == 1, 10, "the good file is noticed")
@@ -166,7 +131,7 @@ def test_keys_that_need_a_restart_are_named(served: Gate) -> None:
     changed = text_of(served, "b").replace(f'listen = ["127.0.0.1:{served.port}"]', 'listen = ["127.0.0.1:1"]')
     put(served, changed)
     wait_until(lambda: reloads(served).get("needs_restart", 0) > 0, 10, "the change is noticed")
-    assert "server.listen" in (served.folder / "gate.log").read_text().replace("[server] listen", "server.listen")
+    assert "server.listen" in served.log.read_text().replace("[server] listen", "server.listen")
 
 
 def test_a_kubernetes_config_map_swaps_a_link(served: Gate, keys: Keys, tmp_path: Path) -> None:

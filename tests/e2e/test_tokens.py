@@ -56,8 +56,8 @@ def test_02_a_token_in_the_query_is_no_token(gate: Gate) -> None:
     answer = httpx.get(f"{gate.fhir}/Patient/amy", params={"access_token": token})
     assert answer.status_code == 401
     gate.audit(answer.headers["x-request-id"])
-    for log in ("gate.log", "audit.jsonl"):
-        assert token not in (gate.folder / log).read_text()
+    for log in (gate.log, gate.audit_file):
+        assert token not in log.read_text()
 
 
 def test_03_two_authorization_headers(gate: Gate) -> None:

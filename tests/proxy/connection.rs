@@ -77,12 +77,11 @@ async fn framing_that_is_read_in_two_ways_is_not_read() {
 async fn a_space_in_a_target_is_a_space() {
     let world = world().await;
     let token = bearer(&world);
-    let request =
-        format!("GET /fhir/Observation?code=x HTTP/1.1 HTTP/1.1\r\nHost: p\r\nConnection: close\r\n{token}\r\n");
+    let request = format!("GET /fhir/Observation?code=x y HTTP/1.1\r\nHost: p\r\nConnection: close\r\n{token}\r\n");
     let answer = wire::exchange(world.address(), request.as_bytes()).await;
     assert_eq!(Reply::parse(&answer).map(|reply| reply.status), Some(200));
     let sent: Vec<String> = world.upstream.take().iter().map(crate::double::Seen::line).collect();
-    assert_eq!(sent, ["GET /fhir/Observation?code=x%20HTTP/1.1&patient=Patient/A"]);
+    assert_eq!(sent, ["GET /fhir/Observation?code=x%20y&patient=Patient/A"]);
 }
 
 /// attacks.md 206 says 400. The HTTP server takes the chunks, as RFC 9112 §6.1 has it, and closes; since the gate frames what it

@@ -38,6 +38,7 @@ pub enum Manners {
     Error500,
     Error422,
     Error404,
+    Gone,
     Unauthorized,
     Redirect,
     Gzip,
@@ -177,6 +178,7 @@ impl Server {
             Manners::Error500 => lone(500),
             Manners::Error422 => lone(422),
             Manners::Error404 => lone(404),
+            Manners::Gone => lone(410),
             Manners::Unauthorized => lone(401).with("WWW-Authenticate", "Basic realm=\"upstream\""),
             Manners::Redirect => lone(302).with("Location", "http://elsewhere.example/Patient/B"),
             Manners::Xml => Answer {

@@ -8,5 +8,6 @@ mod double;
 mod pages;
 mod revocation;
 mod tokens;
+mod uniform;
 mod wire;
 mod world;

@@ -2,9 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Map;
 
+use crate::tokens::{Issuer, Signature};
 use crate::wire::{self, Reply};
-use crate::world::{BACKEND_SECRET, World};
+use crate::world::{BACKEND_SECRET, World, usual_claims};
 
 async fn post(world: &World, path: &str, body: &str) -> Reply {
     let basic = format!("Basic {}", STANDARD.encode(format!("backend:{BACKEND_SECRET}")));
@@ -53,6 +55,29 @@ async fn a_client_that_is_gone_is_gone_at_once() {
     world.reload("", "[[clients]]\nid = \"other\"\nkind = \"public\"\nredirect_uris = [\"https://a.example/cb\"]\nscopes = [\"openid\"]\n");
     let refused = world.get(&token, "/fhir/Observation/a1").await;
     assert_eq!((refused.status, refused.rule().as_deref()), (401, Some("client-disabled")));
+}
+
+/// attacks.md 10: a new key is known before the old one is gone, and an old one is not known after.
+#[tokio::test]
+async fn keys_come_and_go() {
+    let world = World::start("", "").await;
+    let next = Issuer::new("k2");
+    let mut claims = usual_claims();
+    claims.insert("scope".to_owned(), "patient/Observation.rs".into());
+    claims.insert("patient".to_owned(), "A".into());
+    let old_token = world.token(&claims);
+    let new_token = next.token(&claims, &Map::new(), Signature::Good);
+    let statuses = async || {
+        let target = "/fhir/Observation/a1";
+        (world.get(&old_token, target).await.status, world.get(&new_token, target).await.status)
+    };
+    assert_eq!(statuses().await, (200, 401));
+    world.publish(&[&world.issuer, &next]);
+    world.reload("", "");
+    assert_eq!(statuses().await, (200, 200));
+    world.publish(&[&next]);
+    world.reload("", "");
+    assert_eq!(statuses().await, (401, 200));
 }
 
 #[tokio::test]

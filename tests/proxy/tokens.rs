@@ -32,28 +32,34 @@ pub enum Signature {
 }
 
 pub struct Issuer {
+    kid: &'static str,
     key: EcdsaKeyPair,
     other: EcdsaKeyPair,
 }
 
 impl Issuer {
-    pub fn new() -> Self {
+    pub fn new(kid: &'static str) -> Self {
         let key = || EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        Self { key: key(), other: key() }
+        Self { kid, key: key(), other: key() }
+    }
+
+    /// The issuer's key as it publishes it.
+    pub fn jwk(&self) -> Value {
+        let mut jwk = jwk(&self.key);
+        jwk["kid"] = json!(self.kid);
+        jwk["use"] = json!("sig");
+        jwk["alg"] = json!("ES256");
+        jwk
     }
 
     /// The JWK set that the issuer publishes.
     pub fn jwks(&self) -> String {
-        let mut jwk = jwk(&self.key);
-        jwk["kid"] = json!("k1");
-        jwk["use"] = json!("sig");
-        jwk["alg"] = json!("ES256");
-        json!({ "keys": [jwk] }).to_string()
+        json!({ "keys": [self.jwk()] }).to_string()
     }
 
     /// A token with these claims; `header` overrides what the header usually says.
     pub fn token(&self, claims: &Map<String, Value>, header: &Map<String, Value>, signature: Signature) -> String {
-        let mut head = json!({ "alg": "ES256", "typ": "at+jwt", "kid": "k1" });
+        let mut head = json!({ "alg": "ES256", "typ": "at+jwt", "kid": self.kid });
         match signature {
             Signature::None => head["alg"] = json!("none"),
             Signature::PublicKeyAsSecret => head["alg"] = json!("HS256"),

@@ -43,7 +43,7 @@ impl World {
         smartgate::token::install_crypto();
         let folder = tempfile::tempdir().unwrap();
         let upstream = Double::start().await;
-        let issuer = Issuer::new();
+        let issuer = Issuer::new("k1");
         std::fs::write(folder.path().join("idp.json"), issuer.jwks()).unwrap();
         let text = configuration(upstream.base(), fhir, &format!("{}{rest}", backend()));
         let config = Arc::new(ArcSwap::from_pointee(snapshot(&text, &folder)));
@@ -66,6 +66,12 @@ impl World {
         let mut next = snapshot(&configuration(self.upstream.base(), fhir, rest), &self.folder);
         next.generation = self.config.load().generation + 1;
         self.config.store(Arc::new(next));
+    }
+
+    /// Publishes other keys of the issuer; they count from the next [`World::reload`] on.
+    pub fn publish(&self, keys: &[&Issuer]) {
+        let keys: Vec<Value> = keys.iter().map(|issuer| issuer.jwk()).collect();
+        std::fs::write(self.folder.path().join("idp.json"), serde_json::json!({ "keys": keys }).to_string()).unwrap();
     }
 
     /// A token of the issuer that is right in every way, with these claims.

@@ -1,6 +1,5 @@
 //! The FHIR server of `[fhir]`: where it is, how long to wait for it, and how the gate proves itself there.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use url::{Host, Url};

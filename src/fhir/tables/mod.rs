@@ -22,7 +22,7 @@ pub struct SubjectRule {
     pub elements: Vec<ElementPath>,
     /// The search parameter that narrows a search to a patient, where one covers all elements; `_id` for Patient.
     pub narrow_by: Option<&'static str>,
-    /// Search parameters whose values name the patient: those that look at one of `elements`.
+    /// Search parameters whose values may name the patient: those that look at one of `elements` for a Patient.
     pub names_patient: Vec<&'static str>,
 }
 
@@ -162,6 +162,7 @@ impl Tables {
         let mut names_patient: Vec<&'static str> = match self.parameters.get(&of) {
             Some(parameters) => parameters
                 .values()
+                .filter(|parameter| parameter.targets.contains(ResourceType::PATIENT))
                 .filter(|parameter| parameter.elements.iter().any(|element| elements.contains(element)))
                 .map(|parameter| parameter.code)
                 .collect(),

@@ -33,6 +33,7 @@ fn subjects_say_whom_it_is_about() {
     assert_eq!(rule("Observation").narrow_by, Some("patient"));
     assert_eq!(rule("Observation").names_patient, ["patient", "subject"]);
     assert_eq!(elements(rule("Appointment")), ["participant.actor"]);
+    assert_eq!(rule("Appointment").names_patient, ["actor", "patient"]);
     assert_eq!(elements(rule("Coverage")), ["beneficiary"]);
     assert_eq!(elements(rule("Task")), ["for"]);
     assert_eq!(elements(rule("Device")), ["patient"]);

@@ -56,15 +56,7 @@ impl Store for SqliteStore {
                     "INSERT INTO keys (id, purpose, algorithm, secret, created, active_from, retired)
                      SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
                      WHERE NOT EXISTS (SELECT 1 FROM keys WHERE purpose = ?2 AND retired IS NULL)",
-                    params![
-                        key.id,
-                        key.purpose,
-                        key.algorithm,
-                        key.secret,
-                        key.created,
-                        key.active_from,
-                        key.retired
-                    ],
+                    params![key.id, key.purpose, key.algorithm, key.secret, key.created, key.active_from, key.retired],
                 )?;
                 Ok(())
             })
@@ -82,15 +74,7 @@ impl Store for SqliteStore {
                 connection.execute(
                     "INSERT INTO keys (id, purpose, algorithm, secret, created, active_from, retired)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                    params![
-                        key.id,
-                        key.purpose,
-                        key.algorithm,
-                        key.secret,
-                        key.created,
-                        key.active_from,
-                        key.retired
-                    ],
+                    params![key.id, key.purpose, key.algorithm, key.secret, key.created, key.active_from, key.retired],
                 )?;
                 Ok(())
             })

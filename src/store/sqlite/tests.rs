@@ -83,14 +83,18 @@ fn a_file_of_something_else_is_refused_and_left_alone() {
     let foreign = folder.path().join("foreign.db");
     Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE people (name TEXT)").unwrap();
     let text = folder.path().join("text.db");
-    std::fs::write(&text, "not a database, and longer than the header of one, so that SQLite looks at it".repeat(10)).unwrap();
+    std::fs::write(&text, "not a database, and longer than the header of one, so that SQLite looks at it".repeat(10))
+        .unwrap();
     let later = folder.path().join("later.db");
     drop(SqliteStore::open(&later).unwrap());
     Connection::open(&later).unwrap().pragma_update(None, "user_version", 99).unwrap();
 
-    for (path, expected) in
-        [(&foreign, "another program"), (&text, "not a database"), (&later, "later version"), (&folder.path().to_owned(), "directory")]
-    {
+    for (path, expected) in [
+        (&foreign, "another program"),
+        (&text, "not a database"),
+        (&later, "later version"),
+        (&folder.path().to_owned(), "directory"),
+    ] {
         let before = std::fs::read(path).ok();
         let error = SqliteStore::open(path).err().unwrap().to_string();
         assert!(error.contains(expected) && error.contains(path.to_str().unwrap()), "{error}");
@@ -103,9 +107,11 @@ async fn a_full_disk_is_an_error_for_everybody_concerned_and_for_nobody_else() {
     let folder = folder();
     let store = SqliteStore::open(&folder.path().join("gate.db")).unwrap();
     store.put_pending(&[1; 32], "state", 10).await.unwrap();
-    let pages = |limit: i64| store.writer.run(move |connection| {
-        connection.pragma_update_and_check(None, "max_page_count", limit, |_| Ok(()))
-    });
+    let pages = |limit: i64| {
+        store
+            .writer
+            .run(move |connection| connection.pragma_update_and_check(None, "max_page_count", limit, |_| Ok(())))
+    };
     pages(1).await.unwrap();
     let handles: Vec<Digest> = (10..14).map(|n| [n; 32]).collect();
     let large = "x".repeat(100_000);

@@ -66,8 +66,8 @@ impl Drop for Worker {
 }
 
 trait Job: Send {
-    /// Returns whether the work succeeded; if not, what it did is taken back.
-    fn run(&mut self, connection: &Connection) -> bool;
+    /// Does the work; if it fails, what it did has to be taken back.
+    fn run(&mut self, connection: &Connection) -> Result<(), String>;
 
     /// Answers the caller; with a failure of the transaction the work's own result counts for nothing.
     fn answer(self: Box<Self>, failure: Option<&str>);
@@ -80,9 +80,12 @@ struct Task<T, F> {
 }
 
 impl<T: Send, F: FnOnce(&Connection) -> rusqlite::Result<T> + Send> Job for Task<T, F> {
-    fn run(&mut self, connection: &Connection) -> bool {
+    fn run(&mut self, connection: &Connection) -> Result<(), String> {
         self.result = self.work.take().map(|work| work(connection));
-        matches!(self.result, Some(Ok(_)))
+        match &self.result {
+            Some(Err(error)) => Err(error.to_string()),
+            _ => Ok(()),
+        }
     }
 
     fn answer(self: Box<Self>, failure: Option<&str>) {
@@ -105,11 +108,12 @@ fn serve(connection: &Connection, access: Access, mut queue: mpsc::Receiver<Box<
         {
             jobs.push(job);
         }
-        let failure = transaction(connection, access, &mut jobs).err().map(|error| error.to_string());
-        if failure.is_some() && !connection.is_autocommit() {
-            if let Err(error) = connection.execute_batch("ROLLBACK") {
-                tracing::error!(%error, "a failed transaction of the store could not be taken back");
-            }
+        let failure = transaction(connection, access, &mut jobs).err();
+        if failure.is_some()
+            && !connection.is_autocommit()
+            && let Err(error) = connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a failed transaction of the store could not be taken back");
         }
         for job in jobs {
             job.answer(failure.as_deref());
@@ -117,17 +121,21 @@ fn serve(connection: &Connection, access: Access, mut queue: mpsc::Receiver<Box<
     }
 }
 
-/// One failed job takes back only itself; when SQLite gave up the whole transaction (a full disk), its savepoint is gone too
-/// and everybody is told so.
-fn transaction(connection: &Connection, access: Access, jobs: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
-    connection.execute_batch(match access {
+/// One failed job takes back only itself; when SQLite gave up the whole transaction with it (a full disk), it failed for
+/// everybody.
+fn transaction(connection: &Connection, access: Access, jobs: &mut [Box<dyn Job>]) -> Result<(), String> {
+    let execute = |statement| connection.execute_batch(statement).map_err(|error| error.to_string());
+    execute(match access {
         Access::Read => "BEGIN",
         Access::Write => "BEGIN IMMEDIATE",
     })?;
     for job in jobs {
-        connection.execute_batch("SAVEPOINT job")?;
-        let succeeded = job.run(connection);
-        connection.execute_batch(if succeeded { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" })?;
+        execute("SAVEPOINT job")?;
+        match job.run(connection) {
+            Ok(()) => execute("RELEASE job")?,
+            Err(failure) if connection.is_autocommit() => return Err(failure),
+            Err(_) => execute("ROLLBACK TO job; RELEASE job")?,
+        }
     }
-    connection.execute_batch("COMMIT")
+    execute("COMMIT")
 }

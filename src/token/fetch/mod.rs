@@ -167,12 +167,12 @@ impl Fetcher {
     }
 
     /// Fetches the sets of all issuers that are due, so that a key that was withdrawn is noticed although no new token
-    /// arrives. What cannot be fetched is logged.
+    /// arrives. A fetch that fails has logged it.
     pub async fn refresh(&self, snapshot: &Snapshot) {
-        let wanted = Wanted { id: None, algorithm: Algorithm::RS256 };
+        let any = Wanted { id: None, algorithm: Algorithm::RS256 };
         for issuer in snapshot.issuers.values() {
-            if let Err(NoKey::Unavailable(why)) = self.key(&issuer.keys, Purpose::Tokens, wanted).await {
-                tracing::warn!(issuer = %issuer.issuer, %why, "the keys of an issuer cannot be had");
+            if let Err(no_key) = self.key(&issuer.keys, Purpose::Tokens, any).await {
+                tracing::trace!(issuer = %issuer.issuer, ?no_key, "an issuer's keys were looked at");
             }
         }
     }

@@ -3,7 +3,7 @@
 //! What is in memory is replaced as a whole; nothing on the way of a request waits for it.
 
 mod seal;
-mod signing;
+pub(super) mod signing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -144,6 +144,13 @@ impl GateKeys {
         seal::open(&self.ring.load().seals, seal, binding)
     }
 
+    /// Keys that are in no store.
+    #[cfg(test)]
+    pub(super) fn of(keys: &[StoredKey], ambient: &Ambient) -> Result<Self, KeyError> {
+        let ring = ArcSwap::from_pointee(Ring::of(keys)?);
+        Ok(Self { ring, generation: AtomicU64::new(0), ambient: ambient.clone() })
+    }
+
     /// The public keys that access tokens are verified with.
     pub(super) fn verifying(&self) -> Arc<KeySet> {
         self.ring.load().verifying.clone()
@@ -195,12 +202,7 @@ impl Ring {
 const PURPOSES: [KeyPurpose; 3] = [KeyPurpose::Access, KeyPurpose::Identity, KeyPurpose::Seal];
 
 /// Makes the keys that `tokens` asks for and are not among `keys`; returns whether there were any.
-async fn complete(
-    store: &dyn Store,
-    keys: &[StoredKey],
-    ambient: &Ambient,
-    tokens: &Tokens,
-) -> Result<bool, KeyError> {
+async fn complete(store: &dyn Store, keys: &[StoredKey], ambient: &Ambient, tokens: &Tokens) -> Result<bool, KeyError> {
     let now = ambient.now();
     let mut made = false;
     for purpose in PURPOSES {
@@ -208,9 +210,9 @@ async fn complete(
         if of_purpose.clone().all(|key| key.retired.is_some()) {
             store.add_first_key(&make(purpose, ambient, tokens, Duration::ZERO).await?).await?;
             made = true;
-        } else if !of_purpose.any(|key| {
-            key.algorithm == algorithm(purpose, tokens) && key.retired.is_none_or(|retired| now < retired)
-        }) {
+        } else if !of_purpose
+            .any(|key| key.algorithm == algorithm(purpose, tokens) && key.retired.is_none_or(|retired| now < retired))
+        {
             store.rotate_key(&make(purpose, ambient, tokens, tokens.key_overlap).await?).await?;
             made = true;
         }

@@ -38,7 +38,7 @@ fn scheme(algorithm: SigningAlgorithm) -> Scheme {
 }
 
 /// The JWS name of an algorithm (RFC 7518 §3.1).
-pub(super) fn name(algorithm: SigningAlgorithm) -> &'static str {
+pub(in crate::token) fn name(algorithm: SigningAlgorithm) -> &'static str {
     match algorithm {
         SigningAlgorithm::Es256 => "ES256",
         SigningAlgorithm::Es384 => "ES384",
@@ -63,7 +63,7 @@ fn jws(algorithm: SigningAlgorithm) -> Algorithm {
 }
 
 /// A new private key as PKCS#8 version 1.
-pub(super) fn generate(algorithm: SigningAlgorithm) -> Result<Vec<u8>, KeyError> {
+pub(in crate::token) fn generate(algorithm: SigningAlgorithm) -> Result<Vec<u8>, KeyError> {
     let failed = |_| KeyError::Key(format!("no {} key can be made", name(algorithm)));
     match scheme(algorithm) {
         Scheme::Elliptic(scheme, _) => {
@@ -84,44 +84,42 @@ enum Pair {
 }
 
 /// A key that signs tokens.
-pub(super) struct SigningKey {
+pub(in crate::token) struct SigningKey {
     pub(super) purpose: KeyPurpose,
     pub(super) life: Life,
     id: String,
     algorithm: SigningAlgorithm,
     pair: Pair,
     /// The public key as published.
-    pub(super) jwk: Value,
+    pub(in crate::token) jwk: Value,
 }
 
 impl SigningKey {
     /// Reads what [`generate`] made.
-    pub(super) fn read(stored: &StoredKey) -> Result<Self, KeyError> {
-        let unusable = |why: &dyn std::fmt::Display| KeyError::Key(format!("the key `{}` cannot be used: {why}", stored.id));
+    pub(in crate::token) fn read(stored: &StoredKey) -> Result<Self, KeyError> {
+        let unusable =
+            |why: &dyn std::fmt::Display| KeyError::Key(format!("the key `{}` cannot be used: {why}", stored.id));
         let algorithm = named(&stored.algorithm).ok_or_else(|| unusable(&"its algorithm is unknown"))?;
-        let mut jwk = json!({ "kid": stored.id, "use": "sig", "alg": name(algorithm) });
-        let mut publish = |name: &str, value: Value| {
-            jwk[name] = value;
-        };
-        let number = |bytes: Vec<u8>| Value::from(URL_SAFE_NO_PAD.encode(bytes));
-        let pair = match scheme(algorithm) {
-            Scheme::Elliptic(scheme, curve) => {
+        let number = |bytes: Vec<u8>| URL_SAFE_NO_PAD.encode(bytes);
+        let (kid, alg) = (&stored.id, name(algorithm));
+        let (pair, jwk) = match scheme(algorithm) {
+            Scheme::Elliptic(scheme, crv) => {
                 let components = DEFAULT_PROVIDER.key_utils.ec_pub_components_from_private_key;
                 let (_, x, y) = components(&stored.secret, jws(algorithm)).map_err(|error| unusable(&error))?;
-                publish("kty", "EC".into());
-                publish("crv", curve.into());
-                publish("x", number(x));
-                publish("y", number(y));
-                Pair::Elliptic(EcdsaKeyPair::from_pkcs8(scheme, &stored.secret).map_err(|error| unusable(&error))?)
+                let pair = EcdsaKeyPair::from_pkcs8(scheme, &stored.secret).map_err(|error| unusable(&error))?;
+                let (x, y) = (number(x), number(y));
+                let jwk = json!({ "kty": "EC", "kid": kid, "use": "sig", "alg": alg, "crv": crv, "x": x, "y": y });
+                (Pair::Elliptic(pair), jwk)
             }
             Scheme::Rsa(padding) => {
                 let pair = RsaKeyPair::from_pkcs8(&stored.secret).map_err(|error| unusable(&error))?;
                 let components = DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key;
                 let (n, e) = components(pair.public_key().as_ref()).map_err(|error| unusable(&error))?;
-                publish("kty", "RSA".into());
-                publish("n", number(n));
-                publish("e", number(e));
-                Pair::Rsa(pair, padding)
+                let (n, e) = (number(n), number(e));
+                (
+                    Pair::Rsa(pair, padding),
+                    json!({ "kty": "RSA", "kid": kid, "use": "sig", "alg": alg, "n": n, "e": e }),
+                )
             }
         };
         Ok(Self { purpose: stored.purpose, life: Life::of(stored), id: stored.id.clone(), algorithm, pair, jwk })
@@ -131,6 +129,11 @@ impl SigningKey {
     pub(super) fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, KeyError> {
         let header = json!({ "typ": typ, "alg": name(self.algorithm), "kid": self.id }).to_string();
         let claims = serde_json::to_vec(claims).map_err(|error| KeyError::Key(error.to_string()))?;
+        self.sign_parts(header.as_bytes(), &claims)
+    }
+
+    /// Signs these very bytes.
+    pub(in crate::token) fn sign_parts(&self, header: &[u8], claims: &[u8]) -> Result<String, KeyError> {
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let signature = self.signature(signed.as_bytes())?;
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
@@ -139,9 +142,7 @@ impl SigningKey {
     fn signature(&self, signed: &[u8]) -> Result<Vec<u8>, KeyError> {
         let failed = |_| KeyError::Key(format!("the key `{}` does not sign", self.id));
         match &self.pair {
-            Pair::Elliptic(pair) => {
-                Ok(pair.sign(&SystemRandom::new(), signed).map_err(failed)?.as_ref().to_vec())
-            }
+            Pair::Elliptic(pair) => Ok(pair.sign(&SystemRandom::new(), signed).map_err(failed)?.as_ref().to_vec()),
             Pair::Rsa(pair, padding) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(*padding, &SystemRandom::new(), signed, &mut signature).map_err(failed)?;
