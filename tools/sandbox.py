@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "e2e" / "data"
+KIND = os.environ.get("SMARTGATE_UPSTREAM", "sekmet")
 PATIENTS = ("amy", "ben", "cleo", "dev")
 
 CACHE = Path(
@@ -135,7 +136,7 @@ def stop_all() -> None:
 class FhirServer:
     """A FHIR server of somebody else's making, with the patients of tests/e2e/data."""
 
-    def __init__(self, folder: Path, port: int = 0, kind: str = "sekmet") -> None:
+    def __init__(self, folder: Path, port: int = 0, kind: str = KIND) -> None:
         self.port = port or free_port()
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)

@@ -168,7 +168,10 @@ async fn refusals_are_audited_without_what_was_sent() {
     set(&mut asked, "aud", "https://other.example/fhir");
     world.get(&format!("/auth/authorize?{}", encode(&asked))).await;
     let line = &world.audited().await[0];
-    assert_eq!((&line["event"], &line["outcome"], &line["error"]), (&"authorize".into(), &"failure".into(), &"invalid_request".into()));
+    assert_eq!(
+        (&line["event"], &line["outcome"], &line["error"]),
+        (&"authorize".into(), &"failure".into(), &"invalid_request".into())
+    );
     assert_eq!((&line["client"], &line["request_id"]), (&"app".into(), &"request-1".into()));
     assert!(!line.to_string().contains("other.example") && !line.to_string().contains("callback"));
 }

@@ -13,7 +13,8 @@ async fn outcome(world: &World, form: &[(&str, &str)], authorization: Option<&st
     let headers: Vec<(&str, &str)> = authorization.map(|value| ("authorization", value)).into_iter().collect();
     let answer = world.post("/auth/token", &form, &headers).await;
     let error = json(&answer).get("error").map(|error| error.as_str().unwrap().to_owned());
-    let challenged = answer.headers().get(header::WWW_AUTHENTICATE).is_some_and(|value| value.as_bytes().starts_with(b"Basic"));
+    let challenged =
+        answer.headers().get(header::WWW_AUTHENTICATE).is_some_and(|value| value.as_bytes().starts_with(b"Basic"));
     (answer.status(), error.unwrap_or_default(), challenged)
 }
 
@@ -106,7 +107,11 @@ async fn an_assertion_for_another_place_or_client_is_refused() {
     ] {
         let assertion = assertion(client, &audience, "1");
         let form = [("client_assertion", assertion.as_str()), ("client_assertion_type", ASSERTION_TYPE)];
-        assert_eq!(outcome(&world, &form, None).await, (WHO, "invalid_client".to_owned(), false), "{client} {audience}");
+        assert_eq!(
+            outcome(&world, &form, None).await,
+            (WHO, "invalid_client".to_owned(), false),
+            "{client} {audience}"
+        );
     }
 }
 

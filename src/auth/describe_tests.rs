@@ -8,13 +8,13 @@ const CLINICIAN: Owner = Owner { patient_is_reader: false, confined: false };
 fn each_scope_is_one_plain_sentence() {
     let fhir = &testing::snapshot().fhir;
     for (scope, owner, expected) in [
-        (
-            "patient/Observation.rs",
-            READER,
-            "See your observations (lab results, vital signs and other measurements)",
-        ),
+        ("patient/Observation.rs", READER, "See your observations (lab results, vital signs and other measurements)"),
         ("patient/Condition.read", CLINICIAN, "See the patient’s conditions and diagnoses"),
-        ("patient/*.*", READER, "See, add, change and delete all data in your record, also kinds of data added in future"),
+        (
+            "patient/*.*",
+            READER,
+            "See, add, change and delete all data in your record, also kinds of data added in future",
+        ),
         ("patient/*.rs", CLINICIAN, "See all data in the patient’s record, also kinds of data added in future"),
         (
             "user/*.write",
@@ -24,11 +24,7 @@ fn each_scope_is_one_plain_sentence() {
         ("user/Encounter.s", CLINICIAN, "Search for the visits of all patients that you have access to"),
         ("user/Encounter.r", READER, "See your visits"),
         ("patient/ChargeItem.c", READER, "Add your charge item records"),
-        (
-            "patient/PractitionerRole.rs",
-            READER,
-            "See practitioner role records (which are not about a single patient)",
-        ),
+        ("patient/PractitionerRole.rs", READER, "See practitioner role records (which are not about a single patient)"),
         ("openid", READER, "Know your user name"),
         ("fhirUser", READER, "Know which record here is your own"),
         ("launch/patient", READER, "Know which patient was chosen"),
@@ -55,9 +51,13 @@ fn the_reader_is_the_patient_only_by_their_own_record() {
 
 #[test]
 fn lifetimes_are_said_in_hours_and_minutes() {
-    for (seconds, expected) in
-        [(30, "1 minute"), (600, "10 minutes"), (3600, "1 hour"), (5400, "1 hour and 30 minutes"), (7260, "2 hours and 1 minute")]
-    {
+    for (seconds, expected) in [
+        (30, "1 minute"),
+        (600, "10 minutes"),
+        (3600, "1 hour"),
+        (5400, "1 hour and 30 minutes"),
+        (7260, "2 hours and 1 minute"),
+    ] {
         assert_eq!(duration(Duration::from_secs(seconds)), expected);
     }
 }

@@ -17,7 +17,7 @@ use super::call::Call;
 use super::describe::{self, Owner};
 use super::error::PageError;
 use super::pending::{Search, Session};
-use crate::config::User;
+use crate::config::{Consent, User};
 
 /// The stylesheet of every page; the policy allows it by its digest and nothing else.
 const STYLE: &str = include_str!("../../templates/style.css");
@@ -30,11 +30,17 @@ struct App<'a> {
     name: &'a str,
     /// Where the answer goes: the host of the redirect URI.
     place: String,
+    /// Whether a person is asked what it may do.
+    asks: bool,
 }
 
 impl<'a> App<'a> {
     fn of(session: &'a Session) -> Self {
-        Self { name: &session.client.name, place: place(&session.pending.redirect_uri) }
+        Self {
+            name: &session.client.name,
+            place: place(&session.pending.redirect_uri),
+            asks: session.client.consent == Consent::Ask,
+        }
     }
 }
 

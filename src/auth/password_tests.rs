@@ -7,20 +7,15 @@ fn a_hash_is_argon2id_as_owasp_recommends_and_verifies() {
     let hash = hash("correct horse", &Ambient::system()).unwrap();
     assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
     assert!(matches(&hash, "correct horse"));
-    assert!(!matches(&hash, "correct horses"));
-    assert!(!matches(&hash, ""));
     assert!(!matches("no hash", ""));
 }
 
 #[test]
 fn the_hash_of_nobody_costs_as_much_as_a_real_one_and_fits_nothing() {
     let nobody = PasswordHash::new(NOBODY).unwrap();
-    let real = hash("x", &Ambient::system()).unwrap();
-    let real = PasswordHash::new(&real).unwrap();
-    assert_eq!(nobody.algorithm, real.algorithm);
-    assert_eq!(nobody.version, real.version);
-    assert_eq!(nobody.params, real.params);
-    assert_eq!(nobody.hash.unwrap().len(), real.hash.unwrap().len());
+    assert_eq!(nobody.algorithm, argon2::ARGON2ID_IDENT);
+    assert_eq!(nobody.params.to_string(), format!("m={MEMORY_KIB},t={PASSES},p={LANES}"));
+    assert_eq!((nobody.salt.unwrap().len(), nobody.hash.unwrap().len()), (SALT, Params::DEFAULT_OUTPUT_LEN));
     assert!(!matches(NOBODY, ""));
 }
 
@@ -43,7 +38,8 @@ async fn only_the_enabled_user_with_the_right_password_gets_in() {
 async fn more_logins_than_can_wait_are_told_to_come_back() {
     let snapshot = testing::snapshot();
     let passwords = Passwords::new();
-    let _all = passwords.places.acquire_many(u32::try_from(passwords.places.available_permits()).unwrap()).await.unwrap();
+    let _all =
+        passwords.places.acquire_many(u32::try_from(passwords.places.available_permits()).unwrap()).await.unwrap();
     assert_eq!(passwords.check(&snapshot, "amy", testing::PASSWORD, 0).await, Verdict::Busy);
 }
 

@@ -1,4 +1,7 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{StatusCode, header};
+use sha2::{Digest as _, Sha256};
 
 use crate::auth::testing::{Browser, PASSWORD, World, json, request, set};
 use crate::config::Consent;
@@ -21,19 +24,25 @@ async fn a_patient_logs_in_agrees_and_the_app_has_a_code() {
     assert!(browser.html().contains("Growth &#60;Chart&#62;") && browser.html().contains("app.example.org"));
     browser.log_in("amy", PASSWORD).await;
     assert!(browser.path.starts_with("/auth/consent?id="), "a patient with only self has nothing to choose");
-    for words in ["Amy Shaw", "1987-02-20", "See all data in your record", "Know which record here is your own", "10 minutes"] {
+    for words in
+        ["Amy Shaw", "1987-02-20", "See all data in your record", "Know which record here is your own", "10 minutes"]
+    {
         assert!(browser.html().contains(words), "{words}");
     }
     browser.submit(&[("do", "allow"), ("patient", "amy")]).await;
     let landed = browser.landed();
-    assert_eq!((landed["state"].as_str(), landed["iss"].as_str()), ("a&error=x\u{e9} \"'<", "https://gate.example.org"));
+    assert_eq!(
+        (landed["state"].as_str(), landed["iss"].as_str()),
+        ("a&error=x\u{e9} \"'<", "https://gate.example.org")
+    );
     assert!(browser.cookies.is_empty(), "nothing is left behind");
     assert!(world.store.in_progress().is_empty());
     let tokens = json(&world.redeem(&landed["code"]).await);
     assert_eq!((&tokens["patient"], &tokens["need_patient_banner"]), (&"amy".into(), &true.into()));
 
     let audited = world.audited().await;
-    let events: Vec<_> = audited.iter().map(|line| (line["event"].as_str().unwrap(), line["outcome"].as_str().unwrap())).collect();
+    let events: Vec<_> =
+        audited.iter().map(|line| (line["event"].as_str().unwrap(), line["outcome"].as_str().unwrap())).collect();
     assert_eq!(events, ["authorize", "login", "consent", "token"].map(|event| (event, "success")));
 }
 
@@ -52,6 +61,9 @@ async fn pages_are_closed_to_frames_scripts_caches_and_foreign_forms() {
     }
     let policy = browser.answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
     assert!(policy.contains("form-action 'self' https://app.example.org;"), "{policy}");
+    let style = browser.html().split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
+    let digest = STANDARD.encode(Sha256::digest(style.as_bytes()));
+    assert!(policy.contains(&format!("style-src 'sha256-{digest}';")), "{policy}");
     assert!(!browser.html().contains("<script") && !browser.html().contains(" style="));
 }
 
@@ -162,7 +174,10 @@ async fn a_patient_that_may_not_be_chosen_or_does_not_exist_is_refused() {
     }
     let mut browser = at_login(&world, "app", "launch/patient patient/*.rs").await;
     browser.log_in("mum", PASSWORD).await;
-    assert!(browser.html().contains("value=\"kid1\"") && !browser.html().contains("name=\"name\""), "listed, not searched");
+    assert!(
+        browser.html().contains("value=\"kid1\"") && !browser.html().contains("name=\"name\""),
+        "listed, not searched"
+    );
     browser.submit(&[("do", "choose"), ("patient", "kid1")]).await;
     assert!(browser.path.starts_with("/auth/consent"));
 }

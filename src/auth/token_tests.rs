@@ -85,11 +85,17 @@ async fn a_code_fits_only_its_client_its_place_and_its_verifier() {
         ("code", "unknown"),
     ] {
         let code = code(&world).await;
-        let form: Vec<(&str, &str)> =
-            redemption(&code).into_iter().map(|(known, old)| (known, if known == name { value } else { old })).collect();
+        let form: Vec<(&str, &str)> = redemption(&code)
+            .into_iter()
+            .map(|(known, old)| (known, if known == name { value } else { old }))
+            .collect();
         let headers = if value == "trusted" { vec![("authorization", authorization.as_str())] } else { vec![] };
         let answer = world.post("/auth/token", &form, &headers).await;
-        assert_eq!((answer.status(), &body(&answer)["error"]), (StatusCode::BAD_REQUEST, &json!("invalid_grant")), "{name}={value}");
+        assert_eq!(
+            (answer.status(), &body(&answer)["error"]),
+            (StatusCode::BAD_REQUEST, &json!("invalid_grant")),
+            "{name}={value}"
+        );
         if name != "code" {
             assert_eq!(body(&world.redeem(&code).await)["error"], "invalid_grant", "an attempt spends the code");
         }
@@ -113,7 +119,9 @@ async fn a_code_shown_twice_takes_its_token_back() {
     assert_eq!(body(&answer)["error"], "invalid_grant");
     assert!(world.revocations.is_revoked(&claims));
     let revoked = world.store.revoked.lock().clone();
-    assert!(matches!(revoked.as_slice(), [(Revoked::Grant(grant), expires)] if claims.grant.as_ref() == Some(grant) && *expires >= NOW + 600));
+    assert!(
+        matches!(revoked.as_slice(), [(Revoked::Grant(grant), expires)] if claims.grant.as_ref() == Some(grant) && *expires >= NOW + 600)
+    );
 }
 
 #[tokio::test]
@@ -131,7 +139,8 @@ async fn a_code_lives_a_minute_and_its_user_must_still_be_there() {
 async fn the_endpoint_takes_forms_only_and_each_parameter_once() {
     let world = World::new().await;
     let send = async |body: &'static str, content_type: &str| {
-        let request = Request::post("/auth/token?grant_type=client_credentials").header(header::CONTENT_TYPE, content_type);
+        let request =
+            Request::post("/auth/token?grant_type=client_credentials").header(header::CONTENT_TYPE, content_type);
         world.send(request.body(body.into()).unwrap()).await
     };
     let form = "application/x-www-form-urlencoded";

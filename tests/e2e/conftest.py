@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,13 +14,10 @@ import trustme
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 from harness import BINARY, Gate, Keys  # noqa: E402
-from sandbox import ROOT, FhirServer  # noqa: E402
-
-UPSTREAM = os.environ.get("SMARTGATE_UPSTREAM", "sekmet")
-
+from sandbox import KIND, ROOT, FhirServer  # noqa: E402
 
 def pytest_report_header() -> list[str]:
-    return [f"gate: {BINARY}", f"FHIR server: {UPSTREAM}"]
+    return [f"gate: {BINARY}", f"FHIR server: {KIND}"]
 
 
 def pytest_sessionstart() -> None:
@@ -44,7 +40,7 @@ def keys() -> Keys:
 
 @pytest.fixture(scope="session")
 def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FhirServer]:
-    server = FhirServer(tmp_path_factory.mktemp("upstream"), kind=UPSTREAM)
+    server = FhirServer(tmp_path_factory.mktemp("upstream"))
     try:
         server.load()
         yield server

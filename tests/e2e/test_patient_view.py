@@ -5,6 +5,7 @@ Ben has an Observation that Amy performed, a Task that she owns: they mention he
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -115,7 +116,7 @@ def test_pages_lead_through_everything_and_only_through_the_gate(wire: Wire) -> 
     seen, pages = [resource["id"] for resource in entries(bundle)], 1
     while link := next_link(bundle):
         assert link.startswith(f"{gate.fhir}"), link
-        assert "amy" not in link and "_offset" not in link and "_cursor" not in link, "a page link is sealed"
+        assert not re.search("patient|_offset|_cursor", link, re.I), "a page link is sealed"
         answer = ask(wire, link)
         assert answer.status_code == 200, answer.text
         bundle, pages = answer.json(), pages + 1

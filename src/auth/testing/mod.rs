@@ -1,5 +1,8 @@
 //! A world to test the authorization server in: its configuration, a store in memory, a few patients, a browser.
 
+mod browser;
+mod store;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -12,18 +15,22 @@ use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use parking_lot::Mutex;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use url::Url;
 
 use super::{AuthParts, AuthServer, DirectoryError, PatientDirectory, PatientQuery, PatientSummary, hash_secret};
 use crate::ambient::{Ambient, Clock, Entropy, UnixSeconds};
 use crate::config::{self, Snapshot};
-use crate::store::{Digest, Redemption, Revocation, Revoked, Store, StoreError, StoredKey};
+use crate::store::{Store as _, StoredKey};
 use crate::telemetry::{AuditLog, AuditSink, Metrics, OnFull};
+pub(super) use browser::Browser;
+pub(super) use store::MemoryStore;
+
 use crate::token::{Assertions, Fetcher, GateKeys, Revocations, Verifier};
 
 pub(super) const NOW: UnixSeconds = 1_800_000_000;
@@ -141,10 +148,25 @@ static SERVICE_KEY: LazyLock<ServiceKey> = LazyLock::new(|| {
 /// A client assertion signed with the key of `service`.
 pub(super) fn assertion(client: &str, audience: &str, id: &str) -> String {
     crate::token::install_crypto();
-    let header = jsonwebtoken::Header { kid: Some("k1".to_owned()), ..jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES384) };
+    let header = jsonwebtoken::Header {
+        kid: Some("k1".to_owned()),
+        ..jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES384)
+    };
     let claims = serde_json::json!({ "iss": client, "sub": client, "aud": audience, "exp": NOW + 200, "jti": id });
     let key = jsonwebtoken::EncodingKey::from_ec_der(&SERVICE_KEY.private);
     jsonwebtoken::encode(&header, &claims, &key).unwrap()
+}
+
+/// The gate's keys, the same in every test: making them takes longer than most tests.
+async fn signing_keys() -> Vec<StoredKey> {
+    static KEYS: OnceCell<Vec<StoredKey>> = OnceCell::const_new();
+    let make = async || {
+        let store = MemoryStore::default();
+        let ambient = Ambient { clock: Arc::new(StoppedClock(AtomicI64::new(NOW))), ..Ambient::system() };
+        GateKeys::open(&store, &ambient, &snapshot().tokens).await.unwrap();
+        store.keys().await.unwrap()
+    };
+    KEYS.get_or_init(make).await.clone()
 }
 
 /// A real hash that costs nothing.
@@ -174,117 +196,6 @@ impl Entropy for Counted {
     }
 }
 
-struct Code {
-    grant: String,
-    payload: String,
-    expires: UnixSeconds,
-    spent: bool,
-}
-
-/// A store that can be told to fail.
-#[derive(Default)]
-pub(super) struct MemoryStore {
-    pub(super) down: AtomicBool,
-    keys: Mutex<Vec<StoredKey>>,
-    pending: Mutex<HashMap<Digest, (String, UnixSeconds)>>,
-    codes: Mutex<HashMap<Digest, Code>>,
-    seen: Mutex<HashMap<(String, String), UnixSeconds>>,
-    pub(super) revoked: Mutex<Vec<(Revoked, UnixSeconds)>>,
-}
-
-impl MemoryStore {
-    fn up(&self) -> Result<(), StoreError> {
-        if self.down.load(Ordering::SeqCst) { Err(StoreError("down".to_owned())) } else { Ok(()) }
-    }
-
-    /// Every authorization in progress, as it is kept.
-    pub(super) fn in_progress(&self) -> Vec<String> {
-        self.pending.lock().values().map(|(state, _)| state.clone()).collect()
-    }
-}
-
-#[async_trait]
-impl Store for MemoryStore {
-    async fn keys(&self) -> Result<Vec<StoredKey>, StoreError> {
-        self.up()?;
-        Ok(self.keys.lock().clone())
-    }
-
-    async fn add_first_key(&self, key: &StoredKey) -> Result<(), StoreError> {
-        self.up()?;
-        self.keys.lock().push(key.clone());
-        Ok(())
-    }
-
-    async fn rotate_key(&self, key: &StoredKey) -> Result<(), StoreError> {
-        self.add_first_key(key).await
-    }
-
-    async fn forget_keys(&self, _before: UnixSeconds) -> Result<(), StoreError> {
-        self.up()
-    }
-
-    async fn put_pending(&self, handle: &Digest, state: &str, expires: UnixSeconds) -> Result<(), StoreError> {
-        self.up()?;
-        self.pending.lock().insert(*handle, (state.to_owned(), expires));
-        Ok(())
-    }
-
-    async fn pending(&self, handle: &Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
-        self.up()?;
-        Ok(self.pending.lock().get(handle).filter(|(_, expires)| *expires > now).map(|(state, _)| state.clone()))
-    }
-
-    async fn take_pending(&self, handle: &Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
-        self.up()?;
-        Ok(self.pending.lock().remove(handle).filter(|(_, expires)| *expires > now).map(|(state, _)| state))
-    }
-
-    async fn put_code(&self, code: &Digest, grant: &str, payload: &str, expires: UnixSeconds) -> Result<(), StoreError> {
-        self.up()?;
-        let kept = Code { grant: grant.to_owned(), payload: payload.to_owned(), expires, spent: false };
-        self.codes.lock().insert(*code, kept);
-        Ok(())
-    }
-
-    async fn redeem_code(&self, code: &Digest, now: UnixSeconds, _: UnixSeconds) -> Result<Redemption, StoreError> {
-        self.up()?;
-        Ok(match self.codes.lock().get_mut(code) {
-            Some(code) if code.spent => Redemption::Replayed { grant: code.grant.clone() },
-            Some(code) if code.expires > now => {
-                code.spent = true;
-                Redemption::Fresh(code.payload.clone())
-            }
-            _ => Redemption::Unknown,
-        })
-    }
-
-    async fn first_use(&self, issuer: &str, id: &str, _: UnixSeconds, expires: UnixSeconds) -> Result<bool, StoreError> {
-        self.up()?;
-        Ok(self.seen.lock().insert((issuer.to_owned(), id.to_owned()), expires).is_none())
-    }
-
-    async fn revoke(&self, revoked: &Revoked, expires: UnixSeconds) -> Result<(), StoreError> {
-        self.up()?;
-        self.revoked.lock().push((revoked.clone(), expires));
-        Ok(())
-    }
-
-    async fn revocations_after(&self, _: i64, _: UnixSeconds) -> Result<Vec<Revocation>, StoreError> {
-        self.up()?;
-        Ok(Vec::new())
-    }
-
-    async fn sweep(&self, _: UnixSeconds) -> Result<usize, StoreError> {
-        self.up()?;
-        Ok(0)
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.up()
-    }
-}
-
 /// Three patients, found by any part of their names.
 #[derive(Default)]
 pub(super) struct Patients {
@@ -299,7 +210,11 @@ impl PatientDirectory for Patients {
         if self.down.load(Ordering::SeqCst) {
             return Err(DirectoryError("down".to_owned()));
         }
-        let all = [("amy", "Amy Shaw", "1987-02-20"), ("kid1", "Ben <b>Shaw</b>", "2015-05-01"), ("bob", "Bob Shaw", "1950-01-01")];
+        let all = [
+            ("amy", "Amy Shaw", "1987-02-20"),
+            ("kid1", "Ben <b>Shaw</b>", "2015-05-01"),
+            ("bob", "Bob Shaw", "1950-01-01"),
+        ];
         let fits = |(id, name, born): &(&str, &str, &str)| {
             (query.ids.is_empty() || query.ids.iter().any(|wanted| wanted == id))
                 && query.name.as_ref().is_none_or(|wanted| name.contains(wanted.as_str()))
@@ -340,7 +255,7 @@ impl World {
     pub(super) async fn at(public_url: &str) -> Self {
         crate::token::install_crypto();
         let snapshot = configured(public_url);
-        let store = Arc::new(MemoryStore::default());
+        let store = Arc::new(MemoryStore::with_keys(signing_keys().await));
         let patients = Arc::new(Patients::default());
         let clock = Arc::new(StoppedClock(AtomicI64::new(NOW)));
         let ambient = Ambient { clock: clock.clone(), entropy: Arc::new(Counted(AtomicU64::new(0))) };
@@ -481,87 +396,4 @@ pub(super) fn landed(response: &Response<Bytes>) -> HashMap<String, String> {
     let location = response.headers()[header::LOCATION].to_str().unwrap();
     assert!(location.starts_with("https://app.example.org/callback?kept=1&"), "{location}");
     Url::parse(location).unwrap().query_pairs().into_owned().collect()
-}
-
-/// A browser: keeps cookies, follows redirects within the gate.
-pub(super) struct Browser<'a> {
-    world: &'a World,
-    pub(super) cookies: HashMap<String, String>,
-    /// Where it is, of the gate's pages.
-    pub(super) path: String,
-    pub(super) answer: Response<Bytes>,
-}
-
-impl<'a> Browser<'a> {
-    pub(super) fn new(world: &'a World) -> Self {
-        Self { world, cookies: HashMap::new(), path: String::new(), answer: Response::new(Bytes::new()) }
-    }
-
-    /// Opens the link of an app.
-    pub(super) async fn open(&mut self, request: &[(&'static str, String)]) {
-        self.go(&format!("/auth/authorize?{}", encode(request))).await;
-    }
-
-    pub(super) async fn go(&mut self, path: &str) {
-        self.visit(Method::GET, path, String::new()).await;
-    }
-
-    /// Submits the form that the page shows.
-    pub(super) async fn submit(&mut self, fields: &[(&str, &str)]) {
-        let id = self.hidden("id").unwrap();
-        let mut form = vec![("id", id.as_str())];
-        form.extend(fields.iter().copied().filter(|(_, value)| !value.is_empty()));
-        let path = self.path.split('?').next().unwrap().to_owned();
-        self.visit(Method::POST, &path, encode(&form)).await;
-    }
-
-    pub(super) async fn log_in(&mut self, username: &str, password: &str) {
-        self.submit(&[("username", username), ("password", password), ("do", "login")]).await;
-    }
-
-    pub(super) fn html(&self) -> &str {
-        text(&self.answer)
-    }
-
-    /// The value of a hidden field on the page.
-    pub(super) fn hidden(&self, name: &str) -> Option<String> {
-        let field = format!("<input type=\"hidden\" name=\"{name}\" value=\"");
-        let (_, rest) = self.html().split_once(&field)?;
-        rest.split_once('"').map(|(value, _)| value.to_owned())
-    }
-
-    pub(super) fn landed(&self) -> HashMap<String, String> {
-        landed(&self.answer)
-    }
-
-    async fn visit(&mut self, method: Method, path: &str, body: String) {
-        let (mut method, mut path, mut body) = (method, path.to_owned(), body);
-        for _ in 0..5 {
-            let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let request = Request::builder()
-                .method(&method)
-                .uri(&path)
-                .header(header::COOKIE, cookies.join("; "))
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(Bytes::from(std::mem::take(&mut body)))
-                .unwrap();
-            self.answer = self.world.send(request).await;
-            self.path = path.clone();
-            for cookie in self.answer.headers().get_all(header::SET_COOKIE) {
-                let cookie = cookie::Cookie::parse(cookie.to_str().unwrap()).unwrap();
-                if cookie.max_age() == Some(cookie::time::Duration::ZERO) {
-                    self.cookies.remove(cookie.name());
-                } else {
-                    self.cookies.insert(cookie.name().to_owned(), cookie.value().to_owned());
-                }
-            }
-            let location = self.answer.headers().get(header::LOCATION).map(|location| location.to_str().unwrap());
-            match location {
-                Some(location) if !location.contains(':') => path = format!("/auth/{location}"),
-                _ => return,
-            }
-            method = Method::GET;
-        }
-        panic!("redirects without end: {path}");
-    }
 }

@@ -1,0 +1,137 @@
+//! A store in memory that can be told to fail.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
+use crate::ambient::UnixSeconds;
+use crate::store::{Digest, Redemption, Revocation, Revoked, Store, StoreError, StoredKey};
+
+struct Code {
+    grant: String,
+    payload: String,
+    expires: UnixSeconds,
+    spent: bool,
+}
+
+/// A store that can be told to fail.
+#[derive(Default)]
+pub(in crate::auth) struct MemoryStore {
+    pub(in crate::auth) down: AtomicBool,
+    keys: Mutex<Vec<StoredKey>>,
+    pending: Mutex<HashMap<Digest, (String, UnixSeconds)>>,
+    codes: Mutex<HashMap<Digest, Code>>,
+    seen: Mutex<HashMap<(String, String), UnixSeconds>>,
+    pub(in crate::auth) revoked: Mutex<Vec<(Revoked, UnixSeconds)>>,
+}
+
+impl MemoryStore {
+    pub(in crate::auth) fn with_keys(keys: Vec<StoredKey>) -> Self {
+        Self { keys: Mutex::new(keys), ..Self::default() }
+    }
+
+    fn up(&self) -> Result<(), StoreError> {
+        if self.down.load(Ordering::SeqCst) { Err(StoreError("down".to_owned())) } else { Ok(()) }
+    }
+
+    /// Every authorization in progress, as it is kept.
+    pub(in crate::auth) fn in_progress(&self) -> Vec<String> {
+        self.pending.lock().values().map(|(state, _)| state.clone()).collect()
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn keys(&self) -> Result<Vec<StoredKey>, StoreError> {
+        self.up()?;
+        Ok(self.keys.lock().clone())
+    }
+
+    async fn add_first_key(&self, key: &StoredKey) -> Result<(), StoreError> {
+        self.up()?;
+        self.keys.lock().push(key.clone());
+        Ok(())
+    }
+
+    async fn rotate_key(&self, key: &StoredKey) -> Result<(), StoreError> {
+        self.add_first_key(key).await
+    }
+
+    async fn forget_keys(&self, _before: UnixSeconds) -> Result<(), StoreError> {
+        self.up()
+    }
+
+    async fn put_pending(&self, handle: &Digest, state: &str, expires: UnixSeconds) -> Result<(), StoreError> {
+        self.up()?;
+        self.pending.lock().insert(*handle, (state.to_owned(), expires));
+        Ok(())
+    }
+
+    async fn pending(&self, handle: &Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
+        self.up()?;
+        Ok(self.pending.lock().get(handle).filter(|(_, expires)| *expires > now).map(|(state, _)| state.clone()))
+    }
+
+    async fn take_pending(&self, handle: &Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
+        self.up()?;
+        Ok(self.pending.lock().remove(handle).filter(|(_, expires)| *expires > now).map(|(state, _)| state))
+    }
+
+    async fn put_code(
+        &self,
+        code: &Digest,
+        grant: &str,
+        payload: &str,
+        expires: UnixSeconds,
+    ) -> Result<(), StoreError> {
+        self.up()?;
+        let kept = Code { grant: grant.to_owned(), payload: payload.to_owned(), expires, spent: false };
+        self.codes.lock().insert(*code, kept);
+        Ok(())
+    }
+
+    async fn redeem_code(&self, code: &Digest, now: UnixSeconds, _: UnixSeconds) -> Result<Redemption, StoreError> {
+        self.up()?;
+        Ok(match self.codes.lock().get_mut(code) {
+            Some(code) if code.spent => Redemption::Replayed { grant: code.grant.clone() },
+            Some(code) if code.expires > now => {
+                code.spent = true;
+                Redemption::Fresh(code.payload.clone())
+            }
+            _ => Redemption::Unknown,
+        })
+    }
+
+    async fn first_use(
+        &self,
+        issuer: &str,
+        id: &str,
+        _: UnixSeconds,
+        expires: UnixSeconds,
+    ) -> Result<bool, StoreError> {
+        self.up()?;
+        Ok(self.seen.lock().insert((issuer.to_owned(), id.to_owned()), expires).is_none())
+    }
+
+    async fn revoke(&self, revoked: &Revoked, expires: UnixSeconds) -> Result<(), StoreError> {
+        self.up()?;
+        self.revoked.lock().push((revoked.clone(), expires));
+        Ok(())
+    }
+
+    async fn revocations_after(&self, _: i64, _: UnixSeconds) -> Result<Vec<Revocation>, StoreError> {
+        self.up()?;
+        Ok(Vec::new())
+    }
+
+    async fn sweep(&self, _: UnixSeconds) -> Result<usize, StoreError> {
+        self.up()?;
+        Ok(0)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.up()
+    }
+}
