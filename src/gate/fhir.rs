@@ -36,7 +36,10 @@ impl Gate {
             if head.path() == format!("{}/metadata", snapshot.fhir.base_path) {
                 visit.origins = cors::Origins::Any;
             }
-            return Reply::Whole(Answer { headers: Default::default(), ..Answer::fhir(StatusCode::NO_CONTENT, Bytes::new()) });
+            return Reply::Whole(Answer {
+                headers: Default::default(),
+                ..Answer::fhir(StatusCode::NO_CONTENT, Bytes::new())
+            });
         }
         match self.decided(session, snapshot, head, visit).await {
             Ok(reply) => reply,
@@ -61,7 +64,8 @@ impl Gate {
         visit.interaction(&request);
         let permit = decide(snapshot, &grant, &request)?;
         visit.permitted(&permit);
-        let body = if needs_body(&permit) { body::read(session, snapshot.limits.request_body).await? } else { Bytes::new() };
+        let body =
+            if needs_body(&permit) { body::read(session, snapshot.limits.request_body).await? } else { Bytes::new() };
         self.carry_out(snapshot, head, visit, &permit, &grant, &request, &original, body).await
     }
 
@@ -177,17 +181,12 @@ impl Gate {
         Ok((request, original))
     }
 
-    fn page(
-        &self,
-        snapshot: &Snapshot,
-        head: &Head,
-        grant: &Grant,
-        seal: &str,
-    ) -> Result<(Request, String), Refusal> {
+    fn page(&self, snapshot: &Snapshot, head: &Head, grant: &Grant, seal: &str) -> Result<(Request, String), Refusal> {
         let refused = || rules::SEAL_REFUSED.refuse();
         let page = self.parts.guard.pages(snapshot, grant).open(seal).ok_or_else(refused)?;
         let (original, position) = page.into_parts();
-        let target = Target::parse(&format!("/{}", original.trim_start_matches('/')), usize::MAX).map_err(|_| refused())?;
+        let target =
+            Target::parse(&format!("/{}", original.trim_start_matches('/')), usize::MAX).map_err(|_| refused())?;
         let path: Vec<&str> = target.path.iter().map(String::as_str).collect();
         let interaction = classify(snapshot.fhir.version, &Method::GET, &path, !target.query.is_empty())?;
         let mut request = parsed(head, interaction, &target.query)?;
@@ -220,11 +219,7 @@ fn bearer(head: &Head) -> Result<&str, Refusal> {
 }
 
 /// The form body of a POST `_search` (FHIR R4 http.html#search).
-async fn form(
-    session: &mut ServerSession,
-    snapshot: &Snapshot,
-    head: &Head,
-) -> Result<Vec<(String, String)>, Refusal> {
+async fn form(session: &mut ServerSession, snapshot: &Snapshot, head: &Head) -> Result<Vec<(String, String)>, Refusal> {
     let essence = head.text(&header::CONTENT_TYPE).and_then(|text| text.split(';').next()).unwrap_or_default().trim();
     let body = body::read(session, snapshot.limits.target).await?;
     if body.is_empty() && essence.is_empty() {

@@ -77,7 +77,9 @@ impl Gate {
     async fn reply(&self, session: &mut ServerSession, snapshot: &Arc<Snapshot>, visit: &mut Visit) -> Reply {
         match Head::read(session.req_header(), snapshot) {
             Err(refusal) => self.refuse(visit, refusal),
-            Ok(head) if AuthServer::owns(head.path(), snapshot) => self.own_endpoint(session, snapshot, &head, visit).await,
+            Ok(head) if AuthServer::owns(head.path(), snapshot) => {
+                self.own_endpoint(session, snapshot, &head, visit).await
+            }
             Ok(head) => match head.below(&snapshot.fhir.base_path) {
                 Some(_) => self.fhir(session, snapshot, &head, visit).await,
                 None => self.refuse(visit, rules::NOT_FHIR.refuse()),

@@ -22,12 +22,7 @@ pub(super) enum Reply {
 }
 
 /// Sends a reply; false if the connection cannot be used any more.
-pub(super) async fn send(
-    session: &mut ServerSession,
-    reply: Reply,
-    snapshot: &Snapshot,
-    visit: &mut Visit,
-) -> bool {
+pub(super) async fn send(session: &mut ServerSession, reply: Reply, snapshot: &Snapshot, visit: &mut Visit) -> bool {
     match reply {
         Reply::Own(response) => {
             let (parts, body) = response.into_parts();

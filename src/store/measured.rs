@@ -63,7 +63,13 @@ impl Store for MeasuredStore {
         self.timed("take_pending", self.inner.take_pending(handle, now)).await
     }
 
-    async fn put_code(&self, code: &Digest, grant: &str, payload: &str, expires: UnixSeconds) -> Result<(), StoreError> {
+    async fn put_code(
+        &self,
+        code: &Digest,
+        grant: &str,
+        payload: &str,
+        expires: UnixSeconds,
+    ) -> Result<(), StoreError> {
         self.timed("put_code", self.inner.put_code(code, grant, payload, expires)).await
     }
 
@@ -76,7 +82,13 @@ impl Store for MeasuredStore {
         self.timed("redeem_code", self.inner.redeem_code(code, now, remember_until)).await
     }
 
-    async fn first_use(&self, issuer: &str, id: &str, now: UnixSeconds, expires: UnixSeconds) -> Result<bool, StoreError> {
+    async fn first_use(
+        &self,
+        issuer: &str,
+        id: &str,
+        now: UnixSeconds,
+        expires: UnixSeconds,
+    ) -> Result<bool, StoreError> {
         self.timed("first_use", self.inner.first_use(issuer, id, now, expires)).await
     }
 

@@ -114,11 +114,7 @@ impl UpstreamClient {
     }
 }
 
-async fn exchange(
-    session: &mut HttpSession,
-    head: Box<RequestHeader>,
-    body: Option<&Bytes>,
-) -> Result<(), Box<Error>> {
+async fn exchange(session: &mut HttpSession, head: Box<RequestHeader>, body: Option<&Bytes>) -> Result<(), Box<Error>> {
     session.write_request_header(head).await?;
     if let Some(body) = body {
         session.write_request_body(body.clone(), true).await?;

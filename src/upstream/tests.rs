@@ -168,7 +168,8 @@ async fn search_values_are_encoded_on_the_wire() {
 #[test]
 fn only_listed_headers_travel_on() {
     let mut headers = HeaderMap::new();
-    for name in ["content-type", "etag", "server", "set-cookie", "x-powered-by", "link", "access-control-allow-origin"] {
+    for name in ["content-type", "etag", "server", "set-cookie", "x-powered-by", "link", "access-control-allow-origin"]
+    {
         headers.insert(name, HeaderValue::from_static("x"));
     }
     let mut passed: Vec<_> = response_headers(&headers).keys().map(|name| name.to_string()).collect();
