@@ -78,7 +78,7 @@ async fn everything_else_that_is_wrong_is_told_the_app() {
         ("prompt", "none login", "invalid_request"),
         ("scope", "", "invalid_scope"),
         ("scope", "offline_access launch system/*.rs patient/*.cud", "invalid_scope"),
-        ("scope", "patient/Observation.rs?category=laboratory", "invalid_scope"),
+        ("scope", "patient/Observation.rs?category:in=laboratory", "invalid_scope"),
         ("nonce", &long, "invalid_request"),
     ] {
         assert_eq!(refused(&world, name, value).await, (error.to_owned(), state.to_owned()), "{name}={value}");

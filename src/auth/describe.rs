@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::{Fhir, User};
 use crate::fhir::ResourceType;
-use crate::scope::{Context, Letter, Letters, Scope, TypePattern};
+use crate::scope::{Condition, Constraint, Context, Letter, Letters, Scope, TypePattern};
 
 /// Whose data a sentence speaks of, seen from the person who reads it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,7 +61,10 @@ pub(super) fn sentence(scope: &str, fhir: &Fhir, owner: Owner) -> String {
         _ => {}
     }
     match Scope::parse(fhir.version, scope) {
-        Ok(scope) => on_resources(&scope, fhir, owner),
+        Ok(scope) => {
+            let sentence = on_resources(&scope, fhir, owner);
+            scope.constraint.as_ref().map_or_else(|| sentence.clone(), |only| format!("{sentence}, {}", limits(only)))
+        }
         Err(_) => format!("Use “{scope}”"),
     }
 }
@@ -89,6 +92,24 @@ fn on_resources(scope: &Scope, fhir: &Fhir, owner: Owner) -> String {
         (TypePattern::One(of), _) if reader => format!("{verbs} your {}", name(of)),
         (TypePattern::One(of), Context::Patient) => format!("{verbs} the patient’s {}", name(of)),
         (TypePattern::One(of), _) => format!("{verbs} the {} of all patients that you have access to", name(of)),
+    }
+}
+
+/// A constraint as the end of a sentence. Values are what apps wrote, so they stand in quotes that no value can hold.
+fn limits(constraint: &Constraint) -> String {
+    let each = constraint.conditions().iter().map(|Condition { code, values }| {
+        let values: Vec<String> = values.iter().map(|value| format!("“{}”", short(value))).collect();
+        format!("{} is {}", code.trim_start_matches('_').replace('-', " "), values.join(" or "))
+    });
+    format!("but only those whose {}", each.collect::<Vec<_>>().join(" and whose "))
+}
+
+/// A token without its system, where that leaves something.
+fn short(value: &str) -> &str {
+    match value.split_once('|') {
+        Some((_, code)) if !code.is_empty() => code,
+        Some((system, _)) => system,
+        None => value,
     }
 }
 

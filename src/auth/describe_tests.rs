@@ -25,6 +25,16 @@ fn each_scope_is_one_plain_sentence() {
         ("user/Encounter.r", READER, "See your visits"),
         ("patient/ChargeItem.c", READER, "Add your charge item records"),
         ("patient/PractitionerRole.rs", READER, "See practitioner role records (which are not about a single patient)"),
+        (
+            "patient/Condition.rs?category=http://t/c|problem-list-item,encounter-diagnosis",
+            READER,
+            "See your conditions and diagnoses, but only those whose category is “problem-list-item” or “encounter-diagnosis”",
+        ),
+        (
+            "patient/Encounter.r?status=finished&_security=urn:s|",
+            CLINICIAN,
+            "See the patient’s visits, but only those whose status is “finished” and whose security is “urn:s”",
+        ),
         ("openid", READER, "Know your user name"),
         ("fhirUser", READER, "Know which record here is your own"),
         ("launch/patient", READER, "Know which patient was chosen"),

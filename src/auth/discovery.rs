@@ -34,7 +34,7 @@ const SCOPES: &[&str] = &[
     "system/*.write",
 ];
 
-/// `permission-v2` would promise granular constraints, which this version refuses.
+/// Only what is true; `permission-v2` also says that granular constraints hold.
 const CAPABILITIES: &[&str] = &[
     "launch-standalone",
     "authorize-post",
@@ -46,6 +46,7 @@ const CAPABILITIES: &[&str] = &[
     "permission-patient",
     "permission-user",
     "permission-v1",
+    "permission-v2",
 ];
 
 /// What both kinds of document say.

@@ -206,7 +206,7 @@ impl ApiError {
             Self::ScopeRefused => (
                 BAD,
                 "invalid_scope",
-                "`scope` must name `system/` scopes that the client is registered for, without constraints",
+                "`scope` must name `system/` scopes that the client is registered for; a constraint must be one that can be evaluated",
             ),
             Self::MayNotIntrospect => {
                 (StatusCode::FORBIDDEN, "unauthorized_client", "the client is not registered to introspect tokens")

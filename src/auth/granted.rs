@@ -28,12 +28,14 @@ impl Bearer {
 
 /// The scopes that `client` gets of those it asks for, as it wrote them; none is more than both.
 ///
-/// Constrained scopes (`?category=…`) are left out on either side: what is not evaluated grants nothing.
+/// A constraint (`?category=…`) on either side stays; where it cannot be evaluated the scope is left out.
 pub(super) fn within_registration(asked: &str, client: &Client, version: FhirVersion, bearer: Bearer) -> Vec<String> {
     let mut granted: Vec<String> = Vec::new();
     for text in asked.split(' ').filter(|text| !text.is_empty()) {
         let parsed = Scopes::parse(version, [text]);
         let fhir = parsed.fhir.iter().flat_map(|scope| fhir_scopes(scope, client, bearer));
+        // Cut to other types, a constraint may have become one that those do not have.
+        let fhir = fhir.filter(|scope| Scope::parse(version, scope).is_ok());
         let other = parsed
             .other
             .into_iter()
@@ -71,21 +73,20 @@ pub(super) fn need_patient(granted: &[String]) -> bool {
 }
 
 fn fhir_scopes(asked: &Scope, client: &Client, bearer: Bearer) -> Vec<String> {
-    if asked.constraint.is_some() || !bearer.may_have(asked.context) {
+    if !bearer.may_have(asked.context) {
         return Vec::new();
     }
-    let mut met: Vec<(TypePattern, Letters)> = Vec::new();
-    let limits = client.scopes.fhir.iter().filter(|limit| limit.constraint.is_none());
-    for scope in limits.filter_map(|limit| limit.meet(asked)) {
-        match met.iter_mut().find(|(types, _)| *types == scope.types) {
-            Some((_, letters)) => *letters = union(*letters, scope.letters),
-            None => met.push((scope.types, scope.letters)),
+    let mut met: Vec<Scope> = Vec::new();
+    for scope in client.scopes.fhir.iter().filter_map(|limit| limit.meet(asked)) {
+        match met.iter_mut().find(|known| (known.types, &known.constraint) == (scope.types, &scope.constraint)) {
+            Some(known) => known.letters = union(known.letters, scope.letters),
+            None => met.push(scope),
         }
     }
-    if met.contains(&(asked.types, asked.letters)) {
+    if met.iter().any(|scope| scope.covers(asked)) {
         return vec![asked.text.clone()];
     }
-    met.into_iter().map(|(types, letters)| print(asked, types, letters)).collect()
+    met.iter().map(|scope| print(asked, scope)).collect()
 }
 
 fn union(a: Letters, b: Letters) -> Letters {
@@ -93,25 +94,27 @@ fn union(a: Letters, b: Letters) -> Letters {
 }
 
 /// A part of `asked` in the form that `asked` has: v1 stays v1 where v1 can say it.
-fn print(asked: &Scope, types: TypePattern, letters: Letters) -> String {
+fn print(asked: &Scope, part: &Scope) -> String {
     let context = match asked.context {
         Context::Patient => "patient",
         Context::User => "user",
         Context::System => "system",
     };
-    let name = match types {
+    let name = match part.types {
         TypePattern::Any => "*",
         TypePattern::One(resource_type) => resource_type.name(),
     };
-    let spelled: String = Letter::ALL.into_iter().filter(|l| letters.contains(*l)).map(Letter::as_char).collect();
-    let is_v1 = [".read", ".write", ".*"].iter().any(|suffix| asked.text.ends_with(suffix));
+    let spelled: String = Letter::ALL.into_iter().filter(|l| part.letters.contains(*l)).map(Letter::as_char).collect();
+    let plain = asked.text.split('?').next().unwrap_or_default();
+    let is_v1 = [".read", ".write", ".*"].iter().any(|suffix| plain.ends_with(suffix));
     let rights = match spelled.as_str() {
         "rs" if is_v1 => "read",
         "cud" if is_v1 => "write",
         "cruds" if is_v1 => "*",
         v2 => v2,
     };
-    format!("{context}/{name}.{rights}")
+    let constraint = part.constraint.as_ref().map(|constraint| format!("?{constraint}")).unwrap_or_default();
+    format!("{context}/{name}.{rights}{constraint}")
 }
 
 #[cfg(test)]

@@ -50,9 +50,12 @@ fn more_than_registered_is_cut_to_what_is_registered() {
 #[test]
 fn what_this_version_does_not_enforce_is_not_granted() {
     let everything = "openid fhirUser profile launch launch/encounter offline_access online_access system/*.cruds \
-                      patient/*.cruds patient/Observation.rs?category=laboratory";
+                      patient/*.cruds";
     for asked in [
-        "patient/Observation.rs?category=laboratory",
+        "patient/Observation.rs?category:in=laboratory",
+        "patient/Observation.rs?subject.name=x",
+        "patient/Observation.rs?date=2020",
+        "patient/Patient.rs?category=laboratory",
         "offline_access",
         "online_access",
         "launch",
@@ -67,7 +70,37 @@ fn what_this_version_does_not_enforce_is_not_granted() {
     ] {
         assert_eq!(granted(everything, asked), "", "{asked}");
     }
-    assert_eq!(granted("patient/Observation.rs?category=laboratory", "patient/Observation.rs"), "");
+}
+
+#[test]
+fn a_constraint_on_either_side_stays() {
+    for (registered, asked, expected) in [
+        ("patient/*.rs", "patient/Observation.rs?category=urn:c|lab", "patient/Observation.rs?category=urn:c|lab"),
+        ("patient/Observation.rs?category=lab", "patient/Observation.rs", "patient/Observation.rs?category=lab"),
+        ("patient/Observation.rs?category=lab", "patient/Observation.read", "patient/Observation.read?category=lab"),
+        ("patient/Observation.rs?category=lab", "patient/Observation.r?category=lab", "patient/Observation.r?category=lab"),
+        (
+            "patient/Observation.rs?category=lab,vital",
+            "patient/Observation.rs?category=vital",
+            "patient/Observation.rs?category=vital",
+        ),
+        (
+            "patient/Observation.rs?category=lab",
+            "patient/Observation.rs?code=c",
+            "patient/Observation.rs?code=c&category=lab",
+        ),
+        (
+            "patient/Observation.rs?category=lab patient/Observation.rs?category=vital",
+            "patient/Observation.rs",
+            "patient/Observation.rs?category=lab patient/Observation.rs?category=vital",
+        ),
+        ("patient/Observation.rs", "patient/*.read?_tag=x", "patient/Observation.read?_tag=x"),
+        // Patient has no category.
+        ("patient/Patient.rs patient/Observation.r", "patient/*.rs?category=lab", "patient/Observation.r?category=lab"),
+        ("patient/*.rs?category=lab", "patient/Patient.rs", ""),
+    ] {
+        assert_eq!(granted(registered, asked), expected, "{asked} within {registered}");
+    }
 }
 
 #[test]

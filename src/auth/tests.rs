@@ -77,7 +77,7 @@ async fn discovery_says_what_is_there_with_absolute_urls_of_the_configuration() 
     assert_eq!(smart["code_challenge_methods_supported"], serde_json::json!(["S256"]));
     assert_eq!(smart["grant_types_supported"], serde_json::json!(["authorization_code", "client_credentials"]));
     let capabilities = smart["capabilities"].as_array().unwrap();
-    assert!(!capabilities.contains(&"permission-v2".into()) && !capabilities.contains(&"launch-ehr".into()));
+    assert!(capabilities.contains(&"permission-v2".into()) && !capabilities.contains(&"launch-ehr".into()));
     for name in ["userinfo_endpoint", "registration_endpoint", "management_endpoint", "end_session_endpoint"] {
         assert_eq!(smart.get(name), None, "{name} does not exist");
     }

@@ -172,7 +172,7 @@ async fn a_service_gets_what_it_is_registered_for_and_for_five_minutes() {
         ("system/Patient.rs patient/*.rs openid offline_access", "system/Patient.rs"),
         ("system/Patient.cud", ""),
         ("user/*.rs", ""),
-        ("system/Observation.rs?category=laboratory", ""),
+        ("system/Observation.rs?category:in=laboratory", ""),
         ("", ""),
     ]
     .into_iter()

@@ -1,13 +1,14 @@
 //! What a verified token may do: its scopes, cut to what the client or the issuer may be granted, and to whose rights they are
 //! (enforcement.md §3, "Whose rights").
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::rule::{Refusal, Rule};
 use crate::config::{Issuer, Snapshot};
 use crate::fhir::reference::Literal;
 use crate::fhir::{ResourceType, TypeSet};
-use crate::scope::{Context, Letter, Scope, Scopes};
+use crate::scope::{Constraint, Context, Filter, Letter, Scope, Scopes};
 use crate::token::Claims;
 
 /// Patients that one grant may span; beyond it a request could not name them all.
@@ -32,6 +33,18 @@ pub struct Restricted {
     types: Matrix,
 }
 
+/// A scope with a granular constraint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Constrained {
+    /// Whose data; none for whosever it is.
+    pub patients: Option<Vec<String>>,
+    /// The scope as the token has it.
+    pub text: String,
+    /// Types on which the constraint cannot be evaluated are in neither of the two.
+    types: Matrix,
+    filters: HashMap<ResourceType, Filter>,
+}
+
 /// A token's rights under one configuration, compiled so that a decision only looks up bits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Grant {
@@ -40,6 +53,8 @@ pub struct Grant {
     pub generation: u64,
     unrestricted: Matrix,
     restricted: Vec<Restricted>,
+    /// Without what a permit without constraint covers anyway.
+    constrained: Vec<Constrained>,
     /// The user's own resource, readable with `openid fhirUser`.
     identity: Option<(ResourceType, String)>,
     /// Why scopes of the token grant nothing; for the log and for `explain`.
@@ -73,16 +88,19 @@ impl Grant {
             own: claims.own,
             unrestricted: [TypeSet::EMPTY; 5],
             restricted: Vec::new(),
+            constrained: Vec::new(),
             ignored: asked.rejected.iter().map(|(text, error)| format!("`{text}`: {error}")).collect(),
         };
         for scope in &asked.fhir {
             compiler.add_within(scope, ceiling);
         }
+        compiler.absorb();
         let identity = identity(&claims, snapshot, &asked, ceiling);
         Self {
             generation: snapshot.generation,
             unrestricted: compiler.unrestricted,
             restricted: compiler.restricted,
+            constrained: compiler.constrained,
             identity,
             ignored: compiler.ignored,
             claims,
@@ -113,9 +131,22 @@ impl Grant {
         patients
     }
 
+    /// Permits with a constraint that cover the type, and what it demands there.
+    pub fn constrained(&self, of: ResourceType, letter: Letter) -> impl Iterator<Item = (&Constrained, &Filter)> {
+        let covering = self.constrained.iter().filter(move |permit| types(&permit.types, letter).contains(of));
+        covering.filter_map(move |permit| Some((permit, permit.filters.get(&of)?)))
+    }
+
+    /// The scopes with a constraint that grant something, as the token has them.
+    pub fn constraints(&self) -> impl Iterator<Item = &str> {
+        self.constrained.iter().map(|permit| permit.text.as_str())
+    }
+
     /// Whether any permit covers the type at all.
     pub fn covers(&self, of: ResourceType, letter: Letter) -> bool {
-        self.unrestricted(of, letter) || self.restricted(of, letter).next().is_some()
+        self.unrestricted(of, letter)
+            || self.restricted(of, letter).next().is_some()
+            || self.constrained(of, letter).next().is_some()
     }
 
     /// Whether this is the user's own resource, granted by `openid fhirUser`.
@@ -123,9 +154,9 @@ impl Grant {
         self.identity.as_ref().is_some_and(|(own, own_id)| *own == of && own_id == id)
     }
 
-    /// Whether no permit has a patient context: nothing this token gets needs to be verified.
+    /// Whether no permit has a patient context or a constraint: nothing this token gets needs to be verified.
     pub fn is_unrestricted(&self) -> bool {
-        self.restricted.is_empty()
+        self.restricted.is_empty() && self.constrained.is_empty()
     }
 
     /// The scope that would allow `letter` on `of`, in the context this token has.
@@ -222,6 +253,7 @@ struct Compiler {
     own: bool,
     unrestricted: Matrix,
     restricted: Vec<Restricted>,
+    constrained: Vec<Constrained>,
     ignored: Vec<String>,
 }
 
@@ -240,10 +272,6 @@ impl Compiler {
     }
 
     fn add(&mut self, scope: &Scope) {
-        if scope.constraint.is_some() {
-            // A constraint that is not evaluated on the body must grant nothing, not everything.
-            return self.ignore(scope, "has a granular constraint, which this version does not evaluate");
-        }
         match scope.context {
             Context::Patient => match self.patient.clone() {
                 Some(patient) => self.restrict(scope, vec![patient]),
@@ -265,16 +293,54 @@ impl Compiler {
     }
 
     fn release(&mut self, scope: &Scope) {
+        if let Some(constraint) = &scope.constraint {
+            return self.constrain(scope, constraint, None);
+        }
         widen(&mut self.unrestricted, scope, self.version);
     }
 
     fn restrict(&mut self, scope: &Scope, patients: Vec<String>) {
+        if let Some(constraint) = &scope.constraint {
+            return self.constrain(scope, constraint, Some(patients));
+        }
         if let Some(permit) = self.restricted.iter_mut().find(|permit| permit.patients == patients) {
             return widen(&mut permit.types, scope, self.version);
         }
         let mut types = [TypeSet::EMPTY; 5];
         widen(&mut types, scope, self.version);
         self.restricted.push(Restricted { patients, types });
+    }
+
+    /// A type on which the constraint cannot be evaluated is not granted: without the constraint it would be granted whole.
+    fn constrain(&mut self, scope: &Scope, constraint: &Constraint, patients: Option<Vec<String>>) {
+        let filter = |of| Some((of, constraint.filter(self.version, of).ok()?));
+        let filters: HashMap<ResourceType, Filter> = scope.types.types(self.version).iter().filter_map(filter).collect();
+        let covered: TypeSet = filters.keys().copied().collect();
+        if covered.is_empty() {
+            return self.ignore(scope, "has a constraint that cannot be evaluated on the types it may be granted for");
+        }
+        let types = Letter::ALL.map(|letter| if scope.letters.contains(letter) { covered } else { TypeSet::EMPTY });
+        let permit = Constrained { patients, text: scope.text.clone(), types, filters };
+        if !self.constrained.contains(&permit) {
+            self.constrained.push(permit);
+        }
+    }
+
+    /// Takes out of the constrained permits what one without constraint covers.
+    fn absorb(&mut self) {
+        for permit in &mut self.constrained {
+            let mut within: Vec<&Matrix> = vec![&self.unrestricted];
+            if let Some(patients) = &permit.patients {
+                let whole = self.restricted.iter().filter(|wider| patients.iter().all(|p| wider.patients.contains(p)));
+                within.extend(whole.map(|wider| &wider.types));
+            }
+            for wider in within {
+                for (types, covered) in permit.types.iter_mut().zip(wider) {
+                    *types = types.difference(covered);
+                }
+            }
+        }
+        self.constrained.retain(|permit| permit.types.iter().any(|types| !types.is_empty()));
     }
 
     fn ignore(&mut self, scope: &Scope, why: &str) {

@@ -30,6 +30,62 @@ fn both_generations_of_scopes() {
     }
 }
 
+/// Letters that are granted with a constraint, and the reasons why scopes grant nothing.
+fn constrained(claims: Claims, of: &str) -> (String, Vec<String>) {
+    let snapshot = snapshot("");
+    let grant = grant(&snapshot, claims);
+    let of = resource(of);
+    let letters = Letter::ALL.iter().filter(|letter| grant.constrained(of, **letter).next().is_some());
+    (letters.map(|letter| letter.as_char()).collect(), grant.ignored)
+}
+
+#[test]
+fn a_constraint_is_absorbed_by_a_permit_without_one() {
+    let letters = |scope: &str| constrained(claims(scope, Some("A"), Some("Practitioner/p")), "Observation").0;
+    assert_eq!(letters("patient/Observation.rs?code=x"), "rs");
+    assert_eq!(letters("patient/Observation.rs?code=x patient/Observation.s"), "r");
+    assert_eq!(letters("patient/Observation.rs?code=x patient/*.read"), "");
+    assert_eq!(letters("patient/Observation.rs?code=x user/*.rs"), "");
+    // The patient's own data does not cover everybody's.
+    assert_eq!(letters("user/Observation.rs?code=x patient/Observation.rs"), "rs");
+    let snapshot = snapshot("");
+    assert!(grant(&snapshot, id_claims("user/Observation.rs?code=x user/*.rs")).is_unrestricted());
+    let only = grant(&snapshot, id_claims("user/Observation.rs?code=x"));
+    assert!(!only.is_unrestricted() && !only.unrestricted(resource("Observation"), Letter::Read));
+}
+
+#[test]
+fn what_cannot_be_evaluated_grants_nothing_and_says_why() {
+    for (scope, reason) in [
+        ("patient/Observation.rs?subject.name=x", "cannot be evaluated"),
+        ("patient/Observation.rs?code:in=x", "cannot be evaluated"),
+        ("patient/Observation.rs?date=2020", "cannot be evaluated"),
+        ("patient/Observation.rs?code=a|b|c", "more than one way"),
+    ] {
+        let (letters, ignored) = constrained(claims(scope, Some("A"), None), "Observation");
+        assert_eq!(letters, "", "{scope}");
+        assert!(ignored.len() == 1 && ignored[0].contains(reason), "{ignored:?}");
+    }
+    let wild = || claims("patient/*.rs?category=x", Some("A"), None);
+    assert_eq!(constrained(wild(), "Observation").0, "rs");
+    assert_eq!(constrained(wild(), "Patient").0, "");
+}
+
+#[test]
+fn a_ceilings_constraint_holds_too() {
+    let text = "[[issuers]]\nissuer = \"https://lab.example.org\"\naudience = [\"https://p/fhir\"]\n\
+                jwks_url = \"https://lab.example.org/jwks\"\nscopes = [\"patient/*.rs?category=lab\"]\n";
+    let snapshot = snapshot(text);
+    let mut asked = claims("patient/Observation.rs?code=x patient/Patient.rs", Some("A"), None);
+    asked.issuer = "https://lab.example.org".into();
+    let grant = grant(&snapshot, asked);
+    let (_, filter) = grant.constrained(resource("Observation"), Letter::Read).next().unwrap();
+    let codes: Vec<&str> = filter.tests.iter().map(|test| test.condition.code.as_str()).collect();
+    assert_eq!(codes, ["code", "category"]);
+    assert!(!grant.covers(resource("Patient"), Letter::Read));
+    assert_eq!(grant.ignored.len(), 1);
+}
+
 #[test]
 fn each_context_has_its_own_reach() {
     let snapshot = snapshot("");

@@ -4,6 +4,7 @@
 //! verify; nothing else can make a permit.
 
 mod bundle;
+mod constraint;
 mod grant;
 mod joins;
 mod operation;
@@ -17,7 +18,7 @@ mod search;
 mod write;
 
 pub use bundle::{BundleDecision, EntryPermit, Processing, check_resource, decide_bundle};
-pub use grant::{Grant, MAX_PATIENTS, Restricted};
+pub use grant::{Constrained, Grant, MAX_PATIENTS, Restricted};
 pub use parameters::FORMAT_NOT_JSON;
 pub(crate) use permit::bundle_request;
 pub use permit::{

@@ -26,12 +26,12 @@ pub(super) const SORT_NOT_ALLOWED: Rule =
 
 pub(super) const COUNT_ONLY: Rule = Rule::bad_request(
     "count-only",
-    "a count without entries (`_summary=count`, `_count=0`) is not available to a token in a patient context",
+    "a count without entries (`_summary=count`, `_count=0`) is not available to a token in a patient context or with a constraint",
 );
 
 pub(super) const JOIN_RESTRICTED: Rule = Rule::forbidden(
     "join-restricted",
-    "chains, `_has`, `_include` and `_revinclude` are not open to a token in a patient context",
+    "chains, `_has`, `_include` and `_revinclude` are not open to a token in a patient context or with a constraint on the type",
 );
 
 pub const FORMAT_NOT_JSON: Rule = Rule {
@@ -270,10 +270,12 @@ fn require_json(format: &str) -> Result<(), Refusal> {
 }
 
 /// Adds to `_elements` what verification looks at.
-pub(super) fn keep_verifiable(snapshot: &Snapshot, of: ResourceType, accepted: &mut Accepted) {
+pub(super) fn keep_verifiable(snapshot: &Snapshot, grant: &Grant, of: ResourceType, accepted: &mut Accepted) {
     let subjects = membership(snapshot, of).map(|rule| rule.elements.as_slice()).unwrap_or_default();
-    let needed: Vec<&str> =
-        std::iter::once("id").chain(subjects.iter().filter_map(|element| element.steps.first().copied())).collect();
+    let constrained = [Letter::Read, Letter::Search].into_iter().flat_map(|letter| grant.constrained(of, letter));
+    let tested = constrained.flat_map(|(_, filter)| &filter.tests).flat_map(|test| test.elements);
+    let elements = subjects.iter().chain(tested).filter_map(|element| element.steps.first().copied());
+    let needed: Vec<&str> = std::iter::once("id").chain(elements).collect();
     for parameter in accepted.parameters.iter_mut().filter(|parameter| parameter.code() == "_elements") {
         for name in &needed {
             if !parameter.value.split(',').any(|named| named == *name) {

@@ -181,7 +181,8 @@ impl Permit {
         &self.action
     }
 
-    /// The rule that lets it pass: `public`, `unrestricted`, `own-patient`, `shared-type`, `own-identity`.
+    /// The rule that lets it pass: `public`, `unrestricted`, `own-patient`, `shared-type`, `own-identity`,
+    /// `constrained`.
     pub fn rule(&self) -> &'static str {
         self.rule
     }

@@ -1,5 +1,6 @@
 //! How far a grant reaches into a type, and whether a resource is within that reach (enforcement.md §1 "Visible", §5).
 
+use super::constraint::{Part, holds};
 use super::grant::Grant;
 use super::rule::{Refusal, Rule};
 use crate::config::{PatientData, Snapshot};
@@ -27,6 +28,8 @@ pub(super) enum Reach<'s> {
     Patients { patients: Vec<&'s str>, rule: &'s SubjectRule },
     /// A type that holds no patient's data.
     Shared,
+    /// By several permits or one, at least one of them with a constraint; `rule` says whose a resource is.
+    Constrained { parts: Vec<Part<'s>>, rule: Option<&'s SubjectRule> },
 }
 
 impl Reach<'_> {
@@ -36,6 +39,7 @@ impl Reach<'_> {
             Self::Everything => "unrestricted",
             Self::Patients { .. } => "own-patient",
             Self::Shared => "shared-type",
+            Self::Constrained { .. } => "constrained",
         }
     }
 }
@@ -62,17 +66,53 @@ pub(super) fn reach<'s>(
         return Ok(Reach::Everything);
     }
     let patients = grant.patients(of, letter);
+    let reads = matches!(letter, Letter::Read | Letter::Search);
+    // What a permit without constraint lets write stays as it is; none with one lets write.
+    if (reads || patients.is_empty()) && grant.constrained(of, letter).next().is_some() {
+        return constrained(snapshot, grant, of, letter, patients);
+    }
     if patients.is_empty() {
         return Err(SCOPE_MISSING.refuse().needing(grant.needed(Some(of), letter)));
     }
     if snapshot.fhir.shared_types.contains(of) {
-        let reads = matches!(letter, Letter::Read | Letter::Search);
         return if reads { Ok(Reach::Shared) } else { Err(TYPE_NOT_PATIENT_DATA.refuse()) };
     }
     match membership(snapshot, of) {
         Some(rule) => Ok(Reach::Patients { patients, rule }),
         None => Err(TYPE_NOT_PATIENT_DATA.refuse()),
     }
+}
+
+/// The reach of permits with a constraint, beside those without one for `patients`.
+fn constrained<'s>(
+    snapshot: &'s Snapshot,
+    grant: &'s Grant,
+    of: ResourceType,
+    letter: Letter,
+    patients: Vec<&'s str>,
+) -> Result<Reach<'s>, Refusal> {
+    let shared = snapshot.fhir.shared_types.contains(of);
+    let reads = matches!(letter, Letter::Read | Letter::Search);
+    if shared && reads && !patients.is_empty() {
+        return Ok(Reach::Shared);
+    }
+    let rule = if shared { None } else { membership(snapshot, of) };
+    let mut parts = Vec::new();
+    if rule.is_some() && !patients.is_empty() {
+        parts.push(Part { patients: Some(patients), filter: None });
+    }
+    for (permit, filter) in grant.constrained(of, letter) {
+        match &permit.patients {
+            Some(_) if shared && reads => parts.push(Part { patients: None, filter: Some(filter) }),
+            Some(patients) if rule.is_some() => {
+                let patients = patients.iter().map(String::as_str).collect();
+                parts.push(Part { patients: Some(patients), filter: Some(filter) });
+            }
+            Some(_) => {}
+            None => parts.push(Part { patients: None, filter: Some(filter) }),
+        }
+    }
+    if parts.is_empty() { Err(TYPE_NOT_PATIENT_DATA.refuse()) } else { Ok(Reach::Constrained { parts, rule }) }
 }
 
 /// Whether `resource` may leave under `grant`: some permit covers its type with `letter`, and it is within that permit's reach.
@@ -89,6 +129,14 @@ pub fn visible(snapshot: &Snapshot, grant: &Grant, letter: Letter, resource: &Js
     match reach(snapshot, grant, of, letter) {
         Ok(Reach::Everything | Reach::Shared) => true,
         Ok(Reach::Patients { patients, rule }) => belongs(snapshot, of, id, resource, &patients, rule),
+        Ok(Reach::Constrained { parts, rule }) => parts.iter().any(|part| {
+            part.filter.is_none_or(|filter| holds(snapshot, filter, resource))
+                && match (&part.patients, rule) {
+                    (None, _) => true,
+                    (Some(patients), Some(rule)) => belongs(snapshot, of, id, resource, patients, rule),
+                    (Some(_), None) => false,
+                }
+        }),
         Err(_) => false,
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn read(
 ) -> Result<Permit, Refusal> {
     let path = version.map_or_else(|| format!("/{of}/{id}"), |version| format!("/{of}/{id}/_history/{version}"));
     if grant.is_identity(of, id) && !grant.unrestricted(of, Letter::Read) {
-        return guarded(snapshot, request, &path, of, id, "own-identity");
+        return guarded(snapshot, grant, request, &path, of, id, "own-identity");
     }
     let reach = reach(snapshot, grant, of, Letter::Read)?;
     match &reach {
@@ -44,15 +44,22 @@ pub(super) fn read(
         // Known without asking: the answer must not depend on whether the other patient exists. What is wrong with the
         // request is wrong whoever it names, so that is judged first.
         Reach::Patients { patients, .. } if of == ResourceType::PATIENT && !patients.contains(&id) => {
-            guarded(snapshot, request, &path, of, id, reach.rule())?;
+            guarded(snapshot, grant, request, &path, of, id, reach.rule())?;
             Ok(Permit { action: Action::Answer(OwnAnswer::UniformDenial), rule: reach.rule() })
         }
-        Reach::Patients { .. } | Reach::Shared => guarded(snapshot, request, &path, of, id, reach.rule()),
+        Reach::Constrained { parts, .. } if of == ResourceType::PATIENT && !parts.iter().any(|part| part.may_be(id)) => {
+            guarded(snapshot, grant, request, &path, of, id, reach.rule())?;
+            Ok(Permit { action: Action::Answer(OwnAnswer::UniformDenial), rule: reach.rule() })
+        }
+        Reach::Patients { .. } | Reach::Shared | Reach::Constrained { .. } => {
+            guarded(snapshot, grant, request, &path, of, id, reach.rule())
+        }
     }
 }
 
 fn guarded(
     snapshot: &Snapshot,
+    grant: &Grant,
     request: &Request,
     path: &str,
     of: ResourceType,
@@ -63,7 +70,7 @@ fn guarded(
     if !request.accepts_json {
         return Err(FORMAT_NOT_JSON.refuse());
     }
-    parameters::keep_verifiable(snapshot, of, &mut accepted);
+    parameters::keep_verifiable(snapshot, grant, of, &mut accepted);
     let upstream = UpstreamRequest::new(Method::GET, with_query(path, &accepted)).inspected();
     let verify = Verify::Resource { of, id: id.to_owned() };
     Ok(Permit { action: Action::Guard { request: upstream, verify }, rule })
@@ -113,14 +120,14 @@ pub(super) fn history_of_many(
     Ok(Permit { action: Action::Stream { request: upstream, entries: asked }, rule: "unrestricted" })
 }
 
-/// Every one of `asked` must be granted `s` without a patient context; a grant with one is refused by `restricted`.
+/// Every one of `asked` must be granted `s` without a patient context or a constraint; a grant with one is refused by `restricted`.
 pub(super) fn require_all(grant: &Grant, asked: &TypeSet, restricted: &'static Rule) -> Result<(), Refusal> {
     let missing = asked.difference(&grant.unrestricted_types(Letter::Search));
     let Some(first) = missing.iter().next() else {
         return Ok(());
     };
-    // No scope in a patient context would help.
-    if missing.iter().any(|of| grant.restricted(of, Letter::Search).next().is_some()) {
+    // No further scope of its kind would help.
+    if missing.iter().any(|of| grant.covers(of, Letter::Search)) {
         return Err(restricted.refuse());
     }
     let named = (missing.iter().count() == 1).then_some(first);

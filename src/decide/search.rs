@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use super::constraint::{Part, narrowing};
 use super::grant::Grant;
 use super::parameters::{self, Accepted, FORMAT_NOT_JSON, Search};
 use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify};
@@ -17,7 +18,7 @@ use crate::scope::Letter;
 
 pub(super) const SYSTEM_SEARCH_RESTRICTED: Rule = Rule::forbidden(
     "system-search-restricted",
-    "a search over several types is not open to a token in a patient context; search one type at a time",
+    "a search over several types is not open to a token in a patient context or with a constraint; search one type at a time",
 );
 
 pub(super) const COMPARTMENT_RESTRICTED: Rule = Rule::forbidden(
@@ -50,8 +51,12 @@ pub(super) fn search_type(
         Reach::Everything => unrestricted(snapshot, grant, request, &format!("/{of}"), TypeSet::of(of), Some(of)),
         Reach::Patients { patients, rule } => {
             let within = patients.iter().map(|patient| (*patient).to_owned()).collect();
-            narrowed(snapshot, grant, request, of, rule, within)
+            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[] })
         }
+        Reach::Constrained { parts, rule } => match (rule, patients_of(parts)) {
+            (Some(rule), Some(patients)) => narrowed(snapshot, grant, request, of, rule, &Within { patients, parts }),
+            _ => constrained(snapshot, grant, request, of, &format!("/{of}"), parts),
+        },
         Reach::Shared => {
             let accepted = accept(snapshot, grant, of, request, &request.parameters)?;
             Ok(guarded(target(request, &format!("/{of}"), &accepted), reach.rule(), true))
@@ -78,11 +83,20 @@ pub(super) fn search_compartment(
         Reach::Everything => {
             unrestricted(snapshot, grant, request, &format!("/{owner}/{id}/{of}"), TypeSet::of(of), Some(of))
         }
+        Reach::Constrained { parts, .. } if parts.iter().all(|part| part.patients.is_none()) => {
+            constrained(snapshot, grant, request, of, &format!("/{owner}/{id}/{of}"), parts)
+        }
         _ if owner != ResourceType::PATIENT => Err(COMPARTMENT_RESTRICTED.refuse()),
         Reach::Shared => Err(COMPARTMENT_RESTRICTED.refuse()),
         Reach::Patients { patients, rule } => {
             let within = patients.iter().filter(|patient| **patient == id).map(|_| id.to_owned()).collect();
-            narrowed(snapshot, grant, request, of, rule, within)
+            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[] })
+        }
+        Reach::Constrained { parts, rule } => {
+            let rule = rule.ok_or_else(|| COMPARTMENT_RESTRICTED.refuse())?;
+            let reached = parts.iter().any(|part| part.may_be(id));
+            let patients = reached.then(|| id.to_owned()).into_iter().collect();
+            narrowed(snapshot, grant, request, of, rule, &Within { patients, parts })
         }
     }
 }
@@ -109,12 +123,16 @@ fn unrestricted(
     of: Option<ResourceType>,
 ) -> Result<Permit, Refusal> {
     let search = Search { snapshot, grant, of, restricted: false };
-    let accepted = parameters::of_search(&search, &request.parameters)?;
+    let mut accepted = parameters::of_search(&search, &request.parameters)?;
     if !request.accepts_json {
         return Err(FORMAT_NOT_JSON.refuse());
     }
     let readable = grant.unrestricted_types(Letter::Read);
     let filtered = !accepted.included.is_subset(&readable);
+    if filtered && !grant.is_unrestricted() {
+        // An included resource is verified whole.
+        accepted.parameters.retain(|parameter| parameter.code() != "_elements" && !is_part(parameter));
+    }
     let entries = matched.union(&accepted.included.intersection(&readable));
     let target = target(request, path, &accepted);
     if filtered {
@@ -127,6 +145,46 @@ fn unrestricted(
     Ok(Permit { action: Action::Stream { request, entries }, rule: "unrestricted" })
 }
 
+/// What a search in a patient context is for.
+struct Within<'r> {
+    patients: Vec<String>,
+    /// The permits by which it is, where some have a constraint.
+    parts: &'r [Part<'r>],
+}
+
+/// Every patient that `parts` reach; none where one of them is not about patients.
+fn patients_of(parts: &[Part<'_>]) -> Option<Vec<String>> {
+    let mut patients: Vec<String> = Vec::new();
+    for part in parts {
+        patients.extend(part.patients.as_ref()?.iter().map(|patient| (*patient).to_owned()));
+    }
+    patients.sort_unstable();
+    patients.dedup();
+    Some(patients)
+}
+
+/// What goes up of the constraints of `parts`.
+fn limits<'p>(snapshot: &Snapshot, parts: impl Iterator<Item = &'p Part<'p>>) -> Vec<Parameter> {
+    match snapshot.fhir.narrowing {
+        Narrowing::None => Vec::new(),
+        Narrowing::Parameter | Narrowing::Compartment => narrowing(&parts.collect::<Vec<_>>()),
+    }
+}
+
+/// A search under constraints alone.
+fn constrained(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    of: ResourceType,
+    path: &str,
+    parts: &[Part<'_>],
+) -> Result<Permit, Refusal> {
+    let mut accepted = accept(snapshot, grant, of, request, &request.parameters)?;
+    accepted.parameters.extend(limits(snapshot, parts.iter()));
+    Ok(guarded(target(request, path, &accepted), "constrained", false))
+}
+
 /// A search for data of `within`: the client's own parameters that name the patient are judged and replaced by one that the
 /// client cannot remove.
 fn narrowed(
@@ -135,14 +193,18 @@ fn narrowed(
     request: &Request,
     of: ResourceType,
     rule: &SubjectRule,
-    within: Vec<String>,
+    within: &Within<'_>,
 ) -> Result<Permit, Refusal> {
-    let named = named(snapshot, &request.parameters, of, rule, within)?;
+    let named = named(snapshot, &request.parameters, of, rule, within.patients.clone())?;
     // Judged before the patient is: a request that is wrong is wrong whoever it names.
     let mut accepted = accept(snapshot, grant, of, request, &named.parameters)?;
+    let name = if within.parts.is_empty() { "own-patient" } else { "constrained" };
     let Some(first) = named.within.first() else {
-        return Ok(empty("own-patient"));
+        return Ok(empty(name));
     };
+    let parts = within.parts.iter().filter(|part| named.within.iter().any(|patient| part.may_be(patient)));
+    let limits = limits(snapshot, parts).into_iter().filter(|limit| !rule.names_patient.contains(&limit.code()));
+    accepted.parameters.extend(limits);
     let mut path = format!("/{of}");
     let exact = match snapshot.fhir.narrowing {
         Narrowing::Compartment if of != ResourceType::PATIENT && named.within.len() == 1 => {
@@ -157,7 +219,9 @@ fn narrowed(
             exact
         }
     };
-    Ok(guarded(target(request, &path, &accepted), "own-patient", exact))
+    // A token is compared here with the case of its letters, upstream perhaps without.
+    let exact = exact && within.parts.is_empty();
+    Ok(guarded(target(request, &path, &accepted), name, exact))
 }
 
 fn accept(
@@ -172,7 +236,7 @@ fn accept(
     if !request.accepts_json {
         return Err(FORMAT_NOT_JSON.refuse());
     }
-    parameters::keep_verifiable(snapshot, of, &mut accepted);
+    parameters::keep_verifiable(snapshot, grant, of, &mut accepted);
     Ok(accepted)
 }
 
@@ -180,6 +244,11 @@ fn guarded(target: String, rule: &'static str, exact: bool) -> Permit {
     let pages = PageRule::Filled { exact };
     let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, pages };
     Permit { action: Action::Guard { request: UpstreamRequest::new(Method::GET, target).inspected(), verify }, rule }
+}
+
+/// Whether it asks for less than whole resources.
+fn is_part(parameter: &Parameter) -> bool {
+    parameter.code() == "_summary" && parameter.value != "count"
 }
 
 fn empty(rule: &'static str) -> Permit {

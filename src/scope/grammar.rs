@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::constraint::Constraint;
 use crate::fhir::{FhirVersion, ResourceType, TypeSet};
 
 /// Longest single scope that is read; a longer one grants nothing.
@@ -139,8 +140,8 @@ pub struct Scope {
     pub context: Context,
     pub types: TypePattern,
     pub letters: Letters,
-    /// The part after `?`, as written, not empty: a granular constraint.
-    pub constraint: Option<String>,
+    /// What the part after `?` demands of each resource.
+    pub constraint: Option<Constraint>,
     /// The scope as it was written; v1 scopes are answered as v1 (SMART App Launch 2.2 scopes, "permission-v1").
     pub text: String,
 }
@@ -156,6 +157,16 @@ pub enum ScopeError {
     Letters,
     #[error("the constraint after `?` is not `name=value` pairs")]
     Constraint,
+    #[error(
+        "the constraint after `?` names a parameter that cannot be evaluated on a resource of the type alone: it takes token, \
+         reference and uri parameters of the type, without modifier and chain"
+    )]
+    ConstraintParameter,
+    #[error(
+        "the constraint after `?` has a value that can be read in more than one way: write `code`, `system|code`, `system|`, \
+         `Type/id` or a URL, in plain characters"
+    )]
+    ConstraintValue,
     #[error("the scope is too long")]
     TooLong,
 }
@@ -186,10 +197,8 @@ impl Scope {
             name => TypePattern::One(ResourceType::parse(version, name).ok_or(ScopeError::Type)?),
         };
         let letters = Letters::parse(letters).ok_or(ScopeError::Letters)?;
-        if constraint.is_some_and(|text| !well_formed_constraint(text)) {
-            return Err(ScopeError::Constraint);
-        }
-        Ok(Self { context, types, letters, constraint: constraint.map(str::to_owned), text: text.to_owned() })
+        let constraint = constraint.map(|text| Constraint::parse(version, types, text)).transpose()?;
+        Ok(Self { context, types, letters, constraint, text: text.to_owned() })
     }
 
     /// Whether this scope, as a ceiling, allows all that `other` asks.
@@ -197,7 +206,7 @@ impl Scope {
         self.context == other.context
             && self.types.covers(other.types)
             && self.letters.intersection(other.letters) == other.letters
-            && (self.constraint.is_none() || self.constraint == other.constraint)
+            && self.constraint.as_ref().is_none_or(|own| other.constraint.as_ref().is_some_and(|other| own.covers(other)))
     }
 
     /// What both scopes grant, where they speak of the same context.
@@ -209,8 +218,7 @@ impl Scope {
         let letters = self.letters.intersection(other.letters);
         let constraint = match (&self.constraint, &other.constraint) {
             (None, only) | (only, None) => only.clone(),
-            (Some(a), Some(b)) if a == b => Some(a.clone()),
-            (Some(a), Some(b)) => Some(format!("{a}&{b}")),
+            (Some(limit), Some(asked)) => Some(asked.and(limit)),
         };
         (!letters.is_empty()).then(|| Self {
             context: self.context,
@@ -220,13 +228,6 @@ impl Scope {
             text: other.text.clone(),
         })
     }
-}
-
-fn well_formed_constraint(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .split('&')
-            .all(|pair| pair.split_once('=').is_some_and(|(name, value)| !name.is_empty() && !value.is_empty()))
 }
 
 impl fmt::Display for Scope {

@@ -29,7 +29,7 @@ fn both_generations() {
 
 #[test]
 fn what_is_almost_a_scope_is_none() {
-    use ScopeError::{Constraint, Context, Letters, TooLong, Type};
+    use ScopeError::{Constraint, ConstraintParameter, Context, Letters, TooLong, Type};
     for (text, expected) in [
         ("patient/Observation.sr", Letters),
         ("patient/Observation.dus", Letters),
@@ -55,7 +55,9 @@ fn what_is_almost_a_scope_is_none() {
         ("patient/Observation.rs?active", Constraint),
         ("patient/Observation.rs?=x", Constraint),
         ("patient/Observation.rs?x=", Constraint),
-        ("patient/Observation.rs?x=y&", Constraint),
+        ("patient/Observation.rs?code=y&", Constraint),
+        ("patient/Observation.rs?x=y", ConstraintParameter),
+        ("patient/Patient.rs?category=y", ConstraintParameter),
     ] {
         assert_eq!(scope(text), Err(expected), "{text}");
     }
@@ -85,10 +87,14 @@ fn a_ceiling_covers_what_is_below_it() {
         ("patient/*.rs", "user/Observation.rs", false),
         ("patient/Observation.rs", "patient/*.rs", false),
         ("patient/Observation.rs", "patient/Condition.rs", false),
-        ("patient/Observation.rs", "patient/Observation.rs?x=y", true),
-        ("patient/Observation.rs?x=y", "patient/Observation.rs", false),
-        ("patient/Observation.rs?x=y", "patient/Observation.rs?x=y", true),
-        ("patient/Observation.rs?x=y", "patient/Observation.rs?x=z", false),
+        ("patient/Observation.rs", "patient/Observation.rs?code=y", true),
+        ("patient/Observation.rs?code=y", "patient/Observation.rs", false),
+        ("patient/Observation.rs?code=y", "patient/Observation.rs?code=y", true),
+        ("patient/Observation.rs?code=y", "patient/Observation.rs?code=z", false),
+        ("patient/Observation.rs?code=y,z", "patient/Observation.rs?code=z", true),
+        ("patient/Observation.rs?code=y", "patient/Observation.rs?code=y,z", false),
+        ("patient/Observation.rs?code=y", "patient/Observation.rs?status=final&code=y", true),
+        ("patient/Observation.rs?code=y&status=final", "patient/Observation.rs?code=y", false),
     ] {
         assert_eq!(scope(ceiling).unwrap().covers(&scope(asked).unwrap()), covers, "{ceiling} {asked}");
     }
@@ -108,12 +114,14 @@ fn what_two_scopes_share() {
     assert_eq!(meet("patient/Observation.rs", "patient/Condition.rs"), None);
     // A constraint on either side stays one.
     for (a, b, expected) in [
-        ("patient/*.rs?x=y", "patient/Observation.rs", "x=y"),
-        ("patient/*.rs", "patient/Observation.rs?x=y", "x=y"),
-        ("patient/*.rs?x=y", "patient/Observation.rs?x=y", "x=y"),
-        ("patient/*.rs?x=y", "patient/Observation.rs?u=v", "x=y&u=v"),
+        ("patient/*.rs?code=y", "patient/Observation.rs", "code=y"),
+        ("patient/*.rs", "patient/Observation.rs?code=y", "code=y"),
+        ("patient/*.rs?code=y", "patient/Observation.rs?code=y", "code=y"),
+        ("patient/*.rs?code=y", "patient/Observation.rs?status=v", "status=v&code=y"),
+        ("patient/*.rs?code=y,z", "patient/Observation.rs?code=y", "code=y"),
+        ("patient/*.rs?code=y", "patient/Observation.rs?code=y,z", "code=y,z&code=y"),
     ] {
-        assert_eq!(meet(a, b).unwrap().constraint.as_deref(), Some(expected), "{a} {b}");
+        assert_eq!(meet(a, b).unwrap().constraint.unwrap().to_string(), expected, "{a} {b}");
     }
 }
 
@@ -124,7 +132,7 @@ fn scopes() -> impl Strategy<Value = String> {
         prop::sample::subsequence(vec!["c", "r", "u", "d", "s"], 1..=5).prop_map(|letters| letters.concat()),
         prop::sample::select(vec!["read", "write", "*"]).prop_map(str::to_owned),
     ];
-    let constraint = prop::option::of("[a-z]{1,5}=[a-z|,:/.]{1,9}(&[a-z]{1,5}=[a-z]{1,5})?");
+    let constraint = prop::option::of("(_id|_tag|_security)=[a-z:/.]{1,9}(,[a-z]{1,3})?(&_tag=[a-z]{1,5}[|][a-z]{1,5})?");
     (context, of, rights, constraint).prop_map(|(context, of, rights, constraint)| {
         let constraint = constraint.map(|constraint| format!("?{constraint}")).unwrap_or_default();
         format!("{context}/{of}.{rights}{constraint}")
@@ -146,7 +154,8 @@ proptest! {
             for scope in [&a, &b] {
                 prop_assert!(shared.types.types(VERSION).is_subset(&scope.types.types(VERSION)));
                 prop_assert_eq!(shared.letters.intersection(scope.letters), shared.letters);
-                prop_assert!(scope.constraint.is_none() || shared.constraint.is_some());
+                let within = |own: &Constraint| shared.constraint.as_ref().is_some_and(|shared| own.covers(shared));
+                prop_assert!(scope.constraint.as_ref().is_none_or(within));
             }
         }
     }

@@ -21,6 +21,7 @@ sections!(
     d_interactions,
     e_patient_filter,
     f_joins_and_results,
+    g_granular,
     h_reads,
     j_bundles,
     k_operations,
@@ -33,6 +34,9 @@ sections!(
 async fn run(file: &str) {
     let world = World::start("", "[limits]\nrequest_body = 65536\n").await;
     world.capabilities_known().await;
+    if file == "g_granular.toml" {
+        world.upstream.hold(crate::granular::resources());
+    }
     let tokens = case::tokens();
     let mut failures = Vec::new();
     for case in case::section(file) {

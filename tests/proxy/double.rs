@@ -379,8 +379,21 @@ fn selected(resource: &Value, query: &[(String, String)]) -> bool {
         "_id" => value.split(',').any(|id| resource["id"] == id),
         "patient" | "subject" | "actor" => value.split(',').any(|patient| names(resource, patient)),
         "code" => resource["code"]["text"] == value.as_str(),
+        "category" => value.split(',').any(|token| is_coded(&resource["category"][0]["coding"], token)),
+        "_security" => value.split(',').any(|token| is_coded(&resource["meta"]["security"], token)),
         _ => true,
     })
+}
+
+/// Whether one of `codings` is `token`. The case of letters does not count, as FHIR lets servers choose.
+fn is_coded(codings: &Value, token: &str) -> bool {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_ascii_lowercase();
+    let codings = codings.as_array().into_iter().flatten();
+    let mut named = codings.map(|coding| (text(&coding["system"]), text(&coding["code"])));
+    match token.to_ascii_lowercase().split_once('|') {
+        Some((system, code)) => named.any(|known| known == (system.to_owned(), code.to_owned())),
+        None => named.any(|(_, known)| known == token.to_ascii_lowercase()),
+    }
 }
 
 /// A batch or transaction, as if everything in it had worked.

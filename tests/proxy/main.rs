@@ -14,6 +14,7 @@ mod case;
 mod connection;
 mod corpus;
 mod double;
+mod granular;
 mod pages;
 mod resources;
 mod revocation;

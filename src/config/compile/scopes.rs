@@ -28,13 +28,6 @@ fn check(version: FhirVersion, text: &str) -> Result<(), String> {
     if let Some((_, why)) = parsed.rejected.first() {
         return Err(format!("{text:?} would grant nothing: {why}; write for example \"patient/Observation.rs\""));
     }
-    if parsed.fhir.iter().any(|scope| scope.constraint.is_some()) {
-        let plain = text.split('?').next().unwrap_or_default();
-        return Err(format!(
-            "{text:?}: constraints after \"?\" are not evaluated in this version, so the scope would grant nothing; \
-             write \"{plain}\""
-        ));
-    }
     let known = |text: &str| OTHERS.contains(&text) || text.starts_with("launch/") || text.starts_with("__");
     if !parsed.other.iter().all(|scope| known(scope) || scope.contains("://")) {
         return Err(format!(
