@@ -5,7 +5,10 @@ use std::future::Future;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{Digest, Redemption, Revocation, Revoked, SharedStore, Store, StoreError, StoredKey};
+use super::{
+    Digest, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, SharedStore, Store,
+    StoreError, StoredKey,
+};
 use crate::ambient::UnixSeconds;
 use crate::telemetry::Metrics;
 
@@ -63,7 +66,13 @@ impl Store for MeasuredStore {
         self.timed("take_pending", self.inner.take_pending(handle, now)).await
     }
 
-    async fn put_code(&self, code: &Digest, grant: &str, payload: &str, expires: UnixSeconds) -> Result<(), StoreError> {
+    async fn put_code(
+        &self,
+        code: &Digest,
+        grant: &str,
+        payload: &str,
+        expires: UnixSeconds,
+    ) -> Result<(), StoreError> {
         self.timed("put_code", self.inner.put_code(code, grant, payload, expires)).await
     }
 
@@ -76,7 +85,31 @@ impl Store for MeasuredStore {
         self.timed("redeem_code", self.inner.redeem_code(code, now, remember_until)).await
     }
 
-    async fn first_use(&self, issuer: &str, id: &str, now: UnixSeconds, expires: UnixSeconds) -> Result<bool, StoreError> {
+    async fn put_refresh(
+        &self,
+        token: &Digest,
+        grant: &RefreshGrant,
+        now: UnixSeconds,
+        expires: UnixSeconds,
+    ) -> Result<bool, StoreError> {
+        self.timed("put_refresh", self.inner.put_refresh(token, grant, now, expires)).await
+    }
+
+    async fn refresh(&self, token: &Digest, now: UnixSeconds) -> Result<Option<RefreshToken>, StoreError> {
+        self.timed("refresh", self.inner.refresh(token, now)).await
+    }
+
+    async fn rotate_refresh(&self, rotation: &Rotation) -> Result<Rotated, StoreError> {
+        self.timed("rotate_refresh", self.inner.rotate_refresh(rotation)).await
+    }
+
+    async fn first_use(
+        &self,
+        issuer: &str,
+        id: &str,
+        now: UnixSeconds,
+        expires: UnixSeconds,
+    ) -> Result<bool, StoreError> {
         self.timed("first_use", self.inner.first_use(issuer, id, now, expires)).await
     }
 
