@@ -77,7 +77,7 @@ async fn everything_else_that_is_wrong_is_told_the_app() {
         ("prompt", "none", "login_required"),
         ("prompt", "none login", "invalid_request"),
         ("scope", "", "invalid_scope"),
-        ("scope", "offline_access launch system/*.rs patient/*.cud", "invalid_scope"),
+        ("scope", "profile launch system/*.rs patient/*.cud", "invalid_scope"),
         ("scope", "patient/Observation.rs?category:in=laboratory", "invalid_scope"),
         ("nonce", &long, "invalid_request"),
     ] {

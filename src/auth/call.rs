@@ -49,6 +49,13 @@ impl<'a> Call<'a> {
         if self.method == Method::HEAD { &Method::GET } else { self.method }
     }
 
+    /// The token of the one `Authorization: Bearer` header (RFC 6750 §2.1).
+    pub(super) fn bearer(&self) -> Option<&'a str> {
+        let mut headers = self.headers.get_all(header::AUTHORIZATION).into_iter();
+        let (scheme, token) = headers.next()?.to_str().ok()?.split_once(' ')?;
+        (scheme.eq_ignore_ascii_case("bearer") && headers.next().is_none()).then_some(token.trim())
+    }
+
     /// The parameters of the query.
     pub(super) fn query(&self) -> Result<Form, FormError> {
         Form::parse(self.query.as_bytes())

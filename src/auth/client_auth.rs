@@ -1,4 +1,4 @@
-//! Who the client is: `client_secret_basic`, `private_key_jwt`, or a public client's bare `client_id` (RFC 6749 §2.3).
+//! Who the client is: `client_secret_basic`, `client_secret_post`, `private_key_jwt`, or a public client's bare `client_id` (RFC 6749 §2.3).
 
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 /// How a request says who its client is.
 enum Presented<'a> {
     Basic(&'a str),
+    Post { id: &'a str, secret: &'a str },
     Assertion(&'a str),
     Nothing(&'a str),
 }
@@ -35,7 +36,10 @@ impl AuthServer {
         endpoint: Endpoint,
     ) -> Result<Arc<Client>, ClientError> {
         let client = match presented(call, form)? {
-            Presented::Basic(credentials) => by_secret(call, credentials)?,
+            Presented::Basic(credentials) => by_basic(call, credentials)?,
+            Presented::Post { id, secret } => {
+                by_secret(call, id, secret).ok_or(ClientError::Refused { basic: false })?
+            }
             Presented::Assertion(assertion) => self.by_assertion(call, assertion, endpoint).await?,
             Presented::Nothing(id) => registered(call, id)
                 .filter(|client| matches!(client.auth, ClientAuth::Public))
@@ -90,8 +94,8 @@ fn presented<'a>(call: &'a Call<'_>, form: &'a Form) -> Result<Presented<'a>, Cl
     if ways.into_iter().filter(|way| *way).count() > 1 {
         return Err(ClientError::TwoMethods);
     }
-    if secret.is_some() {
-        return Err(ClientError::SecretInBody);
+    if let Some(secret) = secret {
+        return form.get("client_id").map(|id| Presented::Post { id, secret }).ok_or(ClientError::Missing);
     }
     if let Some(header) = header {
         let credentials = header.to_str().ok().and_then(|text| text.split_once(' '));
@@ -113,7 +117,7 @@ fn registered(call: &Call<'_>, id: &str) -> Option<Arc<Client>> {
     call.snapshot.clients.get(id).filter(|client| client.enabled).cloned()
 }
 
-fn by_secret(call: &Call<'_>, credentials: &str) -> Result<Arc<Client>, ClientError> {
+fn by_basic(call: &Call<'_>, credentials: &str) -> Result<Arc<Client>, ClientError> {
     const REFUSED: ClientError = ClientError::Refused { basic: true };
     let bytes = STANDARD.decode(credentials).map_err(|_| REFUSED)?;
     let text = String::from_utf8(bytes).map_err(|_| REFUSED)?;
@@ -121,10 +125,11 @@ fn by_secret(call: &Call<'_>, credentials: &str) -> Result<Arc<Client>, ClientEr
     let decoded = decode(id.as_bytes()).zip(decode(secret.as_bytes()));
     // RFC 6749 §2.3.1 encodes both parts as forms do; many apps send them as they are, so both readings are tried.
     let readings = decoded.into_iter().chain([(id.to_owned(), secret.to_owned())]);
-    readings
-        .filter_map(|(id, secret)| registered(call, &id).filter(|client| has_secret(client, &secret)))
-        .next()
-        .ok_or(REFUSED)
+    readings.filter_map(|(id, secret)| by_secret(call, &id, &secret)).next().ok_or(REFUSED)
+}
+
+fn by_secret(call: &Call<'_>, id: &str, secret: &str) -> Option<Arc<Client>> {
+    registered(call, id).filter(|client| has_secret(client, secret))
 }
 
 fn has_secret(client: &Client, secret: &str) -> bool {

@@ -32,6 +32,13 @@ async fn a_secret_may_come_encoded_or_plain() {
 }
 
 #[tokio::test]
+async fn a_secret_may_come_in_the_form() {
+    let world = World::new().await;
+    let form = [("client_id", "trusted"), ("client_secret", SECRET)];
+    assert_eq!(outcome(&world, &form, None).await, (OK, String::new(), false));
+}
+
+#[tokio::test]
 async fn a_wrong_basic_header_is_challenged() {
     let world = World::new().await;
     let refused = (WHO, "invalid_client".to_owned(), true);
@@ -57,6 +64,7 @@ async fn one_way_and_one_client_per_request() {
     let invalid = (BAD, "invalid_request".to_owned(), false);
     for (form, authorization) in [
         (vec![("client_secret", SECRET)], Some(authorization.as_str())),
+        (vec![("client_id", "trusted"), ("client_secret", SECRET)], Some(authorization.as_str())),
         (vec![("client_assertion", "a.b.c"), ("client_assertion_type", ASSERTION_TYPE)], Some(authorization.as_str())),
         (vec![("client_assertion", "a.b.c"), ("client_assertion_type", ASSERTION_TYPE), ("client_secret", "x")], None),
         (vec![("client_id", "service")], Some(authorization.as_str())),
@@ -77,7 +85,10 @@ async fn what_is_no_authentication_is_refused_without_a_challenge() {
         vec![("client_id", "nobody")],
         vec![("client_id", "retired")],
         vec![("client_id", "trusted")],
-        vec![("client_id", "trusted"), ("client_secret", SECRET)],
+        vec![("client_id", "trusted"), ("client_secret", "wrong")],
+        vec![("client_id", "app"), ("client_secret", SECRET)],
+        vec![("client_id", "service"), ("client_secret", SECRET)],
+        vec![("client_secret", SECRET)],
         vec![("client_assertion", "a.b.c"), ("client_assertion_type", ASSERTION_TYPE)],
     ] {
         assert_eq!(outcome(&world, &form, None).await, refused, "{form:?}");

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::config::{Fhir, User};
+use super::user_grant::Reach;
+use crate::config::{Fhir, Tokens, User};
 use crate::fhir::ResourceType;
 use crate::scope::{Condition, Constraint, Context, Letter, Letters, Scope, TypePattern};
 
@@ -57,6 +58,8 @@ pub(super) fn sentence(scope: &str, fhir: &Fhir, owner: Owner) -> String {
     match scope {
         "openid" => return "Know your user name".to_owned(),
         "fhirUser" => return "Know which record here is your own".to_owned(),
+        "offline_access" => return "Go on using this access while you are away".to_owned(),
+        "online_access" => return "Go on using this access for some time after you log in".to_owned(),
         "launch/patient" => return "Know which patient was chosen".to_owned(),
         _ => {}
     }
@@ -148,11 +151,27 @@ fn spaced(camel: &str) -> String {
     words
 }
 
+/// When access ends that nobody ends.
+pub(super) fn end(reach: Reach, tokens: &Tokens) -> String {
+    match reach {
+        Reach::Once => format!("The access ends by itself after {}.", duration(tokens.access_lifetime)),
+        Reach::Online => format!(
+            "The access goes on without asking you again, and ends by itself {} after you logged in.",
+            duration(tokens.session_lifetime)
+        ),
+        Reach::Offline => format!(
+            "The access goes on while you are away, without asking you again. It ends by itself once the app has not used it \
+             for {}.",
+            duration(tokens.refresh_lifetime)
+        ),
+    }
+}
+
 /// A lifetime as people say it.
 pub(super) fn duration(lifetime: Duration) -> String {
     let minutes = lifetime.as_secs().div_ceil(60);
     let mut text = String::new();
-    for (count, unit) in [(minutes / 60, "hour"), (minutes % 60, "minute")] {
+    for (count, unit) in [(minutes / 1440, "day"), (minutes % 1440 / 60, "hour"), (minutes % 60, "minute")] {
         if count > 0 {
             let and = if text.is_empty() { "" } else { " and " };
             let plural = if count == 1 { "" } else { "s" };

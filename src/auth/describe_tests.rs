@@ -60,14 +60,30 @@ fn the_reader_is_the_patient_only_by_their_own_record() {
 }
 
 #[test]
-fn lifetimes_are_said_in_hours_and_minutes() {
+fn lifetimes_are_said_in_days_hours_and_minutes() {
     for (seconds, expected) in [
         (30, "1 minute"),
         (600, "10 minutes"),
         (3600, "1 hour"),
         (5400, "1 hour and 30 minutes"),
         (7260, "2 hours and 1 minute"),
+        (86_400, "1 day"),
+        (30 * 86_400, "30 days"),
+        (36 * 3600, "1 day and 12 hours"),
     ] {
         assert_eq!(duration(Duration::from_secs(seconds)), expected);
+    }
+}
+
+#[test]
+fn a_person_reads_when_access_goes_on_while_they_are_away() {
+    let tokens = &testing::snapshot().tokens;
+    assert_eq!(end(Reach::Once, tokens), "The access ends by itself after 10 minutes.");
+    assert!(end(Reach::Online, tokens).contains("ends by itself 8 hours after you logged in"));
+    let offline = end(Reach::Offline, tokens);
+    assert!(offline.contains("while you are away") && offline.contains("has not used it for 30 days"), "{offline}");
+    let fhir = &testing::snapshot().fhir;
+    for (scope, expected) in [("offline_access", "while you are away"), ("online_access", "after you log in")] {
+        assert!(sentence(scope, fhir, READER).contains(expected), "{scope}");
     }
 }

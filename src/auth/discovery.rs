@@ -10,10 +10,10 @@ use super::endpoints::Endpoint;
 use crate::config::Snapshot;
 
 /// How clients prove who they are at the token and the revocation endpoint.
-const CLIENT_AUTHENTICATION: &[&str] = &["client_secret_basic", "private_key_jwt", "none"];
+const CLIENT_AUTHENTICATION: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
 
 /// How clients prove who they are at the introspection endpoint; a public client cannot.
-const CALLER_AUTHENTICATION: &[&str] = &["client_secret_basic", "private_key_jwt", "Bearer"];
+const CALLER_AUTHENTICATION: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt", "Bearer"];
 
 /// Algorithms of client assertions (SMART App Launch 2.2 client-confidential-asymmetric).
 const ASSERTION_ALGORITHMS: &[&str] = &["RS384", "ES384"];
@@ -24,6 +24,8 @@ const SCOPES: &[&str] = &[
     "openid",
     "fhirUser",
     "launch/patient",
+    "offline_access",
+    "online_access",
     "patient/*.rs",
     "user/*.cruds",
     "system/*.cruds",
@@ -43,6 +45,8 @@ const CAPABILITIES: &[&str] = &[
     "client-confidential-asymmetric",
     "sso-openid-connect",
     "context-standalone-patient",
+    "permission-offline",
+    "permission-online",
     "permission-patient",
     "permission-user",
     "permission-v1",
@@ -58,6 +62,7 @@ struct Common<'a> {
     token_endpoint: String,
     introspection_endpoint: String,
     revocation_endpoint: String,
+    userinfo_endpoint: String,
     grant_types_supported: &'static [&'static str],
     response_types_supported: &'static [&'static str],
     code_challenge_methods_supported: &'static [&'static str],
@@ -100,7 +105,8 @@ fn common(snapshot: &Snapshot) -> Common<'_> {
         token_endpoint: Endpoint::Token.url(snapshot),
         introspection_endpoint: Endpoint::Introspect.url(snapshot),
         revocation_endpoint: Endpoint::Revoke.url(snapshot),
-        grant_types_supported: &["authorization_code", "client_credentials"],
+        userinfo_endpoint: Endpoint::UserInfo.url(snapshot),
+        grant_types_supported: &["authorization_code", "refresh_token", "client_credentials"],
         response_types_supported: &["code"],
         code_challenge_methods_supported: &["S256"],
         token_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,

@@ -18,13 +18,14 @@ pub(super) enum Endpoint {
     Token,
     Introspect,
     Revoke,
+    UserInfo,
 }
 
 const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
 
 impl Endpoint {
     /// Every endpoint whose path does not depend on where the FHIR base is.
-    const FIXED: [Self; 10] = [
+    const FIXED: [Self; 11] = [
         Self::OpenidConfiguration,
         Self::ServerMetadata,
         Self::Jwks,
@@ -35,6 +36,7 @@ impl Endpoint {
         Self::Token,
         Self::Introspect,
         Self::Revoke,
+        Self::UserInfo,
     ];
 
     /// The endpoint at `path`, by exact match.
@@ -59,6 +61,7 @@ impl Endpoint {
             Self::Token => "/auth/token",
             Self::Introspect => "/auth/introspect",
             Self::Revoke => "/auth/revoke",
+            Self::UserInfo => "/auth/userinfo",
         }
     }
 
@@ -77,7 +80,9 @@ impl Endpoint {
             Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => {
                 "GET, HEAD, OPTIONS"
             }
-            Self::Authorize | Self::Login | Self::Patient | Self::Consent => "GET, HEAD, POST, OPTIONS",
+            Self::Authorize | Self::Login | Self::Patient | Self::Consent | Self::UserInfo => {
+                "GET, HEAD, POST, OPTIONS"
+            }
             Self::Token | Self::Introspect | Self::Revoke => "POST, OPTIONS",
         }
     }
@@ -87,7 +92,7 @@ impl Endpoint {
         match self {
             Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => Readers::Anyone,
             Self::Authorize | Self::Login | Self::Patient | Self::Consent => Readers::Nobody,
-            Self::Token | Self::Introspect | Self::Revoke => Readers::Registered,
+            Self::Token | Self::Introspect | Self::Revoke | Self::UserInfo => Readers::Registered,
         }
     }
 }

@@ -143,7 +143,6 @@ pub(super) enum ClientError {
     /// The parts of the request name different clients.
     TwoClients,
     AssertionType,
-    SecretInBody,
     Missing,
     /// Unknown or disabled client, wrong secret, wrong assertion, or not the method it is registered for.
     Refused {
@@ -164,6 +163,11 @@ pub(super) enum ApiError {
     /// The client has no secret of its own and cannot act for itself.
     PublicService,
     CodeRefused,
+    RefreshRefused,
+    /// A refresh token that was exchanged before; its grant is over.
+    RefreshReused,
+    /// More than the grant has.
+    ScopeWider,
     ScopeRefused,
     MayNotIntrospect,
     Unavailable,
@@ -190,7 +194,7 @@ impl ApiError {
             Self::GrantType => (
                 BAD,
                 "unsupported_grant_type",
-                "`grant_type` must be `authorization_code` or `client_credentials`; others are not supported",
+                "`grant_type` must be `authorization_code`, `refresh_token` or `client_credentials`; others are not supported",
             ),
             Self::GrantNotRegistered => {
                 (BAD, "unauthorized_client", "the client is not registered for this grant type")
@@ -203,6 +207,12 @@ impl ApiError {
                 "invalid_grant",
                 "the code is unknown, expired or used, or does not fit the client, `redirect_uri` or `code_verifier`",
             ),
+            Self::RefreshRefused | Self::RefreshReused => (
+                BAD,
+                "invalid_grant",
+                "the refresh token is unknown, expired, used or revoked, is another client's, or its user is gone",
+            ),
+            Self::ScopeWider => (BAD, "invalid_scope", "`scope` must be within what the refresh token was granted for"),
             Self::ScopeRefused => (
                 BAD,
                 "invalid_scope",
@@ -241,11 +251,6 @@ impl ClientError {
                 "invalid_request",
                 "`client_assertion` goes with the `client_assertion_type` \
                  `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`",
-            ),
-            Self::SecretInBody => (
-                WHO,
-                "invalid_client",
-                "`client_secret_post` is not supported: send the secret with HTTP Basic, or use `private_key_jwt`",
             ),
             Self::Missing => (WHO, "invalid_client", "the request names no client"),
             Self::Refused { .. } => (

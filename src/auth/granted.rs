@@ -1,6 +1,6 @@
 //! Which of the scopes that are asked for can be granted: what the client is registered for, within what this version enforces.
 
-use crate::config::{Client, PatientChoice, User};
+use crate::config::{Client, GrantType, PatientChoice, User};
 use crate::fhir::FhirVersion;
 use crate::scope::{Context, Letter, Letters, Scope, Scopes, TypePattern};
 
@@ -8,7 +8,10 @@ use crate::scope::{Context, Letter, Letters, Scope, Scopes, TypePattern};
 pub(super) const MAX_SCOPE_LIST: usize = 4096;
 
 /// Scopes that grant nothing on FHIR resources and mean something here.
-const OTHER: [&str; 3] = ["openid", "fhirUser", "launch/patient"];
+const OTHER: [&str; 5] = ["openid", "fhirUser", "launch/patient", "offline_access", "online_access"];
+
+/// Of these, the ones by which access goes on after the first token.
+const LASTING: [&str; 2] = ["offline_access", "online_access"];
 
 /// Who uses the token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,13 +36,14 @@ pub(super) fn within_registration(asked: &str, client: &Client, version: FhirVer
     let mut granted: Vec<String> = Vec::new();
     for text in asked.split(' ').filter(|text| !text.is_empty()) {
         let parsed = Scopes::parse(version, [text]);
-        let fhir = parsed.fhir.iter().flat_map(|scope| fhir_scopes(scope, client, bearer));
+        let fhir = parsed.fhir.iter().flat_map(|scope| fhir_scopes(scope, &client.scopes, bearer));
         // Cut to other types, a constraint may have become one that those do not have.
         let fhir = fhir.filter(|scope| Scope::parse(version, scope).is_ok());
         let other = parsed
             .other
             .into_iter()
-            .filter(|name| bearer == Bearer::User && OTHER.contains(&name.as_str()) && client.scopes.has(name));
+            .filter(|name| bearer == Bearer::User && OTHER.contains(&name.as_str()) && client.scopes.has(name))
+            .filter(|name| !LASTING.contains(&name.as_str()) || client.grant_types.contains(&GrantType::RefreshToken));
         for scope in fhir.chain(other) {
             if !granted.contains(&scope) {
                 granted.push(scope);
@@ -50,6 +54,18 @@ pub(super) fn within_registration(asked: &str, client: &Client, version: FhirVer
     let has_openid = granted.iter().any(|scope| scope == "openid");
     granted.retain(|scope| scope != "fhirUser" || has_openid);
     granted
+}
+
+/// The scopes asked for of a grant that is there already, as they were asked; none if the grant does not have one of them whole
+/// (RFC 6749 §6).
+pub(super) fn within_grant(asked: &str, granted: &[String], version: FhirVersion) -> Option<Vec<String>> {
+    let limits = Scopes::parse(version, granted.iter().map(String::as_str));
+    let is_within = |text: &str| {
+        granted.iter().any(|known| known == text)
+            || Scope::parse(version, text).is_ok_and(|scope| fhir_scopes(&scope, &limits, Bearer::User) == [text])
+    };
+    let asked = asked.split(' ').filter(|text| !text.is_empty());
+    asked.map(|text| is_within(text).then(|| text.to_owned())).collect()
 }
 
 /// Leaves out what `user` cannot give: their own resource where there is none, and data of a patient where none can be chosen.
@@ -72,12 +88,12 @@ pub(super) fn need_patient(granted: &[String]) -> bool {
     granted.iter().any(|text| text == "launch/patient" || text.starts_with("patient/"))
 }
 
-fn fhir_scopes(asked: &Scope, client: &Client, bearer: Bearer) -> Vec<String> {
+fn fhir_scopes(asked: &Scope, limits: &Scopes, bearer: Bearer) -> Vec<String> {
     if !bearer.may_have(asked.context) {
         return Vec::new();
     }
     let mut met: Vec<Scope> = Vec::new();
-    for scope in client.scopes.fhir.iter().filter_map(|limit| limit.meet(asked)) {
+    for scope in limits.fhir.iter().filter_map(|limit| limit.meet(asked)) {
         match met.iter_mut().find(|known| (known.types, &known.constraint) == (scope.types, &scope.constraint)) {
             Some(known) => known.letters = union(known.letters, scope.letters),
             None => met.push(scope),

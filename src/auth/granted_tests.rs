@@ -56,8 +56,6 @@ fn what_this_version_does_not_enforce_is_not_granted() {
         "patient/Observation.rs?subject.name=x",
         "patient/Observation.rs?date=2020",
         "patient/Patient.rs?category=laboratory",
-        "offline_access",
-        "online_access",
         "launch",
         "launch/encounter",
         "profile",
@@ -135,4 +133,36 @@ fn a_user_gives_no_more_than_they_have() {
     assert_eq!(left(&user(Some("Practitioner/p"), PatientChoice::Any)), all.join(" "));
     assert_eq!(left(&user(None, PatientChoice::Any)), "openid launch/patient patient/*.rs");
     assert_eq!(left(&user(Some("Person/p"), PatientChoice::These(Vec::new()))), "openid fhirUser user/*.rs");
+}
+
+#[test]
+fn access_goes_on_only_for_a_client_that_is_registered_to_refresh() {
+    let asked = "patient/*.rs offline_access online_access";
+    assert_eq!(granted(asked, asked), "patient/*.rs", "not by the scope alone");
+    let mut lasting = client("patient/*.rs offline_access");
+    lasting.grant_types.push(GrantType::RefreshToken);
+    assert_eq!(within_registration(asked, &lasting, R4, Bearer::User).join(" "), "patient/*.rs offline_access");
+    assert!(within_registration("offline_access", &lasting, R4, Bearer::Service).is_empty());
+}
+
+#[test]
+fn al_35_of_a_grant_the_same_or_less_and_nothing_new() {
+    let granted = ["openid", "patient/*.rs", "user/Observation.read", "offline_access"].map(str::to_owned);
+    for within in
+        ["openid", "patient/*.rs offline_access", "patient/Observation.r", "patient/*.read", "user/Observation.s"]
+    {
+        let expected: Vec<_> = within.split(' ').map(str::to_owned).collect();
+        assert_eq!(within_grant(within, &granted, R4), Some(expected), "{within}");
+    }
+    for wider in [
+        "fhirUser",
+        "patient/*.cruds",
+        "patient/Observation.c",
+        "user/*.rs",
+        "system/*.rs",
+        "openid online_access",
+        "?",
+    ] {
+        assert_eq!(within_grant(wider, &granted, R4), None, "{wider}");
+    }
 }

@@ -1,9 +1,11 @@
 //! Introspection of the gate's own tokens (RFC 7662, SMART App Launch 2.2 token-introspection).
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::AuthServer;
@@ -14,8 +16,10 @@ use super::error::{ApiError, ClientError};
 use super::form::Form;
 use super::granted::{Bearer, within_registration};
 use super::record::SUCCESS;
+use super::user_grant::{UserGrant, fhir_user};
 use crate::ambient::UnixSeconds;
 use crate::config::{Client, ClientAuth};
+use crate::store::RefreshToken;
 use crate::telemetry::AuthRecord;
 use crate::token::{Claims, TokenError};
 
@@ -31,19 +35,21 @@ struct Active<'a> {
     active: bool,
     scope: String,
     client_id: &'a str,
+    /// `Bearer` for what opens the FHIR side; `refresh_token` for what does not.
     token_type: &'static str,
     exp: UnixSeconds,
     #[serde(skip_serializing_if = "Option::is_none")]
     iat: Option<UnixSeconds>,
     iss: &'a str,
-    aud: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
     sub: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<&'a str>,
     #[serde(rename = "fhirUser", skip_serializing_if = "Option::is_none")]
-    fhir_user: Option<&'a str>,
+    fhir_user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patient: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,8 +87,16 @@ impl AuthServer {
 
     async fn introspection(&self, call: &Call<'_>) -> Result<(Response<Bytes>, &'static str), ApiError> {
         let form = call.form()?;
-        self.introspecting_client(call, &form).await?;
+        let caller = self.introspecting_client(call, &form).await?;
         let token = form.get("token").ok_or(ApiError::Missing("`token` is missing"))?;
+        if let Some((kept, grant)) = self.known_refresh_token(call, token).await? {
+            if caller.may_introspect || kept.grant.client == caller.id {
+                return Ok(refresh_token(call, &kept, &grant));
+            }
+        }
+        if !caller.may_introspect {
+            return Err(ApiError::MayNotIntrospect);
+        }
         let claims = self.own_valid_token(call, token).await?;
         let Some((claims, client)) = claims.as_ref().and_then(|claims| Some((claims, live_client(call, claims)?)))
         else {
@@ -93,30 +107,16 @@ impl AuthServer {
 
     /// The caller: a client that authenticates, or that shows an access token of its own (SMART App Launch 2.2
     /// token-introspection, "Access control").
-    async fn introspecting_client(&self, call: &Call<'_>, form: &Form) -> Result<(), ApiError> {
-        let bearer = call
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok()?.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let may_introspect = match bearer {
-            Some((_, token)) => {
-                let refused = ApiError::Client(ClientError::Refused { basic: false });
-                let claims = self.own_valid_token(call, token.trim()).await?.ok_or(refused)?;
-                let id = live_client(call, &claims).ok_or(refused)?.id.as_str();
-                let client = call.snapshot.clients.get(id).ok_or(refused)?;
-                call.caller.get_or_init(|| client.clone()).may_introspect
-            }
-            None => {
-                let client = self.client(call, form, Endpoint::Introspect).await?;
-                if matches!(client.auth, ClientAuth::Public) {
-                    // Its id is no proof, and tokens could be tried out (RFC 7662 §4).
-                    return Err(ClientError::Refused { basic: false }.into());
-                }
-                client.may_introspect
-            }
+    async fn introspecting_client(&self, call: &Call<'_>, form: &Form) -> Result<Arc<Client>, ApiError> {
+        let refused = ApiError::Client(ClientError::Refused { basic: false });
+        let Some(token) = call.bearer() else {
+            let client = self.client(call, form, Endpoint::Introspect).await?;
+            // The id of a public client is no proof, and tokens could be tried out (RFC 7662 §4).
+            return if matches!(client.auth, ClientAuth::Public) { Err(refused) } else { Ok(client) };
         };
-        if may_introspect { Ok(()) } else { Err(ApiError::MayNotIntrospect) }
+        let claims = self.own_valid_token(call, token).await?.ok_or(refused)?;
+        let client = live_client(call, &claims).ok_or(refused)?;
+        Ok(Arc::clone(call.caller.get_or_init(|| Arc::clone(client))))
     }
 
     /// The claims of a token of the gate's own that is neither expired nor revoked.
@@ -133,7 +133,7 @@ impl AuthServer {
 }
 
 /// The client of a token, if client and user are still there and enabled: what the FHIR side asks too.
-fn live_client<'a>(call: &'a Call<'_>, claims: &Claims) -> Option<&'a Client> {
+fn live_client<'a>(call: &'a Call<'_>, claims: &Claims) -> Option<&'a Arc<Client>> {
     let client = call.snapshot.clients.get(claims.client.as_deref()?).filter(|client| client.enabled)?;
     let enabled = |name: &str| call.snapshot.users.get(name).is_some_and(|user| user.enabled);
     (is_service(claims) || enabled(&claims.subject)).then_some(client)
@@ -157,15 +157,43 @@ fn active<'a>(call: &'a Call<'_>, token: &str, claims: &'a Claims, client: &'a C
         exp: claims.expires,
         iat: issued_at(token),
         iss: &claims.issuer,
-        aud: &call.snapshot.fhir.public_base,
+        aud: Some(&call.snapshot.fhir.public_base),
         sub: &claims.subject,
         jti: claims.token_id.as_deref(),
         username: (!service).then_some(claims.subject.as_str()),
-        fhir_user: claims.fhir_user.as_deref(),
+        fhir_user: claims.fhir_user.clone(),
         patient: claims.patient.as_deref(),
         encounter: claims.encounter.as_deref(),
         need_patient_banner: claims.patient.is_some().then_some(true),
     }
+}
+
+/// A refresh token, if it is the live one and would still be exchanged.
+fn refresh_token(call: &Call<'_>, kept: &RefreshToken, grant: &UserGrant) -> (Response<Bytes>, &'static str) {
+    let client = call.snapshot.clients.get(&grant.client).filter(|client| client.enabled && kept.live);
+    let user = call.snapshot.users.get(&grant.username).filter(|user| user.enabled);
+    let Some((client, user)) = client.zip(user) else {
+        return (answer::json(StatusCode::OK, &Inactive { active: false }), "inactive");
+    };
+    let version = call.snapshot.fhir.version;
+    let active = Active {
+        active: true,
+        scope: within_registration(&grant.scope.join(" "), client, version, Bearer::User).join(" "),
+        client_id: &client.id,
+        token_type: "refresh_token",
+        exp: kept.expires,
+        iat: None,
+        iss: &call.snapshot.server.public_url,
+        aud: None,
+        sub: &user.username,
+        jti: None,
+        username: Some(&user.username),
+        fhir_user: fhir_user(user, call.snapshot),
+        patient: grant.patient.as_deref(),
+        encounter: None,
+        need_patient_banner: grant.patient.is_some().then_some(true),
+    };
+    (answer::json(StatusCode::OK, &active), "active")
 }
 
 /// `iat` of a token that is verified already.

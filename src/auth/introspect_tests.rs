@@ -114,3 +114,72 @@ async fn only_who_may_and_proves_it_is_answered() {
         assert!(status == 200 || body(&answer).get("active").is_none());
     }
 }
+
+const OFFLINE: &str = "openid fhirUser launch/patient patient/*.read offline_access";
+
+#[tokio::test]
+async fn ti_5_a_client_that_may_shows_an_access_token_instead_of_its_key() {
+    let world = World::new().await;
+    let bearer = format!("Bearer {}", service_token(&world).await);
+    let launched = world.launch("amy", OFFLINE).await;
+    for name in ["access_token", "refresh_token"] {
+        let form = [("token", launched[name].as_str().unwrap())];
+        let answer = body(&world.post("/auth/introspect", &form, &[("authorization", &bearer)]).await);
+        assert_eq!((&answer["active"], &answer["client_id"]), (&json!(true), &json!("app")), "{name}");
+    }
+    let both = [("authorization", bearer.as_str()), ("authorization", bearer.as_str())];
+    let answer = world.post("/auth/introspect", &[("token", "x")], &both).await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "two headers are no proof");
+}
+
+#[tokio::test]
+async fn ti_3_a_refresh_token_is_told_as_one_while_it_lives() {
+    let mut world = World::new().await;
+    let launched = world.launch("amy", OFFLINE).await;
+    let token = launched["refresh_token"].as_str().unwrap();
+    let expected = json!({
+        "active": true,
+        "scope": OFFLINE,
+        "client_id": "app",
+        "token_type": "refresh_token",
+        "exp": NOW + 30 * 24 * 3600,
+        "iss": GATE,
+        "sub": "amy",
+        "username": "amy",
+        "fhirUser": format!("{BASE}/Patient/amy"),
+        "patient": "amy",
+        "need_patient_banner": true,
+    });
+    assert_eq!(introspect(&world, token, "1").await, expected);
+    let inactive = json!({ "active": false });
+    world.reload(|snapshot| drop(snapshot.users.remove("amy")));
+    assert_eq!(introspect(&world, token, "2").await, inactive, "the user is gone");
+    world.reload(|_| {});
+    let form = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", "app")];
+    let next = body(&world.post("/auth/token", &form, &[]).await);
+    assert_eq!(introspect(&world, token, "3").await, inactive, "it was exchanged");
+    let next = next["refresh_token"].as_str().unwrap();
+    assert_eq!(introspect(&world, next, "4").await["active"], true);
+
+    world.reload(|snapshot| snapshot.tokens.refresh_lifetime = std::time::Duration::from_secs(60));
+    let launched = world.launch("amy", OFFLINE).await;
+    world.wait(60);
+    assert_eq!(introspect(&world, launched["refresh_token"].as_str().unwrap(), "5").await, inactive, "expired");
+}
+
+#[tokio::test]
+async fn a_client_that_may_not_introspect_is_told_of_its_own_refresh_tokens_only() {
+    let world = World::new().await;
+    let others = world.launch("amy", OFFLINE).await;
+    let secret = basic("trusted", SECRET);
+    let own = world.launch_trusted().await;
+    for (token, status) in [
+        (own["refresh_token"].as_str().unwrap(), 200),
+        (own["access_token"].as_str().unwrap(), 403),
+        (others["refresh_token"].as_str().unwrap(), 403),
+        ("x", 403),
+    ] {
+        let answer = world.post("/auth/introspect", &[("token", token)], &[("authorization", &secret)]).await;
+        assert_eq!(answer.status().as_u16(), status);
+    }
+}

@@ -1,9 +1,9 @@
-//! The authorization server: discovery, authorize, login, consent, picker, token, introspect, revoke.
+//! The authorization server: discovery, authorize, login, consent, picker, token, introspect, revoke, userinfo.
 //!
 //! A function of an HTTP request and a configuration snapshot; it knows no server sessions.
 //!
 //! ```text
-//! authorize ─► login ─► (patient) ─► consent ─► code      token ─► grant_types      introspect   revoke   discovery
+//! authorize ─► login ─► (patient) ─► consent ─► code      token ─► grant_types      introspect   revoke   userinfo   discovery
 //! ```
 
 mod answer;
@@ -32,6 +32,8 @@ mod steps;
 mod testing;
 mod throttle;
 mod token;
+mod user_grant;
+mod userinfo;
 
 use std::sync::Arc;
 
@@ -138,6 +140,7 @@ impl AuthServer {
             (Endpoint::Token, &Method::POST) => return self.token(call).await,
             (Endpoint::Introspect, &Method::POST) => return self.introspect(call).await,
             (Endpoint::Revoke, &Method::POST) => return self.revoke(call).await,
+            (Endpoint::UserInfo, &Method::GET | &Method::POST) => return self.userinfo(call).await,
             (Endpoint::Authorize, &Method::GET | &Method::POST) => return self.authorize(call).await,
             (Endpoint::Login, &Method::GET) => self.login_page(call).await,
             (Endpoint::Login, &Method::POST) => self.log_in(call).await,

@@ -17,6 +17,7 @@ use super::call::Call;
 use super::describe::{self, Owner};
 use super::error::PageError;
 use super::pending::{Search, Session};
+use super::user_grant::Reach;
 use crate::config::{Consent, User};
 
 /// The stylesheet of every page; the policy allows it by its digest and nothing else.
@@ -93,7 +94,8 @@ struct ConsentPage<'a> {
     patient: Option<PatientSummary>,
     patient_id: Option<&'a str>,
     sentences: Vec<String>,
-    lifetime: String,
+    /// When the access ends by itself.
+    ends: String,
 }
 
 impl PatientSummary {
@@ -141,7 +143,7 @@ pub(super) fn consent(
         patient,
         patient_id: pending.patient.as_deref(),
         sentences: pending.scope.iter().map(|scope| describe::sentence(scope, &call.snapshot.fhir, owner)).collect(),
-        lifetime: describe::duration(call.snapshot.tokens.access_lifetime),
+        ends: describe::end(Reach::of(&pending.scope), &call.snapshot.tokens),
     };
     with_cookies(render(&page, StatusCode::OK, Some(&pending.redirect_uri)), session)
 }

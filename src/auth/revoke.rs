@@ -9,6 +9,7 @@ use super::call::Call;
 use super::endpoints::Endpoint;
 use super::error::ApiError;
 use super::record::SUCCESS;
+use crate::config::Client;
 use crate::store::Revoked;
 use crate::telemetry::AuthRecord;
 
@@ -40,7 +41,7 @@ impl AuthServer {
         let client = self.client(call, &form, Endpoint::Revoke).await?;
         let token = form.get("token").ok_or(ApiError::Missing("`token` is missing"))?;
         let Some(claims) = self.own_valid_token(call, token).await? else {
-            return Ok((None, "no valid token of this server"));
+            return self.refresh_token_revocation(call, &client, token).await;
         };
         if claims.client.as_deref() != Some(client.id.as_str()) {
             return Ok((None, "a token of another client; nothing was revoked"));
@@ -52,6 +53,23 @@ impl AuthServer {
         self.parts.store.revoke(&revoked, claims.expires).await?;
         self.parts.revocations.insert(revoked, claims.expires);
         Ok((Some(claims.subject), "revoked"))
+    }
+
+    /// A refresh token takes its grant along, also one that was exchanged already: the client may not have got the next one.
+    async fn refresh_token_revocation(
+        &self,
+        call: &Call<'_>,
+        client: &Client,
+        token: &str,
+    ) -> Result<(Option<String>, &'static str), ApiError> {
+        match self.known_refresh_token(call, token).await? {
+            Some((_, grant)) if grant.client == client.id => {
+                self.end_grant(call, &grant.id).await?;
+                Ok((Some(grant.username), "revoked with its grant"))
+            }
+            Some(_) => Ok((None, "a token of another client; nothing was revoked")),
+            None => Ok((None, "no valid token of this server")),
+        }
     }
 }
 

@@ -68,3 +68,28 @@ async fn who_asks_must_be_a_client() {
         assert_eq!(world.post("/auth/revoke", &form, &[]).await.status().as_u16(), status, "{form:?}");
     }
 }
+
+#[tokio::test]
+async fn rf_8_a_refresh_token_takes_its_grant_and_the_access_tokens_along() {
+    for spent in [false, true] {
+        let world = World::new().await;
+        let launched = world.launch("amy", "launch/patient patient/*.rs offline_access").await;
+        let (access, first) = (launched["access_token"].as_str().unwrap(), launched["refresh_token"].as_str().unwrap());
+        let form = |token| [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", "app")];
+        if spent {
+            assert_eq!(world.post("/auth/token", &form(first), &[]).await.status(), StatusCode::OK);
+        }
+        let trusted = basic("trusted", SECRET);
+        let answer = world.post("/auth/revoke", &[("token", first)], &[("authorization", &trusted)]).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert!(!is_revoked(&world, access).await, "not by another client");
+        for _ in 0..2 {
+            let hinted = [("token", first), ("client_id", "app"), ("token_type_hint", "access_token")];
+            let answer = world.post("/auth/revoke", &hinted, &[]).await;
+            assert_eq!((answer.status(), answer.body().len()), (StatusCode::OK, 0));
+        }
+        assert!(is_revoked(&world, access).await);
+        assert!(world.store.refresh_tokens().is_empty());
+        assert_eq!(world.post("/auth/token", &form(first), &[]).await.status(), StatusCode::BAD_REQUEST);
+    }
+}

@@ -15,6 +15,7 @@ use super::pages;
 use super::pending::Session;
 use super::record::{FAILURE, SUCCESS};
 use super::token::seconds;
+use super::user_grant::UserGrant;
 use crate::config::{Consent, Snapshot};
 use crate::telemetry::AuthRecord;
 
@@ -71,15 +72,17 @@ impl AuthServer {
         let pending = &session.pending;
         let login = pending.login.as_ref().ok_or(PageError::Gone)?;
         let grant = CodeGrant {
-            grant: self.parts.ambient.id(),
-            client: pending.client.clone(),
+            grant: UserGrant {
+                id: self.parts.ambient.id(),
+                client: pending.client.clone(),
+                scope: pending.scope.clone(),
+                username: login.username.clone(),
+                patient: pending.patient.clone(),
+                authenticated: login.at,
+            },
             redirect_uri: pending.redirect_uri.clone(),
             challenge: pending.challenge.clone(),
-            scope: pending.scope.clone(),
-            username: login.username.clone(),
-            patient: pending.patient.clone(),
             nonce: pending.nonce.clone(),
-            authenticated: login.at,
         };
         let code = self.parts.ambient.secret();
         let kept = self.keep_code(call, &code, &grant).await;
@@ -121,7 +124,7 @@ impl AuthServer {
         })?;
         let expires = call.now.saturating_add(seconds(call.snapshot.tokens.code_lifetime));
         let digest = Sha256::digest(code.as_bytes()).into();
-        Ok(self.parts.store.put_code(&digest, &grant.grant, &payload, expires).await?)
+        Ok(self.parts.store.put_code(&digest, &grant.grant.id, &payload, expires).await?)
     }
 }
 

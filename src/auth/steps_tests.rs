@@ -310,3 +310,13 @@ async fn what_is_out_of_reach_is_a_page_that_can_be_tried_again() {
     let tokens = json(&world.redeem(&browser.landed()["code"]).await);
     assert!(tokens["access_token"].is_string());
 }
+
+#[tokio::test]
+async fn the_consent_page_says_when_access_goes_on_while_one_is_away() {
+    let world = World::new().await;
+    for (scope, said) in [("patient/*.rs offline_access", true), ("patient/*.rs", false)] {
+        let mut browser = at_login(&world, "app", scope).await;
+        browser.log_in("amy", PASSWORD).await;
+        assert_eq!(browser.html().contains("The access goes on while you are away"), said, "{scope}");
+    }
+}

@@ -3,7 +3,7 @@ use http::{Request, StatusCode, header};
 use super::testing::{BASE, GATE, World, json, text};
 use super::*;
 
-const ENDPOINTS: [&str; 11] = [
+const ENDPOINTS: [&str; 12] = [
     "/fhir/.well-known/smart-configuration",
     "/.well-known/openid-configuration",
     "/.well-known/oauth-authorization-server",
@@ -15,6 +15,7 @@ const ENDPOINTS: [&str; 11] = [
     "/auth/token",
     "/auth/introspect",
     "/auth/revoke",
+    "/auth/userinfo",
 ];
 
 #[test]
@@ -28,7 +29,6 @@ fn it_owns_what_exists_and_nothing_that_only_looks_like_it() {
         "/auth",
         "/auth/",
         "/auth/token/",
-        "/auth/userinfo",
         "/auth/manage",
         "/auth/launch",
         "/fhir",
@@ -57,7 +57,7 @@ async fn every_endpoint_has_its_methods_and_no_others() {
             }
         }
     }
-    assert_eq!(world.get("/auth/userinfo").await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(world.get("/auth/manage").await.status(), StatusCode::NOT_FOUND);
     assert_eq!(json(&world.get("/auth/manage").await)["error"], "not_found");
 }
 
@@ -75,10 +75,16 @@ async fn discovery_says_what_is_there_with_absolute_urls_of_the_configuration() 
     let smart = json(&answer);
     assert_eq!(smart["issuer"], GATE);
     assert_eq!(smart["code_challenge_methods_supported"], serde_json::json!(["S256"]));
-    assert_eq!(smart["grant_types_supported"], serde_json::json!(["authorization_code", "client_credentials"]));
+    assert_eq!(
+        smart["grant_types_supported"],
+        serde_json::json!(["authorization_code", "refresh_token", "client_credentials"])
+    );
     let capabilities = smart["capabilities"].as_array().unwrap();
     assert!(capabilities.contains(&"permission-v2".into()) && !capabilities.contains(&"launch-ehr".into()));
-    for name in ["userinfo_endpoint", "registration_endpoint", "management_endpoint", "end_session_endpoint"] {
+    for name in ["permission-offline", "permission-online"] {
+        assert!(capabilities.contains(&name.into()), "{name}");
+    }
+    for name in ["registration_endpoint", "management_endpoint", "end_session_endpoint"] {
         assert_eq!(smart.get(name), None, "{name} does not exist");
     }
 
@@ -120,7 +126,7 @@ async fn browsers_of_registered_origins_may_read_what_is_for_clients() {
             .body(Bytes::new())
             .unwrap()
     };
-    for path in ["/auth/token", "/auth/introspect", "/auth/revoke"] {
+    for path in ["/auth/token", "/auth/introspect", "/auth/revoke", "/auth/userinfo"] {
         let answer = world.send(preflight(path, "https://app.example.org")).await;
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
         assert_eq!(allowed(&answer).as_deref(), Some("https://app.example.org"), "{path}");

@@ -23,6 +23,8 @@ pub(super) struct TokenResponse {
     pub(super) expires_in: i64,
     pub(super) scope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) patient: Option<String>,
@@ -84,6 +86,10 @@ impl AuthServer {
             Some("authorization_code") => {
                 registered_for(&client, GrantType::AuthorizationCode)?;
                 self.authorization_code(call, &form, &client).await
+            }
+            Some("refresh_token") => {
+                registered_for(&client, GrantType::RefreshToken)?;
+                self.refresh_token(call, &form, &client).await
             }
             Some("client_credentials") => {
                 registered_for(&client, GrantType::ClientCredentials)?;

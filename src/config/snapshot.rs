@@ -173,6 +173,10 @@ pub struct Tokens {
     pub backend_lifetime: Duration,
     /// How long an authorization code lives.
     pub code_lifetime: Duration,
+    /// How long a refresh token lives that nobody uses; each use gives a new one.
+    pub refresh_lifetime: Duration,
+    /// How long after the login `online_access` ends.
+    pub session_lifetime: Duration,
     /// How long a new signing key is published before it signs.
     pub key_overlap: Duration,
 }
@@ -300,6 +304,7 @@ pub enum ClientAuth {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GrantType {
     AuthorizationCode,
+    RefreshToken,
     ClientCredentials,
 }
 

@@ -7,7 +7,10 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::ambient::UnixSeconds;
 use crate::gate::Listeners;
-use crate::store::{Digest, Redemption, Revocation, Revoked, Store, StoreError, StoredKey};
+use crate::store::{
+    Digest, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, Store, StoreError,
+    StoredKey,
+};
 
 fn asked(method: &Method, path: &str, host: &str) -> Asked {
     Asked::read(method, path, Some(host), &["smartgate.internal".to_owned()])
@@ -104,6 +107,24 @@ impl Store for Pinged {
     }
 
     async fn redeem_code(&self, _: &Digest, _: UnixSeconds, _: UnixSeconds) -> Result<Redemption, StoreError> {
+        unused()
+    }
+
+    async fn put_refresh(
+        &self,
+        _: &Digest,
+        _: &RefreshGrant,
+        _: UnixSeconds,
+        _: UnixSeconds,
+    ) -> Result<bool, StoreError> {
+        unused()
+    }
+
+    async fn refresh(&self, _: &Digest, _: UnixSeconds) -> Result<Option<RefreshToken>, StoreError> {
+        unused()
+    }
+
+    async fn rotate_refresh(&self, _: &Rotation) -> Result<Rotated, StoreError> {
         unused()
     }
 

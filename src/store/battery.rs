@@ -2,17 +2,21 @@
 
 use futures_util::future::join_all;
 
-use super::{KeyPurpose, Redemption, Revoked, Store, StoredKey};
+use super::{Digest, KeyPurpose, Redemption, RefreshGrant, RefreshToken, Revoked, Rotated, Rotation, Store, StoredKey};
 
 const NOW: i64 = 1_000_000;
+
+const NONE: [u8; 0] = [];
 
 /// Runs the whole battery against an empty store.
 pub(crate) async fn run(store: &dyn Store) {
     store.ping().await.unwrap();
     keys(store).await;
-    rotation(store).await;
+    key_rotation(store).await;
     pending(store).await;
     codes(store).await;
+    refresh_tokens(store).await;
+    store.sweep(i64::MAX).await.unwrap();
     first_use(store).await;
     revocations(store).await;
     sweep(store).await;
@@ -47,7 +51,7 @@ async fn keys(store: &dyn Store) {
     assert_eq!(ids(store, KeyPurpose::Seal).await.len(), 1, "each purpose has its own first key");
 }
 
-async fn rotation(store: &dyn Store) {
+async fn key_rotation(store: &dyn Store) {
     let (first, _) = ids(store, KeyPurpose::Access).await.remove(0);
     let next = StoredKey { active_from: NOW + 60, ..key("next", KeyPurpose::Access, NOW + 1) };
     store.rotate_key(&next).await.unwrap();
@@ -121,6 +125,109 @@ async fn codes(store: &dyn Store) {
     assert_eq!(store.redeem_code(&[9; 32], NOW, NOW).await.unwrap(), Redemption::Unknown);
 }
 
+pub(crate) fn refresh_grant(id: &str) -> RefreshGrant {
+    RefreshGrant {
+        id: id.to_owned(),
+        client: "app".to_owned(),
+        username: "amy".to_owned(),
+        payload: format!("what {id} stands for"),
+    }
+}
+
+pub(crate) fn rotation(token: Digest, successor: Digest, now: i64) -> Rotation {
+    Rotation { token, successor, now, expires: now + 100, repeat_after: now - 30, revoke_until: now + 600 }
+}
+
+/// Which of `tokens` are live.
+async fn live(store: &dyn Store, tokens: &[Digest], now: i64) -> Vec<u8> {
+    let kept = join_all(tokens.iter().map(|token| store.refresh(token, now))).await;
+    let live = |kept: &Option<RefreshToken>| kept.as_ref().is_some_and(|kept| kept.live);
+    tokens.iter().zip(kept).filter(|(_, kept)| live(kept.as_ref().unwrap())).map(|(token, _)| token[0]).collect()
+}
+
+/// Refresh tokens, of an empty store too.
+pub(crate) async fn refresh_tokens(store: &dyn Store) {
+    one_live_successor(store).await;
+    a_repetition(store).await;
+    a_reuse(store).await;
+    refresh_expiry(store).await;
+    a_grant_that_is_revoked(store).await;
+}
+
+async fn one_live_successor(store: &dyn Store) {
+    let grant = refresh_grant("many");
+    assert!(store.put_refresh(&[20; 32], &grant, NOW, NOW + 50).await.unwrap());
+    let kept = RefreshToken { grant: grant.clone(), expires: NOW + 50, live: true };
+    assert_eq!(store.refresh(&[20; 32], NOW).await.unwrap(), Some(kept), "a grant comes back as it was");
+
+    // Callers who derive different successors, as they might while a key changes.
+    let rotations: Vec<_> = (0..16).map(|n| rotation([20; 32], [30 + n; 32], NOW)).collect();
+    let rotated = join_all(rotations.iter().map(|rotation| store.rotate_refresh(rotation))).await;
+    let fresh = rotated.iter().filter(|rotated| matches!(rotated, Ok(Rotated::Fresh))).count();
+    assert_eq!(fresh, 1, "of many callers one exchanges it: {rotated:?}");
+    let successors: Vec<Digest> = (0..16).map(|n| [30 + n; 32]).collect();
+    let lives = live(store, &successors, NOW).await;
+    assert_eq!(lives.len(), 1, "never two live successors");
+    let told = Rotated::Repeated { successor: [lives[0]; 32] };
+    assert!(rotated.into_iter().map(Result::unwrap).all(|rotated| rotated == Rotated::Fresh || rotated == told));
+    let old = store.refresh(&[20; 32], NOW).await.unwrap().unwrap();
+    assert_eq!((old.grant, old.live), (grant, false));
+}
+
+async fn a_repetition(store: &dyn Store) {
+    assert!(store.put_refresh(&[50; 32], &refresh_grant("again"), NOW, NOW + 50).await.unwrap());
+    assert_eq!(store.rotate_refresh(&rotation([50; 32], [51; 32], NOW)).await.unwrap(), Rotated::Fresh);
+    let again = Rotated::Repeated { successor: [51; 32] };
+    for now in [NOW, NOW + 29] {
+        assert_eq!(store.rotate_refresh(&rotation([50; 32], [59; 32], now)).await.unwrap(), again, "{now}");
+    }
+    assert_eq!(live(store, &[[50; 32], [51; 32], [59; 32]], NOW + 29).await, [51]);
+}
+
+async fn a_reuse(store: &dyn Store) {
+    for (n, name, wait, uses_successor) in [(60, "late", 30, false), (70, "used", 1, true)] {
+        let token = |step: u8| [n + step; 32];
+        assert!(store.put_refresh(&token(0), &refresh_grant(name), NOW, NOW + 50).await.unwrap());
+        assert_eq!(store.rotate_refresh(&rotation(token(0), token(1), NOW)).await.unwrap(), Rotated::Fresh);
+        if uses_successor {
+            assert_eq!(store.rotate_refresh(&rotation(token(1), token(2), NOW)).await.unwrap(), Rotated::Fresh);
+        }
+        let reuses: Vec<_> = (0..8).map(|_| rotation(token(0), token(9), NOW + wait)).collect();
+        let rotated = join_all(reuses.iter().map(|rotation| store.rotate_refresh(rotation))).await;
+        let reused = rotated.iter().filter(|rotated| matches!(rotated, Ok(Rotated::Reused))).count();
+        let unknown = rotated.iter().filter(|rotated| matches!(rotated, Ok(Rotated::Unknown))).count();
+        assert_eq!((reused, unknown), (1, 7), "{name}: {rotated:?}");
+        assert_eq!(
+            live(store, &[token(0), token(1), token(2), token(9)], NOW).await,
+            NONE,
+            "{name}: the family is over"
+        );
+        assert_eq!(store.rotate_refresh(&rotation(token(1), token(3), NOW)).await.unwrap(), Rotated::Unknown);
+        assert!(!store.put_refresh(&token(4), &refresh_grant(name), NOW, NOW + 50).await.unwrap(), "{name} is revoked");
+    }
+}
+
+async fn refresh_expiry(store: &dyn Store) {
+    assert!(store.put_refresh(&[80; 32], &refresh_grant("old"), NOW, NOW + 10).await.unwrap());
+    assert_eq!(store.refresh(&[80; 32], NOW + 10).await.unwrap(), None, "expired is unknown");
+    assert_eq!(store.rotate_refresh(&rotation([80; 32], [81; 32], NOW + 10)).await.unwrap(), Rotated::Unknown);
+    assert_eq!(store.rotate_refresh(&rotation([80; 32], [81; 32], NOW + 9)).await.unwrap(), Rotated::Fresh);
+    assert_eq!(store.rotate_refresh(&rotation([80; 32], [82; 32], NOW + 10)).await.unwrap(), Rotated::Unknown);
+    assert_eq!(live(store, &[[80; 32], [81; 32], [82; 32]], NOW + 108).await, [81], "each has a life of its own");
+    assert_eq!(live(store, &[[81; 32]], NOW + 109).await, NONE);
+}
+
+async fn a_grant_that_is_revoked(store: &dyn Store) {
+    for (n, name) in [(90, "ended"), (95, "other")] {
+        assert!(store.put_refresh(&[n; 32], &refresh_grant(name), NOW, NOW + 50).await.unwrap());
+    }
+    store.revoke(&Revoked::Grant("ended".to_owned()), NOW + 600).await.unwrap();
+    assert_eq!(store.refresh(&[90; 32], NOW).await.unwrap(), None);
+    assert_eq!(store.rotate_refresh(&rotation([90; 32], [91; 32], NOW)).await.unwrap(), Rotated::Unknown);
+    assert!(!store.put_refresh(&[92; 32], &refresh_grant("ended"), NOW, NOW + 50).await.unwrap(), "and stays so");
+    assert_eq!(live(store, &[[90; 32], [91; 32], [92; 32], [95; 32]], NOW).await, [95], "another one goes on");
+}
+
 async fn first_use(store: &dyn Store) {
     let uses = join_all((0..16).map(|_| store.first_use("client", "jti", NOW, NOW + 300))).await;
     assert_eq!(uses.into_iter().filter(|first| *first.as_ref().unwrap()).count(), 1, "seen once");
@@ -166,7 +273,10 @@ async fn sweep(store: &dyn Store) {
     store.put_code(&[5; 32], "g", "p", NOW).await.unwrap();
     store.first_use("i", "a", NOW - 1, NOW).await.unwrap();
     store.revoke(&Revoked::Grant("g".to_owned()), NOW).await.unwrap();
-    assert_eq!(store.sweep(NOW).await.unwrap(), 4, "what has expired, and nothing else");
+    store.put_refresh(&[7; 32], &refresh_grant("swept"), NOW - 1, NOW).await.unwrap();
+    store.put_refresh(&[8; 32], &refresh_grant("kept"), NOW - 1, NOW + 1).await.unwrap();
+    assert_eq!(store.sweep(NOW).await.unwrap(), 6, "what has expired, and nothing else");
     assert_eq!(store.sweep(NOW).await.unwrap(), 0);
     assert_eq!(store.pending(&[6; 32], NOW).await.unwrap().as_deref(), Some("b"));
+    assert!(store.refresh(&[8; 32], NOW).await.unwrap().is_some());
 }

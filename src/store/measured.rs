@@ -5,7 +5,10 @@ use std::future::Future;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{Digest, Redemption, Revocation, Revoked, SharedStore, Store, StoreError, StoredKey};
+use super::{
+    Digest, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, SharedStore, Store,
+    StoreError, StoredKey,
+};
 use crate::ambient::UnixSeconds;
 use crate::telemetry::Metrics;
 
@@ -80,6 +83,24 @@ impl Store for MeasuredStore {
         remember_until: UnixSeconds,
     ) -> Result<Redemption, StoreError> {
         self.timed("redeem_code", self.inner.redeem_code(code, now, remember_until)).await
+    }
+
+    async fn put_refresh(
+        &self,
+        token: &Digest,
+        grant: &RefreshGrant,
+        now: UnixSeconds,
+        expires: UnixSeconds,
+    ) -> Result<bool, StoreError> {
+        self.timed("put_refresh", self.inner.put_refresh(token, grant, now, expires)).await
+    }
+
+    async fn refresh(&self, token: &Digest, now: UnixSeconds) -> Result<Option<RefreshToken>, StoreError> {
+        self.timed("refresh", self.inner.refresh(token, now)).await
+    }
+
+    async fn rotate_refresh(&self, rotation: &Rotation) -> Result<Rotated, StoreError> {
+        self.timed("rotate_refresh", self.inner.rotate_refresh(rotation)).await
     }
 
     async fn first_use(

@@ -4,7 +4,7 @@
 //! statement: a request that is dropped half-way leaves either nothing or the whole of it.
 
 #[cfg(test)]
-mod battery;
+pub(crate) mod battery;
 mod measured;
 mod sqlite;
 
@@ -66,12 +66,58 @@ pub enum Redemption {
     Unknown,
 }
 
+/// A grant that a person gave to an app and that outlives its access token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RefreshGrant {
+    pub id: String,
+    pub client: String,
+    pub username: String,
+    /// What the grant stands for.
+    pub payload: String,
+}
+
+/// A refresh token that was presented.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RefreshToken {
+    pub grant: RefreshGrant,
+    pub expires: UnixSeconds,
+    /// Whether it is the grant's present one: not yet exchanged for a successor.
+    pub live: bool,
+}
+
+/// A refresh token to be exchanged for its successor.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rotation {
+    pub token: Digest,
+    pub successor: Digest,
+    pub now: UnixSeconds,
+    /// When the successor expires.
+    pub expires: UnixSeconds,
+    /// A token that was exchanged after this moment may be presented again by a client that did not get the answer.
+    pub repeat_after: UnixSeconds,
+    /// How long the grant's access tokens must be remembered as revoked, should this turn out to be a reuse.
+    pub revoke_until: UnixSeconds,
+}
+
+/// What became of a refresh token that was presented.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Rotated {
+    /// It was live; its successor is now.
+    Fresh,
+    /// It was exchanged a moment ago for this successor, which nobody has used.
+    Repeated { successor: Digest },
+    /// It was exchanged before: its grant is revoked with all that came of it (RFC 9700 §4.14.2).
+    Reused,
+    /// Never issued, expired, or its grant has ended.
+    Unknown,
+}
+
 /// What is no longer valid although its signature is.
 #[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub enum Revoked {
     /// One token by issuer and `jti`.
     Token { issuer: String, id: String },
-    /// Every token of one grant of the gate's own.
+    /// Every token of one grant of the gate's own, refresh tokens too.
     Grant(String),
 }
 
@@ -121,6 +167,22 @@ pub trait Store: Send + Sync {
         remember_until: UnixSeconds,
     ) -> Result<Redemption, StoreError>;
 
+    /// Keeps the first refresh token of a grant. False, and nothing is kept, if the grant is revoked already: its code may have
+    /// been shown a second time meanwhile.
+    async fn put_refresh(
+        &self,
+        token: &Digest,
+        grant: &RefreshGrant,
+        now: UnixSeconds,
+        expires: UnixSeconds,
+    ) -> Result<bool, StoreError>;
+
+    /// Reads a refresh token that has not expired, live or exchanged, without using it.
+    async fn refresh(&self, token: &Digest, now: UnixSeconds) -> Result<Option<RefreshToken>, StoreError>;
+
+    /// Exchanges a refresh token for its successor: a grant never has two live ones, whoever asks and how often.
+    async fn rotate_refresh(&self, rotation: &Rotation) -> Result<Rotated, StoreError>;
+
     /// Whether `id` of `issuer` was never seen before; it is seen from now on until `expires` (client assertion `jti`).
     async fn first_use(
         &self,
@@ -130,7 +192,8 @@ pub trait Store: Send + Sync {
         expires: UnixSeconds,
     ) -> Result<bool, StoreError>;
 
-    /// Revokes; doing it again changes nothing but that the longer of the two expiries counts.
+    /// Revokes; doing it again changes nothing but that the longer of the two expiries counts. A grant's refresh tokens are gone
+    /// with it.
     async fn revoke(&self, revoked: &Revoked, expires: UnixSeconds) -> Result<(), StoreError>;
 
     /// Revocations after `sequence` that are still needed at `now`, in order, a page at a time; an empty answer means that

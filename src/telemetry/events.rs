@@ -59,16 +59,18 @@ impl ReloadOutcome {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TokenGrant {
     AuthorizationCode,
+    RefreshToken,
     ClientCredentials,
 }
 
 impl TokenGrant {
-    pub(super) const ALL: [Self; 2] = [Self::AuthorizationCode, Self::ClientCredentials];
+    pub(super) const ALL: [Self; 3] = [Self::AuthorizationCode, Self::RefreshToken, Self::ClientCredentials];
 
     /// The label's value.
     pub fn label(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::double::observation;
+use crate::resources::observation;
 
 /// The system of attacks.md's `T-lab`.
 const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";

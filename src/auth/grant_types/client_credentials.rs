@@ -52,6 +52,7 @@ impl AuthServer {
             token_type: "Bearer",
             expires_in,
             scope,
+            refresh_token: None,
             id_token: None,
             patient: None,
             need_patient_banner: None,

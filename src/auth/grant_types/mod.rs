@@ -2,5 +2,6 @@
 
 mod authorization_code;
 mod client_credentials;
+mod refresh_token;
 
 pub(super) use authorization_code::CodeGrant;

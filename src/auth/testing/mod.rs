@@ -74,14 +74,14 @@ fn configuration(public_url: &str, folder: &Path) -> String {
         name = "Growth <Chart>"
         kind = "public"
         redirect_uris = ["{CALLBACK}", "org.example.app:/callback"]
-        scopes = ["openid", "fhirUser", "launch/patient", "patient/*.rs", "user/*.rs"]
+        scopes = ["openid", "fhirUser", "launch/patient", "patient/*.rs", "user/*.rs", "offline_access", "online_access"]
         [[clients]]
         id = "trusted"
         kind = "confidential-symmetric"
         secret_hash = "{secret}"
         redirect_uris = ["{CALLBACK}"]
-        scopes = ["openid", "launch/patient", "patient/*.rs", "system/Patient.rs"]
-        grant_types = ["authorization_code", "client_credentials"]
+        scopes = ["openid", "launch/patient", "patient/*.rs", "system/Patient.rs", "offline_access"]
+        grant_types = ["authorization_code", "refresh_token", "client_credentials"]
         consent = "granted"
         origins = ["https://trusted.example.org"]
         [[clients]]
@@ -327,6 +327,19 @@ impl World {
         let answer = self.redeem(&browser.landed()["code"]).await;
         assert_eq!(answer.status(), StatusCode::OK, "{answer:?}");
         json(&answer)
+    }
+
+    /// Amy's whole way through `trusted`, which has a secret and asks nobody.
+    pub(super) async fn launch_trusted(&self) -> Value {
+        let mut browser = Browser::new(self);
+        let mut asked = request();
+        set(&mut asked, "client_id", "trusted");
+        set(&mut asked, "scope", "launch/patient patient/*.rs offline_access");
+        browser.open(&asked).await;
+        browser.log_in("amy", PASSWORD).await;
+        let code = browser.landed()["code"].clone();
+        let form: Vec<_> = redemption(&code).into_iter().filter(|(name, _)| *name != "client_id").collect();
+        json(&self.post("/auth/token", &form, &[("authorization", &basic("trusted", SECRET))]).await)
     }
 
     pub(super) async fn redeem(&self, code: &str) -> Response<Bytes> {

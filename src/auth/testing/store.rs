@@ -7,13 +7,22 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use crate::ambient::UnixSeconds;
-use crate::store::{Digest, Redemption, Revocation, Revoked, Store, StoreError, StoredKey};
+use crate::store::{
+    Digest, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, Store, StoreError,
+    StoredKey,
+};
 
 struct Code {
     grant: String,
     payload: String,
     expires: UnixSeconds,
     spent: bool,
+}
+
+struct Refresh {
+    grant: RefreshGrant,
+    expires: UnixSeconds,
+    exchanged: Option<(UnixSeconds, Digest)>,
 }
 
 /// A store that can be told to fail.
@@ -23,6 +32,7 @@ pub(in crate::auth) struct MemoryStore {
     keys: Mutex<Vec<StoredKey>>,
     pending: Mutex<HashMap<Digest, (String, UnixSeconds)>>,
     codes: Mutex<HashMap<Digest, Code>>,
+    refresh: Mutex<HashMap<Digest, Refresh>>,
     seen: Mutex<HashMap<(String, String), UnixSeconds>>,
     pub(in crate::auth) revoked: Mutex<Vec<(Revoked, UnixSeconds)>>,
 }
@@ -34,6 +44,11 @@ impl MemoryStore {
 
     fn up(&self) -> Result<(), StoreError> {
         if self.down.load(Ordering::SeqCst) { Err(StoreError("down".to_owned())) } else { Ok(()) }
+    }
+
+    /// The digests of every refresh token, and whether it is live.
+    pub(in crate::auth) fn refresh_tokens(&self) -> Vec<(Digest, bool)> {
+        self.refresh.lock().iter().map(|(token, kept)| (*token, kept.exchanged.is_none())).collect()
     }
 
     /// Every authorization in progress, as it is kept.
@@ -104,6 +119,62 @@ impl Store for MemoryStore {
         })
     }
 
+    async fn put_refresh(
+        &self,
+        token: &Digest,
+        grant: &RefreshGrant,
+        _: UnixSeconds,
+        expires: UnixSeconds,
+    ) -> Result<bool, StoreError> {
+        self.up()?;
+        let ended = Revoked::Grant(grant.id.clone());
+        if self.revoked.lock().iter().any(|(revoked, _)| *revoked == ended) {
+            return Ok(false);
+        }
+        self.refresh.lock().insert(*token, Refresh { grant: grant.clone(), expires, exchanged: None });
+        Ok(true)
+    }
+
+    async fn refresh(&self, token: &Digest, now: UnixSeconds) -> Result<Option<RefreshToken>, StoreError> {
+        self.up()?;
+        let tokens = self.refresh.lock();
+        let kept = tokens.get(token).filter(|kept| kept.expires > now);
+        Ok(kept.map(|kept| RefreshToken {
+            grant: kept.grant.clone(),
+            expires: kept.expires,
+            live: kept.exchanged.is_none(),
+        }))
+    }
+
+    async fn rotate_refresh(&self, rotation: &Rotation) -> Result<Rotated, StoreError> {
+        self.up()?;
+        let Rotation { token, successor, now, expires, .. } = rotation;
+        let grant = {
+            let mut tokens = self.refresh.lock();
+            let is_live = |token: &Digest, tokens: &HashMap<Digest, Refresh>| {
+                tokens.get(token).is_some_and(|kept| kept.exchanged.is_none() && kept.expires > *now)
+            };
+            let Some(kept) = tokens.get(token).filter(|kept| kept.expires > *now) else {
+                return Ok(Rotated::Unknown);
+            };
+            let grant = kept.grant.clone();
+            match kept.exchanged {
+                None => {
+                    let next = Refresh { grant, expires: *expires, exchanged: None };
+                    tokens.entry(*token).and_modify(|kept| kept.exchanged = Some((*now, *successor)));
+                    tokens.insert(*successor, next);
+                    return Ok(Rotated::Fresh);
+                }
+                Some((at, successor)) if at > rotation.repeat_after && is_live(&successor, &tokens) => {
+                    return Ok(Rotated::Repeated { successor });
+                }
+                Some(_) => grant.id,
+            }
+        };
+        self.revoke(&Revoked::Grant(grant), rotation.revoke_until).await?;
+        Ok(Rotated::Reused)
+    }
+
     async fn first_use(
         &self,
         issuer: &str,
@@ -117,6 +188,9 @@ impl Store for MemoryStore {
 
     async fn revoke(&self, revoked: &Revoked, expires: UnixSeconds) -> Result<(), StoreError> {
         self.up()?;
+        if let Revoked::Grant(grant) = revoked {
+            self.refresh.lock().retain(|_, kept| kept.grant.id != *grant);
+        }
         self.revoked.lock().push((revoked.clone(), expires));
         Ok(())
     }
@@ -134,4 +208,9 @@ impl Store for MemoryStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.up()
     }
+}
+
+#[tokio::test]
+async fn refresh_tokens_keep_the_contract_of_every_store() {
+    crate::store::battery::refresh_tokens(&MemoryStore::default()).await;
 }

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{Named, keys, scopes};
-use crate::config::table::{LATER, Table};
+use crate::config::table::Table;
 use crate::config::{Client, ClientAuth, Consent, GrantType, value};
 use crate::fhir::FhirVersion;
 use crate::scope::{Context, Scopes};
@@ -165,7 +165,8 @@ fn grant_types(
             );
         }
         let code = redirects.then_some(GrantType::AuthorizationCode);
-        return code.into_iter().chain(service.then_some(GrantType::ClientCredentials)).collect();
+        let refresh = (redirects && scopes.is_some_and(lasts)).then_some(GrantType::RefreshToken);
+        return code.into_iter().chain(refresh).chain(service.then_some(GrantType::ClientCredentials)).collect();
     };
     let mut types = Vec::new();
     for found in written {
@@ -173,6 +174,12 @@ fn grant_types(
             GrantType::AuthorizationCode if !redirects => {
                 Err(format!("{text:?} needs redirect_uris; write them, or leave it out"))
             }
+            GrantType::RefreshToken if !redirects => {
+                Err(format!("{text:?} needs redirect_uris: only a person's access is refreshed; write them, or leave it out"))
+            }
+            GrantType::RefreshToken if !scopes.is_none_or(lasts) => Err(format!(
+                "{text:?} needs the scope \"offline_access\" or \"online_access\"; write one of them into scopes, or leave it out"
+            )),
             GrantType::ClientCredentials if kind == Some(Kind::Public) => {
                 Err(format!("{text:?} is not for public clients, which cannot prove who they are; leave it out"))
             }
@@ -186,11 +193,16 @@ fn grant_types(
     types
 }
 
+/// Whether access may go on after the first token.
+fn lasts(scopes: &Scopes) -> bool {
+    scopes.has("offline_access") || scopes.has("online_access")
+}
+
 fn grant_type(text: &str) -> Result<GrantType, String> {
     match text {
         "authorization_code" => Ok(GrantType::AuthorizationCode),
         "client_credentials" => Ok(GrantType::ClientCredentials),
-        "refresh_token" => Err(format!("\"refresh_token\" {LATER}")),
-        other => Err(format!("{other:?} is none of \"authorization_code\", \"client_credentials\"")),
+        "refresh_token" => Ok(GrantType::RefreshToken),
+        other => Err(format!("{other:?} is none of \"authorization_code\", \"refresh_token\", \"client_credentials\"")),
     }
 }

@@ -9,6 +9,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 pub(super) fn tokens(mut table: Table<'_>) -> Tokens {
     let algorithms = [
@@ -23,9 +24,10 @@ pub(super) fn tokens(mut table: Table<'_>) -> Tokens {
         backend_lifetime: table.duration("backend_lifetime", 5 * MINUTE, SECOND..=HOUR),
         // RFC 6749 §4.1.2 recommends ten minutes at most.
         code_lifetime: table.duration("code_lifetime", MINUTE, SECOND..=10 * MINUTE),
+        refresh_lifetime: table.duration("refresh_lifetime", 30 * DAY, MINUTE..=YEAR),
+        session_lifetime: table.duration("session_lifetime", 8 * HOUR, MINUTE..=7 * DAY),
         key_overlap: table.duration("key_overlap", 10 * MINUTE, Duration::ZERO..=7 * DAY),
     };
-    table.later(&["refresh_lifetime"]);
     table.finish();
     tokens
 }

@@ -32,7 +32,7 @@ const WRONG_CLIENTS: &[(&str, &str)] = &[
     ("secret_hash = \"sha256:00\"", "is for kind = \"confidential-symmetric\""),
     ("jwks_url = \"https://a.example/jwks\"", "is for kind = \"confidential-asymmetric\""),
     ("grant_types = [\"client_credentials\"]", "is not for public clients"),
-    ("grant_types = [\"refresh_token\"]", "is not in this version yet"),
+    ("grant_types = [\"refresh_token\"]", "needs the scope \"offline_access\""),
     ("grant_types = [\"password\"]", "is none of"),
     ("kind = \"confidential-symmetric\"", "secret_hash: is missing"),
     ("kind = \"confidential-symmetric\"\nsecret_hash = \"sesame\"", "is no hash"),
@@ -73,6 +73,12 @@ fn grant_types_and_origins_follow_from_the_rest() {
     assert_eq!(client.origins, ["https://a.example"]);
     assert!(code.origins.contains("https://a.example"));
     assert_eq!(client.name, "c");
+
+    for scope in ["offline_access", "online_access"] {
+        let lines = format!("redirect_uris = [\"https://a.example/cb\"]\nscopes = [\"patient/*.rs\", \"{scope}\"]");
+        let lasting = right(&entry("clients", CLIENT, &lines));
+        assert_eq!(lasting.clients["c"].grant_types, [GrantType::AuthorizationCode, GrantType::RefreshToken]);
+    }
 
     let digits = "ab".repeat(32);
     let service = format!(

@@ -1,5 +1,6 @@
 //! SQLite: one file; one thread writes, one reads.
 
+mod refresh;
 mod schema;
 mod worker;
 
@@ -9,7 +10,10 @@ use async_trait::async_trait;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Digest, KeyPurpose, Redemption, Revocation, Revoked, Store, StoreError, StoredKey};
+use super::{
+    Digest, KeyPurpose, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, Store,
+    StoreError, StoredKey,
+};
 use crate::ambient::UnixSeconds;
 use worker::{Access, Worker};
 
@@ -156,6 +160,27 @@ impl Store for SqliteStore {
         self.writer.run(move |connection| redeem(connection, &code, now, remember_until)).await
     }
 
+    async fn put_refresh(
+        &self,
+        token: &Digest,
+        grant: &RefreshGrant,
+        now: UnixSeconds,
+        expires: UnixSeconds,
+    ) -> Result<bool, StoreError> {
+        let (token, grant) = (*token, grant.clone());
+        self.writer.run(move |connection| refresh::put(connection, &token, &grant, now, expires)).await
+    }
+
+    async fn refresh(&self, token: &Digest, now: UnixSeconds) -> Result<Option<RefreshToken>, StoreError> {
+        let token = *token;
+        self.reader.run(move |connection| refresh::get(connection, &token, now)).await
+    }
+
+    async fn rotate_refresh(&self, rotation: &Rotation) -> Result<Rotated, StoreError> {
+        let rotation = rotation.clone();
+        self.writer.run(move |connection| refresh::rotate(connection, &rotation)).await
+    }
+
     async fn first_use(
         &self,
         issuer: &str,
@@ -205,6 +230,8 @@ impl Store for SqliteStore {
                     "DELETE FROM codes WHERE kept_until <= ?1",
                     "DELETE FROM seen WHERE expires <= ?1",
                     "DELETE FROM revocations WHERE expires <= ?1",
+                    "DELETE FROM refresh_tokens WHERE expires <= ?1",
+                    "DELETE FROM grants WHERE expires <= ?1",
                 ] {
                     rows += connection.prepare_cached(expired)?.execute([now])?;
                 }
@@ -246,7 +273,10 @@ fn redeem(
 fn revoke(connection: &Connection, revoked: &Revoked, expires: UnixSeconds) -> rusqlite::Result<()> {
     let (kind, issuer, id) = match revoked {
         Revoked::Token { issuer, id } => (TOKEN, issuer.as_str(), id.as_str()),
-        Revoked::Grant(grant) => (GRANT, "", grant.as_str()),
+        Revoked::Grant(grant) => {
+            refresh::forget(connection, grant)?;
+            (GRANT, "", grant.as_str())
+        }
     };
     connection
         .prepare_cached("DELETE FROM revocations WHERE kind = ?1 AND issuer = ?2 AND id = ?3 AND expires < ?4")?

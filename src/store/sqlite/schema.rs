@@ -15,9 +15,10 @@ const APPLICATION_ID: i32 = 0x536D_4774;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Each step leads to the version before it, in order; `PRAGMA user_version` says which was the last.
-const MIGRATIONS: &[(u32, &str)] = &[(
-    1,
-    "
+const MIGRATIONS: &[(u32, &str)] = &[
+    (
+        1,
+        "
     CREATE TABLE keys (
         id TEXT PRIMARY KEY,
         purpose INTEGER NOT NULL,
@@ -60,10 +61,37 @@ const MIGRATIONS: &[(u32, &str)] = &[(
     ) STRICT;
     CREATE INDEX revocations_expires ON revocations (expires);
     ",
-)];
+    ),
+    (
+        2,
+        "
+    CREATE TABLE grants (
+        id TEXT PRIMARY KEY,
+        client TEXT NOT NULL,
+        username TEXT NOT NULL,
+        payload TEXT NOT NULL,
+        used INTEGER NOT NULL,
+        expires INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX grants_username ON grants (username);
+    CREATE INDEX grants_expires ON grants (expires);
+    CREATE TABLE refresh_tokens (
+        token BLOB PRIMARY KEY,
+        grant_id TEXT NOT NULL,
+        expires INTEGER NOT NULL,
+        exchanged INTEGER,
+        successor BLOB
+    ) STRICT;
+    CREATE INDEX refresh_tokens_grant ON refresh_tokens (grant_id);
+    CREATE INDEX refresh_tokens_expires ON refresh_tokens (expires);
+    -- A grant with two live tokens would be two grants.
+    CREATE UNIQUE INDEX refresh_tokens_live ON refresh_tokens (grant_id) WHERE exchanged IS NULL;
+    ",
+    ),
+];
 
 /// The version that this program writes.
-const LATEST: u32 = 1;
+const LATEST: u32 = 2;
 
 /// Opens the file for writing, and makes or updates it as needed.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {

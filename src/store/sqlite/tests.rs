@@ -49,6 +49,8 @@ async fn reopening_keeps_everything() {
     store.put_code(&[1; 32], "g", "p", 10).await.unwrap();
     store.redeem_code(&[1; 32], 1, 10).await.unwrap();
     store.first_use("i", "j", 1, 10).await.unwrap();
+    store.put_refresh(&[4; 32], &battery::refresh_grant("r"), 1, 10).await.unwrap();
+    store.rotate_refresh(&battery::rotation([4; 32], [5; 32], 1)).await.unwrap();
     store.revoke(&Revoked::Grant("g".to_owned()), 10).await.unwrap();
     drop(store);
 
@@ -58,6 +60,39 @@ async fn reopening_keeps_everything() {
     assert_eq!(store.redeem_code(&[1; 32], 2, 10).await.unwrap(), Redemption::Replayed { grant: "g".to_owned() });
     assert!(!store.first_use("i", "j", 2, 10).await.unwrap());
     assert_eq!(store.revocations_after(0, 1).await.unwrap().len(), 1);
+    assert!(store.refresh(&[5; 32], 2).await.unwrap().is_some_and(|kept| kept.live));
+    let again = store.rotate_refresh(&battery::rotation([4; 32], [6; 32], 2)).await.unwrap();
+    assert_eq!(again, Rotated::Repeated { successor: [5; 32] });
+}
+
+#[tokio::test]
+async fn two_processes_never_make_two_live_successors() {
+    let folder = folder();
+    let path = folder.path().join("gate.db");
+    let (one, two) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
+    one.put_refresh(&[1; 32], &battery::refresh_grant("g"), 1, 10).await.unwrap();
+    let rotations: Vec<_> = (0..20).map(|n| battery::rotation([1; 32], [10 + n; 32], 1)).collect();
+    let rotated = rotations.iter().enumerate();
+    let rotated = join_all(rotated.map(|(n, it)| if n % 2 == 0 { &one } else { &two }.rotate_refresh(it))).await;
+    assert_eq!(rotated.iter().filter(|it| matches!(it, Ok(Rotated::Fresh))).count(), 1, "{rotated:?}");
+    assert!(rotated.iter().all(Result::is_ok), "{rotated:?}");
+    let count = "SELECT count(*) FROM refresh_tokens WHERE exchanged IS NULL";
+    let live: i64 = one.writer.run(move |connection| connection.query_row(count, [], |row| row.get(0))).await.unwrap();
+    assert_eq!(live, 1);
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up_to_date_with_what_is_in_it() {
+    let folder = folder();
+    let path = folder.path().join("gate.db");
+    drop(SqliteStore::open(&path).unwrap());
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch("DROP TABLE grants; DROP TABLE refresh_tokens; PRAGMA user_version = 1").unwrap();
+    old.execute("INSERT INTO pending VALUES (?1, 'state', 10)", [[1u8; 32]]).unwrap();
+    drop(old);
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.pending(&[1; 32], 1).await.unwrap().as_deref(), Some("state"));
+    assert!(store.put_refresh(&[1; 32], &battery::refresh_grant("g"), 1, 10).await.unwrap());
 }
 
 #[cfg(unix)]

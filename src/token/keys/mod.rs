@@ -144,6 +144,23 @@ impl GateKeys {
         seal::open(&self.ring.load().seals, seal, binding)
     }
 
+    /// The refresh token that follows `token`: whoever holds the token and not the gate's keys cannot know it, and the gate knows
+    /// it again without keeping it.
+    ///
+    /// # Errors
+    /// There is no seal key.
+    pub fn successor(&self, token: &str) -> Result<String, KeyError> {
+        let ring = self.ring.load();
+        newest(ring.seals.iter(), |key| key.life, self.ambient.now())
+            .map(|key| key.successor(token))
+            .ok_or_else(|| KeyError::Key("there is no seal key in use".to_owned()))
+    }
+
+    /// Every successor that `token` may have been given: the key may have changed since.
+    pub fn successors(&self, token: &str) -> Vec<String> {
+        self.ring.load().seals.iter().map(|key| key.successor(token)).collect()
+    }
+
     /// Keys that are in no store.
     #[cfg(test)]
     pub(super) fn of(keys: &[StoredKey], ambient: &Ambient) -> Result<Self, KeyError> {

@@ -6,6 +6,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -28,11 +29,16 @@ const STEP: usize = 128;
 const NAME_BYTES: usize = 8;
 const LENGTH_BYTES: usize = 4;
 
+/// What the key of successors is derived for.
+const SUCCESSORS: &[u8] = b"smartgate refresh token successors";
+
 /// A key that seals.
 pub(super) struct SealKey {
     pub(super) life: Life,
     name: [u8; NAME_BYTES],
     key: LessSafeKey,
+    /// Derived, so that one key is never used for two things.
+    successors: hmac::Key,
 }
 
 impl SealKey {
@@ -41,7 +47,14 @@ impl SealKey {
         let key = UnboundKey::new(&AES_256_GCM, &stored.secret).map_err(|_| unusable())?;
         let hash = digest(&SHA256, stored.id.as_bytes());
         let name = hash.as_ref().first_chunk().copied().ok_or_else(unusable)?;
-        Ok(Self { life: Life::of(stored), name, key: LessSafeKey::new(key) })
+        let root = hmac::Key::new(HMAC_SHA256, &stored.secret);
+        let successors = hmac::Key::new(HMAC_SHA256, hmac::sign(&root, SUCCESSORS).as_ref());
+        Ok(Self { life: Life::of(stored), name, key: LessSafeKey::new(key), successors })
+    }
+
+    /// The secret of 256 bits that follows `secret`, base64url.
+    pub(super) fn successor(&self, secret: &str) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.successors, secret.as_bytes()))
     }
 
     pub(super) fn seal(&self, plain: &[u8], binding: &[u8], entropy: &dyn Entropy) -> Result<String, KeyError> {

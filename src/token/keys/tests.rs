@@ -15,6 +15,8 @@ fn tokens(algorithm: SigningAlgorithm) -> Tokens {
         access_lifetime: Duration::from_secs(7200),
         backend_lifetime: Duration::from_secs(300),
         code_lifetime: Duration::from_secs(60),
+        refresh_lifetime: Duration::from_secs(86_400),
+        session_lifetime: Duration::from_secs(3600),
         key_overlap: Duration::from_secs(300),
     }
 }
@@ -160,6 +162,20 @@ async fn a_new_key_is_published_before_it_signs_and_an_old_one_after() {
     assert!(keys.open_seal(&seal, b"").is_none());
     assert_eq!(signer(&keys, last_use), second);
     assert_eq!(world.store.keys().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_successor_is_found_again_after_the_key_changed() {
+    let world = World::with_identity_key().await;
+    let keys = world.open().await;
+    let successor = keys.successor("token").unwrap();
+    assert_eq!(keys.successor("token").unwrap(), successor);
+    assert_ne!(keys.successor("tokem").unwrap(), successor);
+    world.rotate().await;
+    world.refresh(&keys).await;
+    world.clock.set(NOW + OVERLAP);
+    assert_ne!(keys.successor("token").unwrap(), successor, "the new key makes others");
+    assert!(keys.successors("token").contains(&successor));
 }
 
 #[tokio::test]
