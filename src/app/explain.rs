@@ -77,6 +77,9 @@ fn explained(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<String, R
     for ignored in &grant.ignored {
         let _ = writeln!(text, "grants nothing: {ignored}");
     }
+    for constrained in grant.constraints() {
+        let _ = writeln!(text, "constrained  {constrained}");
+    }
     let permit = match decide(snapshot, &grant, &request) {
         Ok(permit) => permit,
         Err(refusal) => return Ok(Ok(text + &describe_refusal(&refusal))),
@@ -203,3 +206,7 @@ fn describe(snapshot: &Snapshot, permit: &Permit) -> String {
     let _ = writeln!(text, "answer       {then}");
     text
 }
+
+#[cfg(test)]
+#[path = "explain_tests.rs"]
+mod tests;

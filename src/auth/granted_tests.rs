@@ -76,7 +76,11 @@ fn a_constraint_on_either_side_stays() {
         ("patient/*.rs", "patient/Observation.rs?category=urn:c|lab", "patient/Observation.rs?category=urn:c|lab"),
         ("patient/Observation.rs?category=lab", "patient/Observation.rs", "patient/Observation.rs?category=lab"),
         ("patient/Observation.rs?category=lab", "patient/Observation.read", "patient/Observation.read?category=lab"),
-        ("patient/Observation.rs?category=lab", "patient/Observation.r?category=lab", "patient/Observation.r?category=lab"),
+        (
+            "patient/Observation.rs?category=lab",
+            "patient/Observation.r?category=lab",
+            "patient/Observation.r?category=lab",
+        ),
         (
             "patient/Observation.rs?category=lab,vital",
             "patient/Observation.rs?category=vital",

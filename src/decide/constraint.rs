@@ -59,9 +59,9 @@ fn has_token(value: &Json<'_>, system: &System, code: Option<&str>) -> bool {
         Json::Bool(truth) => *system == System::Any && code == Some(if *truth { "true" } else { "false" }),
         Json::Object(_) => match (value.get("coding"), value.get("code"), value.get("value")) {
             // CodeableConcept: any of its codings; its text is no token.
-            (Some(codings), _, _) => {
-                codings.as_array().is_some_and(|codings| codings.iter().any(|coding| is_token(coding, "code", system, code)))
-            }
+            (Some(codings), _, _) => codings
+                .as_array()
+                .is_some_and(|codings| codings.iter().any(|coding| is_token(coding, "code", system, code))),
             (None, Some(_), None) => is_token(value, "code", system, code),
             // Identifier or ContactPoint.
             (None, None, Some(_)) => is_token(value, "value", system, code),

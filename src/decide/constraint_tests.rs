@@ -58,7 +58,11 @@ fn tokens_on_codings() {
         ("category=lab", r#""category":null"#, false),
         ("category=lab", r#""code":{"coding":[{"code":"lab"}]}"#, false),
         ("category=lab", r#""contained":[{"category":[{"coding":[{"code":"lab"}]}]}]"#, false),
-        ("combo-code=c", r#""component":[{"code":{"coding":[{"code":"b"}]}},{"code":{"coding":[{"code":"c"}]}}]"#, true),
+        (
+            "combo-code=c",
+            r#""component":[{"code":{"coding":[{"code":"b"}]}},{"code":{"coding":[{"code":"c"}]}}]"#,
+            true,
+        ),
     ] {
         assert_eq!(sees(constraint, body), expected, "{constraint} {body}");
     }
@@ -128,7 +132,8 @@ fn references_are_type_and_id_under_the_own_bases() {
 
 #[test]
 fn a_canonical_without_a_version_is_any_version() {
-    let is = |wanted: &str, text: &str| is_wanted(&Wanted::Canonical(wanted.to_owned()), &Json::String(text.into()), &[]);
+    let is =
+        |wanted: &str, text: &str| is_wanted(&Wanted::Canonical(wanted.to_owned()), &Json::String(text.into()), &[]);
     assert!(is("http://x", "http://x") && is("http://x", "http://x|1") && is("http://x|1", "http://x|1"));
     assert!(!is("http://x|1", "http://x") && !is("http://x", "http://xy") && !is("http://x|1", "http://x|1|2"));
 }
@@ -136,7 +141,9 @@ fn a_canonical_without_a_version_is_any_version() {
 #[test]
 fn a_constraint_does_not_replace_the_patient() {
     let body = |patient: &str| {
-        format!(r#"{{"resourceType":"Observation","id":"a","status":"final","subject":{{"reference":"Patient/{patient}"}}}}"#)
+        format!(
+            r#"{{"resourceType":"Observation","id":"a","status":"final","subject":{{"reference":"Patient/{patient}"}}}}"#
+        )
     };
     assert!(sees_with("patient/Observation.rs?status=final", &body("A")));
     assert!(!sees_with("patient/Observation.rs?status=final", &body("B")));

@@ -314,7 +314,8 @@ impl Compiler {
     /// A type on which the constraint cannot be evaluated is not granted: without the constraint it would be granted whole.
     fn constrain(&mut self, scope: &Scope, constraint: &Constraint, patients: Option<Vec<String>>) {
         let filter = |of| Some((of, constraint.filter(self.version, of).ok()?));
-        let filters: HashMap<ResourceType, Filter> = scope.types.types(self.version).iter().filter_map(filter).collect();
+        let filters: HashMap<ResourceType, Filter> =
+            scope.types.types(self.version).iter().filter_map(filter).collect();
         let covered: TypeSet = filters.keys().copied().collect();
         if covered.is_empty() {
             return self.ignore(scope, "has a constraint that cannot be evaluated on the types it may be granted for");

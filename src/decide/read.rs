@@ -47,7 +47,9 @@ pub(super) fn read(
             guarded(snapshot, grant, request, &path, of, id, reach.rule())?;
             Ok(Permit { action: Action::Answer(OwnAnswer::UniformDenial), rule: reach.rule() })
         }
-        Reach::Constrained { parts, .. } if of == ResourceType::PATIENT && !parts.iter().any(|part| part.may_be(id)) => {
+        Reach::Constrained { parts, .. }
+            if of == ResourceType::PATIENT && !parts.iter().any(|part| part.may_be(id)) =>
+        {
             guarded(snapshot, grant, request, &path, of, id, reach.rule())?;
             Ok(Permit { action: Action::Answer(OwnAnswer::UniformDenial), rule: reach.rule() })
         }

@@ -34,7 +34,8 @@ impl Constraint {
     /// # Errors
     /// It is not `name=value` pairs, or cannot be evaluated on any of the types.
     pub(super) fn parse(version: FhirVersion, types: TypePattern, text: &str) -> Result<Self, ScopeError> {
-        let whole = |pair: &str| pair.split_once('=').is_some_and(|(name, value)| !name.is_empty() && !value.is_empty());
+        let whole =
+            |pair: &str| pair.split_once('=').is_some_and(|(name, value)| !name.is_empty() && !value.is_empty());
         if !text.split('&').all(whole) {
             return Err(ScopeError::Constraint);
         }
@@ -55,7 +56,8 @@ impl Constraint {
         match types {
             TypePattern::One(of) => constraint.filter(version, of).map(|_| ())?,
             TypePattern::Any => {
-                let mut on_each = TypeSet::all(version).iter().map(|of| constraint.filter(version, of)).collect::<Vec<_>>();
+                let mut on_each =
+                    TypeSet::all(version).iter().map(|of| constraint.filter(version, of)).collect::<Vec<_>>();
                 if !on_each.iter().any(Result::is_ok) {
                     return Err(on_each.pop().and_then(Result::err).unwrap_or(ScopeError::ConstraintParameter));
                 }
@@ -96,7 +98,8 @@ impl Constraint {
     /// # Errors
     /// A parameter that the type does not have, or that cannot be evaluated on a resource alone.
     pub fn filter(&self, version: FhirVersion, of: ResourceType) -> Result<Filter, ScopeError> {
-        let tests = self.conditions.iter().map(|condition| Test::of(version, of, condition)).collect::<Result<_, _>>()?;
+        let tests =
+            self.conditions.iter().map(|condition| Test::of(version, of, condition)).collect::<Result<_, _>>()?;
         Ok(Filter { tests })
     }
 }
@@ -156,8 +159,7 @@ pub enum System {
 
 impl Test {
     fn of(version: FhirVersion, of: ResourceType, condition: &Condition) -> Result<Self, ScopeError> {
-        let parameter =
-            Tables::of(version).parameter(of, &condition.code).ok_or(ScopeError::ConstraintParameter)?;
+        let parameter = Tables::of(version).parameter(of, &condition.code).ok_or(ScopeError::ConstraintParameter)?;
         let code = condition.code.as_str();
         // Others that begin with `_` select by more than the resource.
         let of_itself = !code.starts_with('_') || matches!(code, "_id" | "_tag" | "_security" | "_profile" | "_source");
@@ -195,7 +197,8 @@ fn token(value: &str, elements: &[ElementPath]) -> Result<Wanted, ScopeError> {
         return Ok(Wanted::Token { system: System::Any, code: Some(value.to_owned()) });
     };
     // A ContactPoint's `system` is no namespace of its value.
-    let contact = |element: &ElementPath| element.steps.last().is_some_and(|step| matches!(*step, "telecom" | "contact"));
+    let contact =
+        |element: &ElementPath| element.steps.last().is_some_and(|step| matches!(*step, "telecom" | "contact"));
     if code.contains('|') || (system.is_empty() && code.is_empty()) || elements.iter().any(contact) {
         return Err(ScopeError::ConstraintValue);
     }

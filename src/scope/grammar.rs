@@ -206,7 +206,10 @@ impl Scope {
         self.context == other.context
             && self.types.covers(other.types)
             && self.letters.intersection(other.letters) == other.letters
-            && self.constraint.as_ref().is_none_or(|own| other.constraint.as_ref().is_some_and(|other| own.covers(other)))
+            && self
+                .constraint
+                .as_ref()
+                .is_none_or(|own| other.constraint.as_ref().is_some_and(|other| own.covers(other)))
     }
 
     /// What both scopes grant, where they speak of the same context.

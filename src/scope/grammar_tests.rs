@@ -132,7 +132,8 @@ fn scopes() -> impl Strategy<Value = String> {
         prop::sample::subsequence(vec!["c", "r", "u", "d", "s"], 1..=5).prop_map(|letters| letters.concat()),
         prop::sample::select(vec!["read", "write", "*"]).prop_map(str::to_owned),
     ];
-    let constraint = prop::option::of("(_id|_tag|_security)=[a-z:/.]{1,9}(,[a-z]{1,3})?(&_tag=[a-z]{1,5}[|][a-z]{1,5})?");
+    let constraint =
+        prop::option::of("(_id|_tag|_security)=[a-z:/.]{1,9}(,[a-z]{1,3})?(&_tag=[a-z]{1,5}[|][a-z]{1,5})?");
     (context, of, rights, constraint).prop_map(|(context, of, rights, constraint)| {
         let constraint = constraint.map(|constraint| format!("?{constraint}")).unwrap_or_default();
         format!("{context}/{of}.{rights}{constraint}")
