@@ -9,7 +9,7 @@ use smartgate::fhir::target::{Target, TargetError, parse_query};
 use smartgate::token::Claims;
 
 use crate::case::{self, Case, Decision, Tokens};
-use crate::double::{OF_ANOTHER, Seen};
+use crate::double::{OF_ANOTHER, Seen, conventional};
 use crate::tokens::{ISSUER, NOW, Signature};
 use crate::wire::{self, Reply};
 use crate::world::{World, usual_claims};
@@ -72,6 +72,7 @@ sections!(
     e_patient_filter,
     f_joins_and_results,
     h_reads,
+    i_writes,
     j_bundles,
     k_operations,
     l_bodies,
@@ -222,6 +223,7 @@ impl Trial<'_> {
         // Without a value the header is not sent at all.
         headers.retain(|(name, value)| !(name == "Authorization" && value.is_empty()));
         self.world.upstream.behave(case.upstream);
+        self.world.upstream.hold(conventional());
         self.world.upstream.take();
         let body = case.body.repeat(case.body_times);
         let reply = wire::send(self.world.address(), &case.method, &self.target(), &headers, body.as_bytes()).await;
@@ -237,8 +239,12 @@ impl Trial<'_> {
         {
             wrong.push(format!("the answer names {:?}, not {rule}", reply.rule()));
         }
-        let sent: Vec<String> = seen.iter().map(Seen::line).collect();
-        let goes_up = self.goes_up();
+        let mut sent: Vec<String> = seen.iter().map(Seen::line).collect();
+        let mut goes_up = self.goes_up();
+        if case.at_once {
+            sent.sort_unstable();
+            goes_up.sort_unstable();
+        }
         if sent != goes_up {
             wrong.push(format!("the FHIR server got {sent:?}, not {goes_up:?}"));
         }
@@ -334,6 +340,10 @@ fn goes_up(permit: &Permit) -> Vec<String> {
     let line = |request: &UpstreamRequest| vec![format!("{} /fhir{}", request.method(), request.target())];
     match permit.action() {
         Action::Stream { request, .. } | Action::Guard { request, .. } | Action::Write { request, .. } => line(request),
+        Action::Checked(write) => {
+            let first = write.look_up().unwrap_or_else(|| write.send(smartgate::decide::Pin::New));
+            line(&first)
+        }
         Action::Answer(_) | Action::Bundle => Vec::new(),
     }
 }

@@ -20,3 +20,4 @@ mod tokens;
 mod uniform;
 mod wire;
 mod world;
+mod writes;
