@@ -106,7 +106,8 @@ fn request(snapshot: &Snapshot, asked: &Asked, method: &Method) -> Result<Reques
         .iter()
         .find_map(|base| asked.url.strip_prefix(base))
         .unwrap_or(&asked.url);
-    let malformed = |error: crate::fhir::target::TargetError| rules::TARGET_MALFORMED.refuse().because(error.to_string());
+    let malformed =
+        |error: crate::fhir::target::TargetError| rules::TARGET_MALFORMED.refuse().because(error.to_string());
     let max = snapshot.limits.parameters;
     let target = Target::parse(&format!("/{}", below.trim_start_matches('/')), max).map_err(malformed)?;
     let path: Vec<&str> = target.path.iter().map(String::as_str).collect();
@@ -137,7 +138,9 @@ fn grant(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<Grant, Refusa
         let verifier = Verifier { keys, fetcher, ambient };
         Ok(match verifier.verify(token, snapshot).await {
             Err(error) => Err(rules::TOKEN_REFUSED.refuse().because(error.to_string())),
-            Ok(claims) if revocations.is_revoked(&claims) => Err(rules::TOKEN_REFUSED.refuse().because("token-revoked")),
+            Ok(claims) if revocations.is_revoked(&claims) => {
+                Err(rules::TOKEN_REFUSED.refuse().because("token-revoked"))
+            }
             Ok(claims) => Grant::of(claims, snapshot),
         })
     })
@@ -185,9 +188,8 @@ fn describe(snapshot: &Snapshot, permit: &Permit) -> String {
     let _ = writeln!(text, "decision     permit");
     let _ = writeln!(text, "rule         {}", permit.rule());
     let _ = writeln!(text, "path         {}", permit.path());
-    let upstream = |request: &UpstreamRequest| {
-        format!("{} {}{}", request.method(), snapshot.fhir.upstream.base, request.target())
-    };
+    let upstream =
+        |request: &UpstreamRequest| format!("{} {}{}", request.method(), snapshot.fhir.upstream.base, request.target());
     let (sent, then) = match permit.action() {
         Action::Answer(answer) => ("nothing".to_owned(), format!("the gate answers by itself: {answer:?}")),
         Action::Stream { request, .. } => (upstream(request), "passed on as it comes".to_owned()),

@@ -1,7 +1,7 @@
 //! Batch and transaction: every entry through the code of single requests (enforcement.md §3).
 
-use http::header::{self, HeaderName};
 use http::Method;
+use http::header::{self, HeaderName};
 
 use super::decide;
 use super::grant::Grant;

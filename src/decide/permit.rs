@@ -121,7 +121,9 @@ pub enum Verify {
 impl fmt::Display for Verify {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Resource { of, id } => write!(f, "{of}/{id} is verified on its own body, or denied as if it did not exist"),
+            Self::Resource { of, id } => {
+                write!(f, "{of}/{id} is verified on its own body, or denied as if it did not exist")
+            }
             Self::Bundle { letter, kind, .. } => write!(
                 f,
                 "each entry of the {} is verified on its own body, matches for `{}`, included resources for `r`; others are dropped",

@@ -67,7 +67,9 @@ fn what_could_mean_another_resource_of_this_server_is_refused() {
         assert_eq!(judged("patient/*.rs", &reference(text)), Err("reference-not-allowed"), "{text}");
     }
     assert_eq!(judged("patient/Observation.rs", &reference("Encounter/e")), Err("reference-not-allowed"));
-    for shape in [r#"{"reference":7}"#, r#"{"reference":["Encounter/e"]}"#, r#"{"url":[["x"]]}"#, r#"{"reference":null}"#] {
+    for shape in
+        [r#"{"reference":7}"#, r#"{"reference":["Encounter/e"]}"#, r#"{"url":[["x"]]}"#, r#"{"reference":null}"#]
+    {
         assert_eq!(judged("patient/*.rs", shape), Err("reference-shape"), "{shape}");
     }
 }
@@ -75,10 +77,19 @@ fn what_could_mean_another_resource_of_this_server_is_refused() {
 #[test]
 fn urls_of_attachments_and_names_that_are_urls() {
     let url = |text: &str| format!(r#"{{"attachment":{{"url":{}}}}}"#, serde_json::Value::from(text));
-    for text in ["ombCategory", "http://hl7.org/fhir/x", "https://p/StructureDefinition/x", "urn:oid:1.2", "data:,x", "#x"] {
+    for text in
+        ["ombCategory", "http://hl7.org/fhir/x", "https://p/StructureDefinition/x", "urn:oid:1.2", "data:,x", "#x"]
+    {
         assert_eq!(judged("patient/*.rs", &url(text)), Ok(Vec::new()), "{text}");
     }
-    for text in ["Binary/b", "/fhir/Binary/b", "https://p/fhir/Binary/b", "https://p/FHIR/Binary/b", "https://p/%66hir/Binary/b", "?x"] {
+    for text in [
+        "Binary/b",
+        "/fhir/Binary/b",
+        "https://p/fhir/Binary/b",
+        "https://p/FHIR/Binary/b",
+        "https://p/%66hir/Binary/b",
+        "?x",
+    ] {
         assert_eq!(judged("patient/*.rs", &url(text)), Err("reference-not-allowed"), "{text}");
     }
 }

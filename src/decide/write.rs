@@ -15,8 +15,10 @@ use crate::fhir::interaction::Request;
 use crate::fhir::search::{Parameter, or_list, print_parameters};
 use crate::scope::Letter;
 
-pub(super) const WRITE_RESTRICTED: Rule =
-    Rule::forbidden("write-restricted", "writing by criteria (`If-None-Exist`, a query) is not open to a token in a patient context");
+pub(super) const WRITE_RESTRICTED: Rule = Rule::forbidden(
+    "write-restricted",
+    "writing by criteria (`If-None-Exist`, a query) is not open to a token in a patient context",
+);
 
 pub(super) const CRITERIA_MISSING: Rule =
     Rule::bad_request("criteria-missing", "a conditional interaction needs search parameters that select something");

@@ -140,7 +140,11 @@ async fn one(guard: &Guard, exchange: &Exchange<'_>, alone: &Alone, entry: &RawV
                 held.extend_from_slice(&chunk);
             }
             let upstream_status = Some(flowing.status);
-            let answer = Answer { upstream_status, headers: flowing.headers.clone(), ..Answer::fhir(flowing.status, held.freeze()) };
+            let answer = Answer {
+                upstream_status,
+                headers: flowing.headers.clone(),
+                ..Answer::fhir(flowing.status, held.freeze())
+            };
             Ok(answer)
         }
     }
@@ -182,7 +186,8 @@ fn print(answer: Answer, reads: bool, room: &AtomicUsize) -> Printed {
     let body = if taken.is_err() || answer.body.is_empty() {
         None
     } else {
-        let body: Box<RawValue> = serde_json::from_slice(&answer.body).map_err(|_| unreadable("an entry's answer is not JSON"))?;
+        let body: Box<RawValue> =
+            serde_json::from_slice(&answer.body).map_err(|_| unreadable("an entry's answer is not JSON"))?;
         Some(body)
     };
     let text = |name| answer.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(Into::into);
@@ -198,11 +203,8 @@ fn print(answer: Answer, reads: bool, room: &AtomicUsize) -> Printed {
         _ => to_raw_value(&response),
     };
     let response = response.map_err(|error| unreadable(&error.to_string()))?;
-    let entry = NewEntry {
-        resource: body.as_deref().filter(|_| succeeded),
-        response: Some(&*response),
-        ..NewEntry::default()
-    };
+    let entry =
+        NewEntry { resource: body.as_deref().filter(|_| succeeded), response: Some(&*response), ..NewEntry::default() };
     Ok((print_entry(&entry)?, answer.removed))
 }
 

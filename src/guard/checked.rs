@@ -21,11 +21,7 @@ use crate::fhir::tree::Tree;
 use crate::scope::Letter;
 use crate::upstream::UpstreamAnswer;
 
-pub(super) async fn carry_out(
-    guard: &Guard,
-    exchange: &Exchange<'_>,
-    write: &CheckedWrite,
-) -> Result<Answer, Refusal> {
+pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) -> Result<Answer, Refusal> {
     // What is wrong with the request is wrong whatever is stored, so that is judged first.
     match write.kind() {
         CheckedKind::Create => {
@@ -210,7 +206,8 @@ async fn answered(exchange: &Exchange<'_>, write: &CheckedWrite, answer: Upstrea
     let deleted = matches!(write.kind(), CheckedKind::Delete(_));
     if write.readable() && !deleted && !body.is_empty() {
         if returns_own(exchange, write, &body) {
-            let moved = move_urls(body.to_vec(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
+            let moved =
+                move_urls(body.to_vec(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
             written.body = moved.into();
         } else {
             written.removed = 1;
@@ -226,7 +223,8 @@ async fn answered(exchange: &Exchange<'_>, write: &CheckedWrite, answer: Upstrea
     written.copy(&headers, &header::LAST_MODIFIED);
     locations(exchange, &headers, &mut written);
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
-        let own = written.headers.get(&name).and_then(|url| url.to_str().ok()).is_none_or(|url| is_of(exchange, write, url));
+        let own =
+            written.headers.get(&name).and_then(|url| url.to_str().ok()).is_none_or(|url| is_of(exchange, write, url));
         if !own {
             written.headers.remove(name);
         }

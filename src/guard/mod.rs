@@ -35,7 +35,9 @@ pub use stream::Stream;
 
 use crate::ambient::Ambient;
 use crate::config::Snapshot;
-use crate::decide::{Action, BodyRule, CheckedKind, Grant, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify, request as rules};
+use crate::decide::{
+    Action, BodyRule, CheckedKind, Grant, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify, request as rules,
+};
 use crate::fhir::interaction::{Interaction, Request};
 use crate::token::GateKeys;
 use crate::upstream::{UpstreamAnswer, UpstreamClient, UpstreamError};

@@ -69,14 +69,17 @@ fn prefer(client: &HeaderMap, request: &UpstreamRequest) -> Option<HeaderValue> 
     }
     let asked = client.get(&PREFER)?.to_str().ok()?;
     let known = asked.split([',', ';']).map(str::trim).filter(|preference| {
-        matches!(
-            *preference,
-            "return=minimal"
-                | "return=representation"
-                | "return=OperationOutcome"
-                | "handling=strict"
-                | "handling=lenient"
-        )
+        // What a write returns is no matter of the look-ups before it.
+        let returns = preference.starts_with("return=");
+        !(returns && request.method() == Method::GET)
+            && matches!(
+                *preference,
+                "return=minimal"
+                    | "return=representation"
+                    | "return=OperationOutcome"
+                    | "handling=strict"
+                    | "handling=lenient"
+            )
     });
     let known: Vec<&str> = known.collect();
     (!known.is_empty()).then(|| HeaderValue::from_str(&known.join(", ")).ok()).flatten()

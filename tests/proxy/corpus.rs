@@ -340,10 +340,8 @@ fn goes_up(permit: &Permit) -> Vec<String> {
     let line = |request: &UpstreamRequest| vec![format!("{} /fhir{}", request.method(), request.target())];
     match permit.action() {
         Action::Stream { request, .. } | Action::Guard { request, .. } | Action::Write { request, .. } => line(request),
-        Action::Checked(write) => {
-            let first = write.look_up().unwrap_or_else(|| write.send(smartgate::decide::Pin::New));
-            line(&first)
-        }
+        // What a creation looks up first depends on its body.
+        Action::Checked(write) => write.look_up().map(|request| line(&request)).unwrap_or_default(),
         Action::Answer(_) | Action::Bundle => Vec::new(),
     }
 }

@@ -296,7 +296,9 @@ impl Server {
         let version = held.as_ref().and_then(|held| held["meta"]["versionId"].as_str()).map(str::to_owned);
         let tag = version.as_ref().map(|version| format!("W/\"{version}\""));
         let expected = seen.header("if-match");
-        if expected.is_some() && expected != tag.as_deref() || seen.header("if-none-match") == Some("*") && held.is_some() {
+        if expected.is_some() && expected != tag.as_deref()
+            || seen.header("if-none-match") == Some("*") && held.is_some()
+        {
             return Answer::json(412, &outcome(&format!("the version is Patient/B's: {OF_ANOTHER}")));
         }
         if seen.method == "DELETE" {
@@ -323,7 +325,8 @@ impl Server {
     fn hand_over(&self, of: &str, id: &str) {
         let mut resources = self.state.resources.lock();
         let Some(mut resource) = resources.iter().rfind(|resource| is(resource, of, id)).cloned() else { return };
-        let next = resource["meta"]["versionId"].as_str().and_then(|version| version.parse().ok()).map_or(1, |v: u32| v + 1);
+        let next =
+            resource["meta"]["versionId"].as_str().and_then(|version| version.parse().ok()).map_or(1, |v: u32| v + 1);
         resource["meta"]["versionId"] = json!(next.to_string());
         resource["subject"] = json!({ "reference": "Patient/B" });
         resource["note"] = json!([{ "text": OF_ANOTHER }]);

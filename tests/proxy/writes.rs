@@ -140,10 +140,8 @@ async fn a_person_who_is_a_patient_writes_as_that_patient() {
     let world = World::start("", "").await;
     let claims = json!({ "scope": "user/*.cruds", "fhirUser": "Patient/A" });
     let token = world.token(claims.as_object().unwrap());
-    let headers = [
-        ("Authorization".to_owned(), format!("Bearer {token}")),
-        ("Content-Type".to_owned(), FHIR.to_owned()),
-    ];
+    let headers =
+        [("Authorization".to_owned(), format!("Bearer {token}")), ("Content-Type".to_owned(), FHIR.to_owned())];
     for (target, body, status) in [
         ("/fhir/Observation/a1", own("a1"), 200),
         ("/fhir/Observation/b1", own("b1"), 404),
