@@ -198,9 +198,12 @@ fn describe(snapshot: &Snapshot, permit: &Permit) -> String {
         Action::Stream { request, .. } => (upstream(request), "passed on as it comes".to_owned()),
         Action::Guard { request, verify } => (upstream(request), verify.to_string()),
         Action::Write { request, body, .. } => (upstream(request), format!("the body is checked first: {body:?}")),
-        Action::Bundle => {
-            (format!("POST {}", snapshot.fhir.upstream.base), "each entry is decided by itself".to_owned())
-        }
+        Action::Checked(write) => (
+            write.look_up().as_ref().map_or_else(|| format!("POST {}/{}", snapshot.fhir.upstream.base, write.of()), upstream),
+            "the stored version and the new one must both be the patient's, then the write goes up for that version only"
+                .to_owned(),
+        ),
+        Action::Bundle => (format!("POST {}", snapshot.fhir.upstream.base), "each entry is decided by itself".to_owned()),
     };
     let _ = writeln!(text, "upstream     {sent}");
     let _ = writeln!(text, "answer       {then}");

@@ -226,6 +226,8 @@ pub struct Limits {
     pub count: usize,
     /// Upstream pages read to fill one page of a restricted search.
     pub scan_pages: usize,
+    /// References of a written body that are looked up under a restricted grant.
+    pub write_references: usize,
     /// Entries of a batch or transaction.
     pub bundle_entries: usize,
     /// Nesting of a JSON body.

@@ -1,17 +1,19 @@
 //! Batch and transaction: every entry through the code of single requests (enforcement.md §3).
 
 use http::Method;
+use http::header::{self, HeaderName};
 
 use super::decide;
 use super::grant::Grant;
-use super::permit::{Action, BodyRule};
+use super::permit::{Action, BodyRule, Permit};
 use super::reach::type_of;
 use super::rule::{Refusal, Rule};
 use super::write::BODY_OTHER_RESOURCE;
 use crate::config::Snapshot;
 use crate::fhir::ResourceType;
-use crate::fhir::interaction::{Request, classify};
+use crate::fhir::interaction::{Interaction, Request, classify};
 use crate::fhir::json::Json;
+use crate::fhir::reference::Literal;
 use crate::fhir::search::Parameter;
 use crate::fhir::target::{Target, parse_query};
 use crate::scope::Letter;
@@ -29,7 +31,7 @@ pub(super) const BUNDLE_TOO_MANY: Rule =
 
 pub(super) const BUNDLE_RESTRICTED: Rule = Rule::forbidden(
     "bundle-restricted",
-    "batch and transaction are not open to a token in a patient context in this version",
+    "a transaction is not open to a token in a patient context in this version: send a batch, or single requests",
 );
 
 pub(super) const RULES: &[&Rule] = &[&BUNDLE_TYPE, &BUNDLE_ENTRY, &BUNDLE_TOO_MANY, &BUNDLE_RESTRICTED];
@@ -41,11 +43,24 @@ pub enum Processing {
     Transaction,
 }
 
-/// What one entry may answer with.
+/// How one entry is carried out.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EntryPermit {
-    /// Whether the answer's resource may leave.
-    pub readable: bool,
+pub enum EntryPermit {
+    /// In the Bundle that goes up; `readable` says whether the answer's resource may leave.
+    Together { readable: bool },
+    /// As a request of its own: under a patient context each answer is verified by itself.
+    Alone(Box<Alone>),
+}
+
+/// An entry as the single request that it stands for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Alone {
+    pub request: Request,
+    pub permit: Permit,
+    /// Its target below the FHIR base, as the gate prints it.
+    pub original: String,
+    /// `ifMatch` and its like, as the headers that they stand for.
+    pub conditions: Vec<(HeaderName, String)>,
 }
 
 /// The decision on a Bundle: one result an entry, in order.
@@ -76,7 +91,11 @@ pub fn decide_bundle(snapshot: &Snapshot, grant: &Grant, body: &Json<'_>) -> Res
         return Err(BUNDLE_TOO_MANY.refuse());
     }
     if !grant.is_unrestricted() {
-        return Err(BUNDLE_RESTRICTED.refuse());
+        if processing == Processing::Transaction {
+            return Err(BUNDLE_RESTRICTED.refuse());
+        }
+        let entries = entries.iter().map(|entry| decide_alone(snapshot, grant, entry)).collect();
+        return Ok(BundleDecision { processing, entries });
     }
     let entries: Vec<_> = entries.iter().map(|entry| decide_entry(snapshot, grant, entry)).collect();
     if processing == Processing::Transaction
@@ -88,7 +107,7 @@ pub fn decide_bundle(snapshot: &Snapshot, grant: &Grant, body: &Json<'_>) -> Res
 }
 
 fn decide_entry(snapshot: &Snapshot, grant: &Grant, entry: &Json<'_>) -> Result<EntryPermit, Refusal> {
-    let request = entry_request(snapshot, entry)?;
+    let (request, _) = entry_request(snapshot, entry)?;
     let permit = decide(snapshot, grant, &request)?;
     match permit.action() {
         Action::Write { body, readable, request: upstream } => {
@@ -98,16 +117,59 @@ fn decide_entry(snapshot: &Snapshot, grant: &Grant, entry: &Json<'_>) -> Result<
                 return Err(super::reach::SCOPE_MISSING.refuse().needing(grant.needed(of, Letter::Read)));
             }
             check_body(snapshot, entry, body)?;
-            Ok(EntryPermit { readable: *readable })
+            Ok(EntryPermit::Together { readable: *readable })
         }
-        Action::Stream { .. } => Ok(EntryPermit { readable: true }),
-        Action::Answer(_) | Action::Guard { .. } | Action::Bundle => {
+        Action::Stream { .. } => Ok(EntryPermit::Together { readable: true }),
+        Action::Answer(_) | Action::Guard { .. } | Action::Checked(_) | Action::Bundle => {
             Err(BUNDLE_ENTRY.refuse().because(format!("{} in an entry", request.interaction.name())))
         }
     }
 }
 
-fn entry_request(snapshot: &Snapshot, entry: &Json<'_>) -> Result<Request, Refusal> {
+/// Decides an entry as the single request that it stands for.
+fn decide_alone(snapshot: &Snapshot, grant: &Grant, entry: &Json<'_>) -> Result<EntryPermit, Refusal> {
+    let wrong = || BUNDLE_ENTRY.refuse();
+    let (request, original) = entry_request(snapshot, entry)?;
+    if matches!(request.interaction, Interaction::Operation { .. } | Interaction::Capabilities | Interaction::Bundle)
+        || request.method == Method::HEAD
+    {
+        return Err(wrong().because(format!("{} in an entry", request.interaction.name())));
+    }
+    let with_body = !matches!(request.method, Method::GET | Method::DELETE);
+    if with_body != entry.get("resource").is_some() {
+        return Err(wrong());
+    }
+    check_full_url(snapshot, &request.interaction, entry)?;
+    let permit = decide(snapshot, grant, &request)?;
+    let conditions = [
+        ("ifMatch", header::IF_MATCH),
+        ("ifNoneMatch", header::IF_NONE_MATCH),
+        ("ifModifiedSince", header::IF_MODIFIED_SINCE),
+    ];
+    let asked = entry.get("request");
+    let given = conditions.into_iter().filter_map(|(name, header)| Some((header, asked?.get(name)?)));
+    let conditions = given
+        .map(|(header, value)| value.as_str().map(|text| (header, text.to_owned())).ok_or_else(wrong))
+        .collect::<Result<_, _>>()?;
+    Ok(EntryPermit::Alone(Box::new(Alone { request, permit, original, conditions })))
+}
+
+/// A `fullUrl` is a name for within the Bundle, or says what the URL says (enforcement.md §5).
+fn check_full_url(snapshot: &Snapshot, interaction: &Interaction, entry: &Json<'_>) -> Result<(), Refusal> {
+    let Some(full_url) = entry.get("fullUrl") else { return Ok(()) };
+    let text = full_url.as_str().ok_or_else(|| BUNDLE_ENTRY.refuse())?;
+    let literal = Literal::parse(text, &[&snapshot.fhir.public_base]);
+    let agrees = match (interaction, literal) {
+        (Interaction::Update { of, id } | Interaction::Patch { of, id }, Some(literal)) => {
+            literal.resource_type == of.name() && literal.id == id
+        }
+        _ => false,
+    };
+    if agrees || text.starts_with("urn:uuid:") { Ok(()) } else { Err(BUNDLE_ENTRY.refuse()) }
+}
+
+/// The single request that an entry stands for, and its target as the gate prints it.
+fn entry_request(snapshot: &Snapshot, entry: &Json<'_>) -> Result<(Request, String), Refusal> {
     let wrong = || BUNDLE_ENTRY.refuse();
     let asked = entry.get("request").ok_or_else(wrong)?;
     let text = |name: &str| match asked.get(name) {
@@ -144,7 +206,9 @@ fn entry_request(snapshot: &Snapshot, entry: &Json<'_>) -> Result<Request, Refus
         None => None,
     };
     let parameters = Parameter::parse_all(&target.query).map_err(|_| wrong())?;
-    Ok(Request { method, interaction, parameters, if_none_exist: criteria, page: None, accepts_json: true })
+    let request = Request { method, interaction, parameters, if_none_exist: criteria, page: None, accepts_json: true };
+    let original = request.target(&path);
+    Ok((request, original))
 }
 
 fn check_body(snapshot: &Snapshot, entry: &Json<'_>, body: &BodyRule) -> Result<(), Refusal> {

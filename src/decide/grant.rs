@@ -142,6 +142,13 @@ impl Grant {
         self.constrained.iter().map(|permit| permit.text.as_str())
     }
 
+    /// The patients of each permit with a patient context that covers the type. A write is within one of these sets.
+    pub fn patient_sets(&self, of: ResourceType, letter: Letter) -> Vec<Vec<String>> {
+        // A permit that demanded more than a patient and a type would not come by here unnoticed.
+        let patients = |Restricted { patients, types: _ }: &Restricted| patients.clone();
+        self.restricted(of, letter).map(patients).collect()
+    }
+
     /// Whether any permit covers the type at all.
     pub fn covers(&self, of: ResourceType, letter: Letter) -> bool {
         self.unrestricted(of, letter)

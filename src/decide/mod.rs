@@ -4,6 +4,7 @@
 //! verify; nothing else can make a permit.
 
 mod bundle;
+mod checked;
 mod constraint;
 mod grant;
 mod joins;
@@ -12,20 +13,27 @@ mod parameters;
 mod permit;
 mod reach;
 mod read;
+mod references;
 pub mod request;
 mod rule;
 mod search;
 mod write;
 
-pub use bundle::{BundleDecision, EntryPermit, Processing, check_resource, decide_bundle};
+pub use bundle::{Alone, BundleDecision, EntryPermit, Processing, check_resource, decide_bundle};
+pub(crate) use checked::patch_refusal;
+pub use checked::{
+    CheckedKind, CheckedWrite, PATCH_FORMAT, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN,
+    WRITE_CONFLICT,
+};
 pub use grant::{Constrained, Grant, MAX_PATIENTS, Restricted};
 pub use parameters::FORMAT_NOT_JSON;
 pub(crate) use permit::bundle_request;
 pub use permit::{
-    Action, BodyRule, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify, capabilities_lookup,
+    Action, BodyRule, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
     patients_lookup,
 };
 pub use reach::{type_of, visible};
+pub use references::LookUp;
 pub use rule::{Challenge, Refusal, Rule, all as all_rules};
 pub use write::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON};
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::Method;
 
+use super::checked::CheckedWrite;
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
@@ -16,11 +17,23 @@ pub struct UpstreamRequest {
     pub(super) json: bool,
     pub(super) minimal: bool,
     pub(super) if_none_exist: Option<String>,
+    pub(super) pin: Option<Pin>,
+}
+
+/// What a checked write may meet at the FHIR server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Pin {
+    /// A resource that does not exist yet and gets its id from the server.
+    New,
+    /// Nothing under this id.
+    Absent,
+    /// The version that was checked.
+    Version(String),
 }
 
 impl UpstreamRequest {
     pub(super) fn new(method: Method, target: String) -> Self {
-        Self { method, target, conditional: true, json: false, minimal: false, if_none_exist: None }
+        Self { method, target, conditional: true, json: false, minimal: false, if_none_exist: None, pin: None }
     }
 
     /// Asks for JSON, and without the client's conditional headers: the answer is inspected.
@@ -62,6 +75,11 @@ impl UpstreamRequest {
     /// Criteria of a conditional create, as they go up.
     pub fn if_none_exist(&self) -> Option<&str> {
         self.if_none_exist.as_deref()
+    }
+
+    /// What a checked write may meet; none for every other request.
+    pub fn pin(&self) -> Option<&Pin> {
+        self.pin.as_ref()
     }
 }
 
@@ -165,6 +183,8 @@ pub enum Action {
         body: BodyRule,
         readable: bool,
     },
+    /// What is stored and what is to be stored are checked, then the write goes up for the checked version only.
+    Checked(CheckedWrite),
     /// Each entry of the body is to be decided: [`super::decide_bundle`].
     Bundle,
 }
@@ -192,7 +212,7 @@ impl Permit {
         match &self.action {
             Action::Answer(_) => "answer",
             Action::Stream { .. } => "stream",
-            Action::Guard { .. } | Action::Write { .. } | Action::Bundle => "guard",
+            Action::Guard { .. } | Action::Write { .. } | Action::Checked(_) | Action::Bundle => "guard",
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A rule is a constant beside the code that applies it, so that one search for its name finds both. [`all`] lists them for
 //! the documentation and for the test that no name is used twice.
 
-use super::{bundle, grant, operation, parameters, reach, read, request, search, write};
+use super::{bundle, checked, grant, operation, parameters, reach, read, references, request, search, write};
 
 /// The error of a `WWW-Authenticate: Bearer` challenge (RFC 6750 §3.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,6 +106,8 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         search::RULES,
         parameters::RULES,
         write::RULES,
+        checked::RULES,
+        references::RULES,
         operation::RULES,
         bundle::RULES,
     ]

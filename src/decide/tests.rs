@@ -356,7 +356,7 @@ proptest! {
         let _ = decided(&SNAPSHOT, claims(&scope, Some("A"), Some(user)), &method, &url);
     }
 
-    /// Under patient contexts alone nothing flows through unverified, nothing is written, and every search that goes up names the
+    /// Under patient contexts alone nothing flows through unverified, nothing is written unchecked, and every search that goes up names the
     /// patient behind everything that the client wrote.
     #[test]
     fn a_patient_context_never_streams(method in methods(), url in urls(), scope in scopes()) {
@@ -369,7 +369,7 @@ proptest! {
                     let narrowed = request.target().ends_with("patient=Patient/A") || request.target().ends_with("_id=A");
                     prop_assert!(shared || narrowed, "{method} {url}: {permit:?}");
                 }
-                Action::Guard { .. } | Action::Answer(_) | Action::Bundle => {}
+                Action::Guard { .. } | Action::Answer(_) | Action::Checked(_) | Action::Bundle => {}
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use super::checked::{self, CheckedKind};
 use super::grant::Grant;
 use super::permit::{Action, BodyRule, Permit, UpstreamRequest};
 use super::reach::{Reach, reach};
@@ -14,8 +15,10 @@ use crate::fhir::interaction::Request;
 use crate::fhir::search::{Parameter, or_list, print_parameters};
 use crate::scope::Letter;
 
-pub(super) const WRITE_RESTRICTED: Rule =
-    Rule::forbidden("write-restricted", "writing is not open to a token in a patient context in this version");
+pub(super) const WRITE_RESTRICTED: Rule = Rule::forbidden(
+    "write-restricted",
+    "writing by criteria (`If-None-Exist`, a query) is not open to a token in a patient context",
+);
 
 pub(super) const CRITERIA_MISSING: Rule =
     Rule::bad_request("criteria-missing", "a conditional interaction needs search parameters that select something");
@@ -94,7 +97,14 @@ pub(super) fn write(
 ) -> Result<Permit, Refusal> {
     let reach = reach(snapshot, grant, of, write.letter())?;
     if !matches!(reach, Reach::Everything) {
-        return Err(WRITE_RESTRICTED.refuse());
+        let kind = match write {
+            Write::Create if request.if_none_exist.is_none() => CheckedKind::Create,
+            Write::Update(id) => CheckedKind::Update((*id).to_owned()),
+            Write::Patch(id) => CheckedKind::Patch((*id).to_owned()),
+            Write::Delete(id) => CheckedKind::Delete((*id).to_owned()),
+            _ => return Err(WRITE_RESTRICTED.refuse()),
+        };
+        return checked::checked(snapshot, grant, request, of, kind);
     }
     let target = match write {
         Write::ConditionalUpdate | Write::ConditionalPatch | Write::ConditionalDelete => {

@@ -5,11 +5,13 @@ pub mod bundle;
 pub mod interaction;
 pub mod json;
 pub mod outcome;
+pub mod patch;
 pub mod reference;
 pub mod rewrite;
 pub mod search;
 mod tables;
 pub mod target;
+pub mod tree;
 mod types;
 
 pub use tables::{ElementPath, SearchParameter, SearchParameterKind, SubjectRule, Tables};

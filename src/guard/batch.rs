@@ -1,10 +1,11 @@
-//! Batch and transaction under grants without a patient context: the permitted entries go up, each refused entry of a batch is
-//! answered in its place.
+//! Batch and transaction. Without a patient context the permitted entries go up together; under one each entry of a batch is
+//! carried out by itself ([`alone`]). A refused entry of a batch is answered in its place.
 
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::alone;
 use super::bundle::{print_entry, unreadable, without_outcome};
 use super::links::move_urls;
 use super::write::is_json;
@@ -33,6 +34,9 @@ pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>) -> Result<
     let body = Json::parse(&exchange.body, depth).map_err(|error| ambiguous(error.to_string()))?;
     let decision = decide_bundle(exchange.snapshot, exchange.grant, &body)?;
     let entries: Entries<'_> = serde_json::from_slice(&exchange.body).map_err(|error| ambiguous(error.to_string()))?;
+    if decision.entries.iter().any(|decided| matches!(decided, Ok(EntryPermit::Alone(_)))) {
+        return alone::carry_out(guard, exchange, &decision.entries, &entries.entry).await;
+    }
     let kind = match decision.processing {
         Processing::Batch => "batch",
         Processing::Transaction => "transaction",
@@ -75,9 +79,10 @@ fn assemble(
     let mut removed = 0;
     for decided in &decision.entries {
         let printed = match decided {
-            Ok(permit) => {
+            Ok(EntryPermit::Alone(_)) => return Err(unreadable("an entry was to go up by itself")),
+            Ok(EntryPermit::Together { readable }) => {
                 let entry = answered.next().ok_or_else(|| unreadable("an entry was not answered"))?;
-                let (printed, kept) = answered_entry(exchange, permit, entry)?;
+                let (printed, kept) = answered_entry(exchange, *readable, entry)?;
                 removed += usize::from(!kept);
                 printed
             }
@@ -94,12 +99,12 @@ fn assemble(
 /// The answer to one entry, and whether its resource was kept.
 fn answered_entry(
     exchange: &Exchange<'_>,
-    permit: &EntryPermit,
+    readable: bool,
     entry: &RawEntry<'_>,
 ) -> Result<(Box<RawValue>, bool), Refusal> {
     let readable = match entry.resource {
-        Some(raw) => permit.readable && may_leave(exchange, raw).map_err(|why| unreadable(&why))?,
-        None => permit.readable,
+        Some(raw) => readable && may_leave(exchange, raw).map_err(|why| unreadable(&why))?,
+        None => readable,
     };
     let bare = if readable { None } else { entry.response.map(without_outcome).transpose()? };
     let answer = NewEntry {
@@ -127,7 +132,7 @@ fn may_leave(exchange: &Exchange<'_>, raw: &RawValue) -> Result<bool, String> {
     Ok(entries.iter().all(|entry| entry.get("resource").is_none_or(readable)))
 }
 
-fn refused(refusal: &Refusal) -> Result<Box<RawValue>, Refusal> {
+pub(super) fn refused(refusal: &Refusal) -> Result<Box<RawValue>, Refusal> {
     let answer = Answer::refusal(refusal);
     let outcome: Box<RawValue> =
         serde_json::from_slice(&answer.body).map_err(|error| unreadable(&error.to_string()))?;

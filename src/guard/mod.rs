@@ -2,15 +2,18 @@
 //!
 //! Nothing here decides who may do what; it asks `decide` for every resource that is to leave.
 
+mod alone;
 mod answer;
 mod batch;
 mod bundle;
 mod capabilities;
+mod checked;
 mod fill;
 mod links;
 mod outgoing;
 mod page;
 mod patients;
+mod precondition;
 mod resource;
 mod stream;
 mod write;
@@ -32,7 +35,9 @@ pub use stream::Stream;
 
 use crate::ambient::Ambient;
 use crate::config::Snapshot;
-use crate::decide::{Action, BodyRule, Grant, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify, request as rules};
+use crate::decide::{
+    Action, BodyRule, CheckedKind, Grant, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify, request as rules,
+};
 use crate::fhir::interaction::{Interaction, Request};
 use crate::token::GateKeys;
 use crate::upstream::{UpstreamAnswer, UpstreamClient, UpstreamError};
@@ -123,6 +128,7 @@ impl Guard {
             Action::Write { request, body, readable } => {
                 write::carry_out(self, exchange, request, body, *readable).await.map(Outcome::Whole)
             }
+            Action::Checked(write) => checked::carry_out(self, exchange, write).await.map(Outcome::Whole),
             Action::Bundle => batch::carry_out(self, exchange).await.map(Outcome::Whole),
         }
     }
@@ -150,6 +156,7 @@ pub fn needs_body(permit: &Permit) -> bool {
     match permit.action() {
         Action::Bundle => true,
         Action::Write { body, .. } => *body != BodyRule::None,
+        Action::Checked(write) => !matches!(write.kind(), CheckedKind::Delete(_)),
         Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } => false,
     }
 }

@@ -6,7 +6,7 @@ use http::{HeaderMap, Method};
 
 use super::Exchange;
 use crate::config::UpstreamAuth;
-use crate::decide::UpstreamRequest;
+use crate::decide::{Pin, UpstreamRequest};
 use crate::fhir::outcome::FHIR_JSON;
 
 /// Headers of a client that travel on as they are.
@@ -35,6 +35,20 @@ pub(super) fn headers(exchange: &Exchange<'_>, request: &UpstreamRequest, has_bo
     if has_body {
         pass(&header::CONTENT_TYPE);
     }
+    match request.pin() {
+        Some(Pin::Version(version)) => {
+            let tag = HeaderValue::from_str(&format!("W/\"{version}\"")).ok();
+            tag.map(|tag| headers.insert(header::IF_MATCH, tag));
+        }
+        Some(Pin::Absent) => {
+            headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
+        }
+        Some(Pin::New) | None => {}
+    }
+    // What was checked is a resource in JSON, also where the client sent a patch.
+    if has_body && request.pin().is_some() {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
+    }
     if request.json() {
         headers.insert(header::ACCEPT, HeaderValue::from_static(FHIR_JSON));
     }
@@ -55,14 +69,17 @@ fn prefer(client: &HeaderMap, request: &UpstreamRequest) -> Option<HeaderValue> 
     }
     let asked = client.get(&PREFER)?.to_str().ok()?;
     let known = asked.split([',', ';']).map(str::trim).filter(|preference| {
-        matches!(
-            *preference,
-            "return=minimal"
-                | "return=representation"
-                | "return=OperationOutcome"
-                | "handling=strict"
-                | "handling=lenient"
-        )
+        // What a write returns is no matter of the look-ups before it.
+        let returns = preference.starts_with("return=");
+        !(returns && request.method() == Method::GET)
+            && matches!(
+                *preference,
+                "return=minimal"
+                    | "return=representation"
+                    | "return=OperationOutcome"
+                    | "handling=strict"
+                    | "handling=lenient"
+            )
     });
     let known: Vec<&str> = known.collect();
     (!known.is_empty()).then(|| HeaderValue::from_str(&known.join(", ")).ok()).flatten()

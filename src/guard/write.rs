@@ -91,6 +91,13 @@ async fn written(exchange: &Exchange<'_>, answer: UpstreamAnswer, readable: bool
     }
     written.copy(&headers, &header::ETAG);
     written.copy(&headers, &header::LAST_MODIFIED);
+    locations(exchange, &headers, &mut written);
+    Ok(written)
+}
+
+/// Takes over where a written resource is, moved to the public base.
+pub(super) fn locations(exchange: &Exchange<'_>, headers: &HeaderMap, written: &mut Answer) {
+    let fhir = &exchange.snapshot.fhir;
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         let url = headers.get(&name).and_then(|value| value.to_str().ok());
         let public = url.and_then(|url| {
@@ -102,7 +109,6 @@ async fn written(exchange: &Exchange<'_>, answer: UpstreamAnswer, readable: bool
             written.headers.insert(name, value);
         }
     }
-    Ok(written)
 }
 
 /// A `Location` without a host: a path below the upstream's base path, or relative to the base.

@@ -55,6 +55,9 @@ pub(crate) struct Case {
     /// Decided by what only a connection has (framing, several headers): not asked of `decide` alone.
     #[serde(default)]
     pub wire_only: bool,
+    /// What goes up goes up at the same time, in any order.
+    #[serde(default)]
+    pub at_once: bool,
     pub expect: Expect,
 }
 

@@ -23,6 +23,7 @@ sections!(
     f_joins_and_results,
     g_granular,
     h_reads,
+    i_writes,
     j_bundles,
     k_operations,
     l_bodies,

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::resources::{OF_ANOTHER, conventional};
+use crate::resources::{OF_ANOTHER, conventional, observation};
 use crate::wire::{head_end, header_lines};
 
 /// How the server behaves.
@@ -48,6 +48,16 @@ pub(crate) enum Manners {
     ClosesEarly,
     /// Page links that lead to another host.
     ForeignLinks,
+    /// Whatever was read becomes B's right after.
+    ChangesHands,
+    /// Whatever was read is deleted right after.
+    Vanishes,
+    /// Refuses every write, naming B.
+    RefusesWrites,
+    /// Answers every write with another resource, at another place.
+    WritesElsewhere,
+    /// Two versions at once: in the ETag another than in the body.
+    TwoVersions,
 }
 
 /// One request as it arrived.
@@ -111,6 +121,11 @@ impl Double {
     /// Other resources than the conventional ones.
     pub(crate) fn hold(&self, resources: Vec<Value>) {
         *self.state.resources.lock() = resources;
+    }
+
+    /// The newest version of a resource.
+    pub(crate) fn held(&self, of: &str, id: &str) -> Option<Value> {
+        self.state.resources.lock().iter().rfind(|resource| is(resource, of, id)).cloned()
     }
 
     /// What arrived since the last time; the gate's own look at `metadata` is left out.
@@ -205,6 +220,9 @@ impl Server {
             return Answer::json(400, &outcome("unreadable"));
         };
         let path: Vec<&str> = target.path.iter().map(String::as_str).collect();
+        if let (false, ["fhir", of, id @ ..]) = (matches!(seen.method.as_str(), "GET" | "HEAD"), path.as_slice()) {
+            return self.written(seen, of, id, manners);
+        }
         let resources = self.state.resources.lock().clone();
         match (seen.method.as_str(), path.as_slice()) {
             (_, ["fhir", "metadata"]) => Answer::json(200, &capabilities(&self.base)),
@@ -215,7 +233,13 @@ impl Server {
                     (Manners::OtherResource, _) => ("Location", "l"),
                     (_, of) => (of, *id),
                 };
-                match resources.iter().rfind(|resource| is(resource, of, id)) {
+                let found = resources.iter().rfind(|resource| is(resource, of, id));
+                match manners {
+                    Manners::ChangesHands if found.is_some() => self.hand_over(of, id),
+                    Manners::Vanishes => self.state.resources.lock().retain(|resource| !is(resource, of, id)),
+                    _ => {}
+                }
+                match found {
                     Some(resource) => self.resource(resource, manners),
                     None => Answer::json(404, &outcome(&format!("{of}/{id} is not known"))),
                 }
@@ -245,13 +269,66 @@ impl Server {
                 self.bundle("searchset", found, &target, manners)
             }
             ("POST", ["fhir"]) => Answer::json(200, &processed(&seen.body)),
-            ("POST", ["fhir", of]) => Answer::json(201, &json!({ "resourceType": of, "id": "new" }))
-                .with("Location", format!("{}/{of}/new/_history/1", self.base))
-                .with("ETag", "W/\"1\""),
-            ("PUT" | "PATCH", ["fhir", of, id]) => Answer::json(200, &json!({ "resourceType": of, "id": id })),
-            ("DELETE", _) => Answer { status: 204, headers: Vec::new(), body: Vec::new() },
             _ => Answer::json(200, &json!({ "resourceType": "Parameters" })),
         }
+    }
+
+    /// A write: to a version if the request says so, answered with content whatever it prefers.
+    fn written(&self, seen: &Seen, of: &str, id: &[&str], manners: Manners) -> Answer {
+        match manners {
+            Manners::RefusesWrites => return Answer::json(422, &outcome(&format!("Patient/B has it: {OF_ANOTHER}"))),
+            Manners::WritesElsewhere => {
+                return Answer::json(200, &observation("b1", "B", "x"))
+                    .with("Location", format!("{}/Patient/B/_history/1", self.base))
+                    .with("Content-Location", format!("{}/Observation/b1", self.base));
+            }
+            _ => {}
+        }
+        let mut resources = self.state.resources.lock();
+        let (new, id) = match id {
+            [] if !of.starts_with('$') => (true, "new"),
+            [id] if !id.starts_with('$') => (false, *id),
+            _ => return Answer::json(200, &json!({ "resourceType": "Parameters" })),
+        };
+        let held = resources.iter().rfind(|resource| is(resource, of, id)).cloned();
+        let version = held.as_ref().and_then(|held| held["meta"]["versionId"].as_str()).map(str::to_owned);
+        let tag = version.as_ref().map(|version| format!("W/\"{version}\""));
+        let expected = seen.header("if-match");
+        if expected.is_some() && expected != tag.as_deref()
+            || seen.header("if-none-match") == Some("*") && held.is_some()
+        {
+            return Answer::json(412, &outcome(&format!("the version is Patient/B's: {OF_ANOTHER}")));
+        }
+        if seen.method == "DELETE" {
+            resources.retain(|resource| !is(resource, of, id));
+            return Answer { status: 204, headers: Vec::new(), body: Vec::new() };
+        }
+        let mut resource: Value = match seen.method.as_str() {
+            "PATCH" => held.clone().unwrap_or_default(),
+            _ => serde_json::from_str(&seen.body).unwrap_or_default(),
+        };
+        if !resource.is_object() {
+            return Answer::json(200, &json!({ "resourceType": of, "id": id }));
+        }
+        let next = version.and_then(|version| version.parse::<u32>().ok()).map_or(1, |version| version + 1);
+        resource["id"] = json!(id);
+        resource["meta"]["versionId"] = json!(next.to_string());
+        resources.push(resource.clone());
+        Answer::json(if new || held.is_none() { 201 } else { 200 }, &resource)
+            .with("Location", format!("{}/{of}/{id}/_history/{next}", self.base))
+            .with("ETag", format!("W/\"{next}\""))
+    }
+
+    /// Makes the resource B's, behind everyone's back.
+    fn hand_over(&self, of: &str, id: &str) {
+        let mut resources = self.state.resources.lock();
+        let Some(mut resource) = resources.iter().rfind(|resource| is(resource, of, id)).cloned() else { return };
+        let next =
+            resource["meta"]["versionId"].as_str().and_then(|version| version.parse().ok()).map_or(1, |v: u32| v + 1);
+        resource["meta"]["versionId"] = json!(next.to_string());
+        resource["subject"] = json!({ "reference": "Patient/B" });
+        resource["note"] = json!([{ "text": OF_ANOTHER }]);
+        resources.push(resource);
     }
 
     fn resource(&self, resource: &Value, manners: Manners) -> Answer {
@@ -261,8 +338,9 @@ impl Server {
             return Answer::json(200, &resource);
         }
         let version = resource["meta"]["versionId"].as_str().unwrap_or("1").to_owned();
+        let tag = if manners == Manners::TwoVersions { "99" } else { version.as_str() };
         Answer::json(200, &resource)
-            .with("ETag", format!("W/\"{version}\""))
+            .with("ETag", format!("W/\"{tag}\""))
             .with("Last-Modified", "Tue, 01 Dec 2026 10:00:00 GMT")
             .with("Content-Location", format!("{}/somewhere", self.base))
     }

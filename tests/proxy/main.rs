@@ -23,3 +23,4 @@ mod trial;
 mod uniform;
 mod wire;
 mod world;
+mod writes;

@@ -10,7 +10,7 @@ use smartgate::token::Claims;
 
 use crate::case::{Case, Decision, Tokens};
 use crate::double::Seen;
-use crate::resources::OF_ANOTHER;
+use crate::resources::{OF_ANOTHER, conventional};
 use crate::tokens::{ISSUER, NOW};
 use crate::wire::{self, Reply};
 use crate::world::{World, usual_claims};
@@ -182,6 +182,7 @@ impl Trial<'_> {
         // Without a value the header is not sent at all.
         headers.retain(|(name, value)| !(name == "Authorization" && value.is_empty()));
         self.world.upstream.behave(case.upstream);
+        self.world.upstream.hold(conventional());
         self.world.upstream.take();
         let body = case.body.repeat(case.body_times);
         let reply = wire::send(self.world.address(), &case.method, &self.target(), &headers, body.as_bytes()).await;
@@ -197,8 +198,12 @@ impl Trial<'_> {
         {
             wrong.push(format!("the answer names {:?}, not {rule}", reply.rule()));
         }
-        let sent: Vec<String> = seen.iter().map(Seen::line).collect();
-        let goes_up = self.goes_up();
+        let mut sent: Vec<String> = seen.iter().map(Seen::line).collect();
+        let mut goes_up = self.goes_up();
+        if case.at_once {
+            sent.sort_unstable();
+            goes_up.sort_unstable();
+        }
         if sent != goes_up {
             wrong.push(format!("the FHIR server got {sent:?}, not {goes_up:?}"));
         }
@@ -294,6 +299,8 @@ fn goes_up(permit: &Permit) -> Vec<String> {
     let line = |request: &UpstreamRequest| vec![format!("{} /fhir{}", request.method(), request.target())];
     match permit.action() {
         Action::Stream { request, .. } | Action::Guard { request, .. } | Action::Write { request, .. } => line(request),
+        // What a creation looks up first depends on its body.
+        Action::Checked(write) => write.look_up().map(|request| line(&request)).unwrap_or_default(),
         Action::Answer(_) | Action::Bundle => Vec::new(),
     }
 }

@@ -1,0 +1,254 @@
+//! Writes under a restricted grant, step by step: what the client sent, what is stored, what is to be stored, and only then the
+//! write (enforcement.md §5). `decide` judges each step; here is the order, and what a client hears of each.
+//!
+//! Nothing is read twice: the bytes that were checked are the bytes that go up, for the version that was checked.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+
+use super::links::move_urls;
+use super::write::{is_json, locations};
+use super::{Answer, Exchange, Guard, own_words, precondition};
+use crate::decide::{
+    BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, CheckedKind, CheckedWrite, LookUp, PATCH_FORMAT, Pin, Refusal, UpstreamRequest,
+    WRITE_CONFLICT, patch_refusal, request as rules, type_of, visible,
+};
+use crate::fhir::ResourceType;
+use crate::fhir::json::Json;
+use crate::fhir::patch::{Bounds, Patch};
+use crate::fhir::reference::Literal;
+use crate::fhir::tree::Tree;
+use crate::scope::Letter;
+use crate::upstream::UpstreamAnswer;
+
+pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) -> Result<Answer, Refusal> {
+    // What is wrong with the request is wrong whatever is stored, so that is judged first.
+    match write.kind() {
+        CheckedKind::Create => {
+            let look_ups = check_new(exchange, write, sent_text(exchange)?)?;
+            precondition::check(exchange.headers, None)?;
+            look_up(guard, exchange, &look_ups).await?;
+            send(guard, exchange, write, Pin::New, Some(exchange.body.clone())).await
+        }
+        CheckedKind::Update(_) => {
+            let body = sent_text(exchange)?;
+            let look_ups = check_new(exchange, write, body)?;
+            let pin = match stored(guard, exchange, write).await? {
+                Found::Own(stored) => {
+                    precondition::check(exchange.headers, Some(&stored.version))?;
+                    write.check_change(stored.text()?, body)?;
+                    Pin::Version(stored.version)
+                }
+                Found::Nothing if write.may_create(exchange.snapshot) => {
+                    precondition::check(exchange.headers, None)?;
+                    Pin::Absent
+                }
+                Found::Nothing | Found::NotOwn => return Ok(denied()),
+            };
+            look_up(guard, exchange, &look_ups).await?;
+            send(guard, exchange, write, pin, Some(exchange.body.clone())).await
+        }
+        CheckedKind::Patch(_) => {
+            let patch = patch(exchange, write)?;
+            let Found::Own(stored) = stored(guard, exchange, write).await? else {
+                return Ok(denied());
+            };
+            precondition::check(exchange.headers, Some(&stored.version))?;
+            let result = apply(exchange, patch, stored.text()?)?;
+            let look_ups = check_new(exchange, write, &result)?;
+            write.check_change(stored.text()?, &result)?;
+            look_up(guard, exchange, &look_ups).await?;
+            send(guard, exchange, write, Pin::Version(stored.version), Some(result.into())).await
+        }
+        CheckedKind::Delete(_) => {
+            let Found::Own(stored) = stored(guard, exchange, write).await? else {
+                return Ok(denied());
+            };
+            precondition::check(exchange.headers, Some(&stored.version))?;
+            send(guard, exchange, write, Pin::Version(stored.version), None).await
+        }
+    }
+}
+
+/// The one answer for what is not there and for what is not the token's to write.
+fn denied() -> Answer {
+    Answer { upstream_status: Some(StatusCode::NOT_FOUND), ..Answer::uniform_denial() }
+}
+
+/// The client's body as text: JSON, in UTF-8, not compressed.
+fn sent_text<'e>(exchange: &'e Exchange<'_>) -> Result<&'e str, Refusal> {
+    if !is_json(exchange.headers, false) {
+        return Err(BODY_NOT_FHIR_JSON.refuse());
+    }
+    text(&exchange.body)
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(bytes).map_err(|_| BODY_AMBIGUOUS.refuse().because("no UTF-8"))
+}
+
+fn parsed<'b>(exchange: &Exchange<'_>, body: &'b str) -> Result<Json<'b>, Refusal> {
+    Json::parse(body.as_bytes(), exchange.snapshot.limits.json_depth)
+        .map_err(|error| BODY_AMBIGUOUS.refuse().because(error.to_string()))
+}
+
+/// The resource as it is stored, checked.
+struct Stored {
+    body: Bytes,
+    version: String,
+}
+
+impl Stored {
+    fn text(&self) -> Result<&str, Refusal> {
+        std::str::from_utf8(&self.body).map_err(|_| unreadable("no UTF-8"))
+    }
+}
+
+/// What there is under the id that is written to.
+enum Found {
+    Nothing,
+    NotOwn,
+    Own(Stored),
+}
+
+async fn stored(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) -> Result<Found, Refusal> {
+    let Some(request) = write.look_up() else { return Ok(Found::Nothing) };
+    let Some((headers, body)) = fetch(guard, exchange, &request).await? else { return Ok(Found::Nothing) };
+    let depth = exchange.snapshot.limits.json_depth;
+    let resource = Json::parse(&body, depth).map_err(|error| unreadable(&error.to_string()))?;
+    if !write.stored_is_own(exchange.snapshot, &resource) {
+        return Ok(Found::NotOwn);
+    }
+    let version = precondition::version(&resource, &headers)?;
+    Ok(Found::Own(Stored { body, version }))
+}
+
+/// Reads the client's JSON Patch.
+fn patch<'e>(exchange: &'e Exchange<'_>, write: &CheckedWrite) -> Result<Patch<'e>, Refusal> {
+    let declared = exchange.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = declared.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json-patch+json") || !is_json(exchange.headers, true) {
+        return Err(PATCH_FORMAT.refuse());
+    }
+    let body = text(&exchange.body)?;
+    parsed(exchange, body)?;
+    let tree = Tree::read(body).ok_or_else(|| BODY_AMBIGUOUS.refuse())?;
+    let patch = Patch::read(tree).map_err(patch_refusal)?;
+    if patch.tests() {
+        write.check_tests(exchange.grant)?;
+    }
+    Ok(patch)
+}
+
+fn apply<'e>(exchange: &Exchange<'_>, patch: Patch<'e>, stored: &'e str) -> Result<String, Refusal> {
+    let limits = &exchange.snapshot.limits;
+    let bounds = Bounds { bytes: limits.request_body, depth: limits.json_depth };
+    let tree = Tree::read(stored).ok_or_else(|| unreadable("no JSON"))?;
+    Ok(patch.apply(tree, bounds).map_err(patch_refusal)?.print())
+}
+
+fn check_new(exchange: &Exchange<'_>, write: &CheckedWrite, body: &str) -> Result<Vec<LookUp>, Refusal> {
+    write.check_new(exchange.snapshot, exchange.grant, &parsed(exchange, body)?)
+}
+
+/// Looks at everything that the body refers to, beyond what can be told without looking.
+async fn look_up(guard: &Guard, exchange: &Exchange<'_>, look_ups: &[LookUp]) -> Result<(), Refusal> {
+    let depth = exchange.snapshot.limits.json_depth;
+    for look_up in look_ups {
+        let fetched = fetch(guard, exchange, look_up.request()).await?;
+        let found = fetched.as_ref().and_then(|(_, body)| Json::parse(body, depth).ok());
+        look_up.check(exchange.snapshot, exchange.grant, found.as_ref())?;
+    }
+    Ok(())
+}
+
+/// The body of a look-up; none if there is nothing.
+async fn fetch(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    request: &UpstreamRequest,
+) -> Result<Option<(HeaderMap, Bytes)>, Refusal> {
+    let answer = guard.send(exchange, request, None).await?;
+    match answer.status {
+        StatusCode::OK => {
+            let headers = answer.headers.clone();
+            Ok(Some((headers, exchange.collect(answer).await?)))
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
+        status => Err(own_words(status)),
+    }
+}
+
+async fn send(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    write: &CheckedWrite,
+    pin: Pin,
+    body: Option<Bytes>,
+) -> Result<Answer, Refusal> {
+    let answer = guard.send(exchange, &write.send(pin), body).await?;
+    answered(exchange, write, answer).await
+}
+
+/// What the client hears of a write: never the FHIR server's own words, and a resource only if it was verified.
+async fn answered(exchange: &Exchange<'_>, write: &CheckedWrite, answer: UpstreamAnswer) -> Result<Answer, Refusal> {
+    let status = answer.status;
+    match status {
+        StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => {}
+        // Between the check and the write it was changed, or made.
+        StatusCode::PRECONDITION_FAILED => return Err(WRITE_CONFLICT.refuse()),
+        StatusCode::NOT_FOUND | StatusCode::GONE if write.id().is_some() => return Ok(denied()),
+        status => return Err(own_words(status)),
+    }
+    let headers = answer.headers.clone();
+    let body = exchange.collect(answer).await?;
+    let mut written = Answer { upstream_status: Some(status), ..Answer::fhir(status, Bytes::new()) };
+    let deleted = matches!(write.kind(), CheckedKind::Delete(_));
+    if write.readable() && !deleted && !body.is_empty() {
+        if returns_own(exchange, write, &body) {
+            let moved =
+                move_urls(body.to_vec(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
+            written.body = moved.into();
+        } else {
+            written.removed = 1;
+        }
+    }
+    if written.body.is_empty() {
+        written.headers.remove(header::CONTENT_TYPE);
+    }
+    if deleted {
+        return Ok(written);
+    }
+    written.copy(&headers, &header::ETAG);
+    written.copy(&headers, &header::LAST_MODIFIED);
+    locations(exchange, &headers, &mut written);
+    for name in [header::LOCATION, header::CONTENT_LOCATION] {
+        let own =
+            written.headers.get(&name).and_then(|url| url.to_str().ok()).is_none_or(|url| is_of(exchange, write, url));
+        if !own {
+            written.headers.remove(name);
+        }
+    }
+    Ok(written)
+}
+
+/// Whether the answer's body is what was written, and may be read.
+fn returns_own(exchange: &Exchange<'_>, write: &CheckedWrite, body: &[u8]) -> bool {
+    let Ok(resource) = Json::parse(body, exchange.snapshot.limits.json_depth) else { return false };
+    let id = resource.get("id").and_then(Json::as_str);
+    type_of(exchange.snapshot, &resource) == Some(write.of())
+        && (write.id().is_none() || write.id() == id)
+        && visible(exchange.snapshot, exchange.grant, Letter::Read, &resource)
+}
+
+/// Whether a URL of the answer names what was written.
+fn is_of(exchange: &Exchange<'_>, write: &CheckedWrite, url: &str) -> bool {
+    Literal::parse(url, &[&exchange.snapshot.fhir.public_base]).is_some_and(|literal| {
+        ResourceType::parse(exchange.snapshot.fhir.version, literal.resource_type) == Some(write.of())
+            && write.id().is_none_or(|id| id == literal.id)
+    })
+}
+
+fn unreadable(why: &str) -> Refusal {
+    rules::UPSTREAM_UNREADABLE.refuse().because(why)
+}
