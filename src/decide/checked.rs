@@ -224,12 +224,12 @@ impl CheckedWrite {
         if kept("identifier") && kept("link") { Ok(()) } else { Err(PATIENT_IDENTITY.refuse()) }
     }
 
-    /// A `test` operation tells what the resource holds.
+    /// A `test` operation tells what the resource holds: `readable` says whether the token may know that.
     ///
     /// # Errors
-    /// The token may not read the type.
-    pub fn check_tests(&self, grant: &Grant) -> Result<(), Refusal> {
-        if self.readable {
+    /// It may not.
+    pub fn check_tests(&self, grant: &Grant, readable: bool) -> Result<(), Refusal> {
+        if readable {
             return Ok(());
         }
         Err(SCOPE_MISSING.refuse().needing(grant.needed(Some(self.of), Letter::Read)).because("a `test` operation"))

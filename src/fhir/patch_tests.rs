@@ -67,7 +67,7 @@ fn what_cannot_be_applied_is_an_error() {
 
 #[test]
 fn a_patch_does_not_grow_a_document_beyond_bounds() {
-    let doubling = format!("[{}]", vec![r#"{"op":"copy","from":"","path":"/a"}"#; 12].join(","));
+    let doubling = format!("[{}]", [r#"{"op":"copy","from":"","path":"/a"}"#; 12].join(","));
     assert_eq!(patched(r#"{"a":1}"#, &doubling), Err(PatchError::TooMuch));
     let there_and_back = vec![r#"{"op":"copy","from":"/a","path":"/b"},{"op":"remove","path":"/b"}"#; 200].join(",");
     assert_eq!(patched(r#"{"a":[1,2,3]}"#, &format!("[{there_and_back}]")), Err(PatchError::TooMuch));

@@ -50,9 +50,11 @@ pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>, write: &Ch
         }
         CheckedKind::Patch(_) => {
             let patch = patch(exchange, write)?;
+            let tests = patch.tests();
             let Found::Own(stored) = stored(guard, exchange, write).await? else {
                 return Ok(denied());
             };
+            write.check_tests(exchange.grant, stored.readable || !tests)?;
             precondition::check(exchange.headers, Some(&stored.version))?;
             let result = apply(exchange, patch, stored.text()?)?;
             let look_ups = check_new(exchange, write, &result)?;
@@ -96,6 +98,7 @@ fn parsed<'b>(exchange: &Exchange<'_>, body: &'b str) -> Result<Json<'b>, Refusa
 struct Stored {
     body: Bytes,
     version: String,
+    readable: bool,
 }
 
 impl Stored {
@@ -120,7 +123,8 @@ async fn stored(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) ->
         return Ok(Found::NotOwn);
     }
     let version = precondition::version(&resource, &headers)?;
-    Ok(Found::Own(Stored { body, version }))
+    let readable = visible(exchange.snapshot, exchange.grant, Letter::Read, &resource);
+    Ok(Found::Own(Stored { body, version, readable }))
 }
 
 /// Reads the client's JSON Patch.
@@ -135,7 +139,7 @@ fn patch<'e>(exchange: &'e Exchange<'_>, write: &CheckedWrite) -> Result<Patch<'
     let tree = Tree::read(body).ok_or_else(|| BODY_AMBIGUOUS.refuse())?;
     let patch = Patch::read(tree).map_err(patch_refusal)?;
     if patch.tests() {
-        write.check_tests(exchange.grant)?;
+        write.check_tests(exchange.grant, write.readable())?;
     }
     Ok(patch)
 }

@@ -152,3 +152,22 @@ async fn a_person_who_is_a_patient_writes_as_that_patient() {
         assert_eq!(reply.status, status, "{target}");
     }
 }
+
+#[tokio::test]
+async fn to_read_one_patients_data_is_not_to_test_anothers() {
+    let world = World::start("", "").await;
+    let claims =
+        json!({ "scope": "patient/Observation.r user/Observation.u", "patient": "A", "fhirUser": "Patient/B" });
+    let token = world.token(claims.as_object().unwrap());
+    let headers =
+        [("Authorization".to_owned(), format!("Bearer {token}")), ("Content-Type".to_owned(), PATCH.to_owned())];
+    for (patch, status) in [
+        (json!([{ "op": "test", "path": "/valueQuantity/value", "value": 1.5 }]), 403),
+        (json!([{ "op": "test", "path": "/valueQuantity/value", "value": 7 }]), 403),
+        (amend(), 200),
+    ] {
+        let reply =
+            wire::send(world.address(), "PATCH", "/fhir/Observation/b1", &headers, patch.to_string().as_bytes()).await;
+        assert_eq!((reply.status, reply.text().contains(OF_ANOTHER)), (status, false), "{patch}");
+    }
+}
