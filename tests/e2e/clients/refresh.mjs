@@ -1,0 +1,50 @@
+// A SMART app made of openid-client alone that goes on with refresh tokens. Prints the authorization URL, reads from standard
+// input the URL that the browser was sent back to, and prints what it got as one JSON line.
+// usage: node refresh.mjs ISSUER FHIR_BASE CLIENT_ID SECRET REDIRECT_URI SCOPE
+
+import { createInterface } from 'node:readline/promises';
+import * as openid from 'openid-client';
+
+const [issuer, fhir, clientId, secret, redirectUri, scope] = process.argv.slice(2);
+const config = await openid.discovery(new URL(issuer), clientId, undefined, openid.ClientSecretPost(secret), {
+  execute: [openid.allowInsecureRequests],
+});
+
+const pkceCodeVerifier = openid.randomPKCECodeVerifier();
+const expectedState = openid.randomState();
+const expectedNonce = openid.randomNonce();
+const authorize = openid.buildAuthorizationUrl(config, {
+  redirect_uri: redirectUri,
+  scope,
+  state: expectedState,
+  nonce: expectedNonce,
+  aud: fhir,
+  code_challenge: await openid.calculatePKCECodeChallenge(pkceCodeVerifier),
+  code_challenge_method: 'S256',
+});
+console.log(authorize.href);
+
+const answers = createInterface({ input: process.stdin });
+const called = new URL(await answers.question(''));
+answers.close();
+
+const first = await openid.authorizationCodeGrant(config, called, { pkceCodeVerifier, expectedState, expectedNonce });
+const second = await openid.refreshTokenGrant(config, first.refresh_token);
+const narrower = await openid.refreshTokenGrant(config, second.refresh_token, { scope: 'openid patient/Patient.r' });
+const person = await openid.fetchUserInfo(config, narrower.access_token, first.claims().sub);
+const told = await openid.tokenIntrospection(config, narrower.refresh_token);
+await openid.tokenRevocation(config, narrower.refresh_token);
+const refused = await openid.refreshTokenGrant(config, narrower.refresh_token).catch((error) => error.error);
+
+console.log(
+  JSON.stringify({
+    patient: second.patient,
+    scopes: [first.scope, second.scope, narrower.scope],
+    different: new Set([first, second, narrower].map((tokens) => tokens.refresh_token)).size,
+    subjects: [first.claims().sub, second.claims().sub],
+    person,
+    told: { active: told.active, token_type: told.token_type },
+    refused,
+    access: narrower.access_token,
+  }),
+);
