@@ -89,10 +89,10 @@ impl AuthServer {
         let form = call.form()?;
         let caller = self.introspecting_client(call, &form).await?;
         let token = form.get("token").ok_or(ApiError::Missing("`token` is missing"))?;
-        if let Some((kept, grant)) = self.known_refresh_token(call, token).await? {
-            if caller.may_introspect || kept.grant.client == caller.id {
-                return Ok(refresh_token(call, &kept, &grant));
-            }
+        if let Some((kept, grant)) = self.known_refresh_token(call, token).await?
+            && (caller.may_introspect || kept.grant.client == caller.id)
+        {
+            return Ok(refresh_token(call, &kept, &grant));
         }
         if !caller.may_introspect {
             return Err(ApiError::MayNotIntrospect);
