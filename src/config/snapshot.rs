@@ -97,6 +97,9 @@ pub struct Fhir {
     pub narrowing_by_type: HashMap<ResourceType, String>,
     /// Types that hold no patient's data.
     pub shared_types: TypeSet,
+    /// Whether a restricted grant may write at all: the FHIR server must honour `If-Match`, or a write may meet a version that was
+    /// not checked (enforcement.md §2.7).
+    pub patient_writes: bool,
     /// Whether a restricted grant may create by PUT; tells whether an id is taken.
     pub upsert: bool,
     pub identity_headers: IdentityHeaders,

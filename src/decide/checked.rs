@@ -148,6 +148,10 @@ pub(super) fn checked(
         CheckedKind::Delete(_) => Letter::Delete,
     };
     let permits = grant.patient_sets(of, letter);
+    if permits.is_empty() {
+        // Only permits with a constraint cover it, and none of these lets write.
+        return Err(SCOPE_MISSING.refuse().needing(grant.needed(Some(of), letter)));
+    }
     let readable = grant.covers(of, Letter::Read);
     Ok(Permit { action: Action::Checked(CheckedWrite { of, kind, permits, readable }), rule: "own-patient" })
 }

@@ -80,3 +80,10 @@ fn a_granular_scope_does_not_write() {
     let body = r#"{"resourceType":"Observation","subject":{"reference":"Patient/A"}}"#;
     assert_eq!(sent(&snapshot, scope, None, "Observation", body), "scope-missing");
 }
+
+#[test]
+fn writing_is_closed_unless_the_operator_opens_it() {
+    let closed = Snapshot { fhir: crate::config::Fhir { patient_writes: false, ..snapshot("").fhir }, ..snapshot("") };
+    let body = r#"{"resourceType":"Observation","subject":{"reference":"Patient/A"}}"#;
+    assert_eq!(sent(&closed, "patient/Observation.c", None, "Observation", body), "write-restricted");
+}

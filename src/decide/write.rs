@@ -17,7 +17,7 @@ use crate::scope::Letter;
 
 pub(super) const WRITE_RESTRICTED: Rule = Rule::forbidden(
     "write-restricted",
-    "writing by criteria (`If-None-Exist`, a query) is not open to a token in a patient context",
+    "this write is not open to a token in a patient context or with a constraint: by criteria (`If-None-Exist`, a query) never, else by configuration",
 );
 
 pub(super) const CRITERIA_MISSING: Rule =
@@ -97,6 +97,9 @@ pub(super) fn write(
 ) -> Result<Permit, Refusal> {
     let reach = reach(snapshot, grant, of, write.letter())?;
     if !matches!(reach, Reach::Everything) {
+        if !snapshot.fhir.patient_writes {
+            return Err(WRITE_RESTRICTED.refuse().because("[fhir] patient_writes"));
+        }
         let kind = match write {
             Write::Create if request.if_none_exist.is_none() => CheckedKind::Create,
             Write::Update(id) => CheckedKind::Update((*id).to_owned()),

@@ -19,25 +19,63 @@ pub enum Level {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Interaction {
     Capabilities,
-    Read { of: ResourceType, id: String },
-    Vread { of: ResourceType, id: String, version: String },
-    HistoryInstance { of: ResourceType, id: String },
-    HistoryType { of: ResourceType },
+    Read {
+        of: ResourceType,
+        id: String,
+    },
+    Vread {
+        of: ResourceType,
+        id: String,
+        version: String,
+    },
+    HistoryInstance {
+        of: ResourceType,
+        id: String,
+    },
+    HistoryType {
+        of: ResourceType,
+    },
     HistorySystem,
-    SearchType { of: ResourceType },
+    SearchType {
+        of: ResourceType,
+    },
     /// Search below a compartment; `of` is `None` for `*`.
-    SearchCompartment { compartment: ResourceType, id: String, of: Option<ResourceType> },
+    SearchCompartment {
+        compartment: ResourceType,
+        id: String,
+        of: Option<ResourceType>,
+    },
     SearchSystem,
-    Create { of: ResourceType },
-    Update { of: ResourceType, id: String },
-    Patch { of: ResourceType, id: String },
-    Delete { of: ResourceType, id: String },
-    ConditionalUpdate { of: ResourceType },
-    ConditionalPatch { of: ResourceType },
-    ConditionalDelete { of: ResourceType },
+    Create {
+        of: ResourceType,
+    },
+    Update {
+        of: ResourceType,
+        id: String,
+    },
+    Patch {
+        of: ResourceType,
+        id: String,
+    },
+    Delete {
+        of: ResourceType,
+        id: String,
+    },
+    ConditionalUpdate {
+        of: ResourceType,
+    },
+    ConditionalPatch {
+        of: ResourceType,
+    },
+    ConditionalDelete {
+        of: ResourceType,
+    },
     /// A batch or transaction: the body says which.
     Bundle,
-    Operation { level: Level, name: String },
+    Operation {
+        level: Level,
+        name: String,
+    },
 }
 
 impl Interaction {
@@ -139,8 +177,8 @@ impl Request {
         let parameters = Parameter::parse_all(pairs)?;
         let if_none_exist = match if_none_exist {
             Some(criteria) if matches!(interaction, Interaction::Create { .. }) => {
-                let pairs = parse_query(criteria.trim_start_matches('?'), MAX_CRITERIA)
-                    .map_err(|_| GrammarError::Ambiguous)?;
+                let pairs =
+                    parse_query(criteria.trim_start_matches('?'), MAX_CRITERIA).map_err(|_| GrammarError::Ambiguous)?;
                 Some(Parameter::parse_all(&pairs)?)
             }
             _ => None,

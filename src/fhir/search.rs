@@ -62,9 +62,7 @@ impl Key {
         };
         match rest {
             None => Ok(Self::Plain { code, modifier: after_colon }),
-            Some(rest) => {
-                Ok(Self::Chain { code, of: after_colon, rest: Box::new(Self::parse_within(rest, depth)?) })
-            }
+            Some(rest) => Ok(Self::Chain { code, of: after_colon, rest: Box::new(Self::parse_within(rest, depth)?) }),
         }
     }
 }

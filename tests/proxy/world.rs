@@ -159,6 +159,7 @@ listen = ["127.0.0.1:0"]
 [fhir]
 upstream = "{upstream}"
 read_timeout = "1s"
+patient_writes = "pinned"
 {fhir}
 
 [store]

@@ -48,6 +48,7 @@ pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhi
     let (patient_data, narrowing) = patient_data(&mut table);
     let narrowing_by_type = narrowing_by_type(&mut table, tables);
     let shared_types = shared_types(&mut table, tables);
+    let patient_writes = table.choice("patient_writes", false, &[("deny", false), ("pinned", true)]);
     let upsert = table.choice("upsert", false, &[("deny", false), ("allow", true)]);
     let upstream = upstream(&mut table);
     let identity_headers = table.table("identity_headers").map(identity_headers).unwrap_or_default();
@@ -64,6 +65,7 @@ pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhi
         narrowing,
         narrowing_by_type,
         shared_types,
+        patient_writes,
         upsert,
         identity_headers,
     })

@@ -95,8 +95,8 @@ fn every_error_is_told_at_once_with_file_and_line() {
             "smartgate.toml:4: [fhir] upstream: \"ftp://x\" is no http or https URL; \
              write for example \"http://127.0.0.1:8090/fhir\"",
             "smartgate.toml:5: [fhir] upstrem: there is no such key; there are base_path, version, patient_data, narrowing, \
-             narrowing_by_type, shared_types, upsert, upstream, upstream_auth, ca_file, connect_timeout, read_timeout, \
-             idle_timeout, identity_headers",
+             narrowing_by_type, shared_types, patient_writes, upsert, upstream, upstream_auth, ca_file, connect_timeout, \
+             read_timeout, idle_timeout, identity_headers",
             "smartgate.toml:7: [tokens] access_lifetime: is a whole number; write a string in quotes",
         ]
     );
