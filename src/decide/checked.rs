@@ -13,6 +13,7 @@ use super::permit::{Action, Permit, Pin, UpstreamRequest};
 use super::reach::{SCOPE_MISSING, TYPE_NOT_PATIENT_DATA, type_of};
 use super::references::{self, LookUp};
 use super::rule::{Refusal, Rule};
+use super::write::WRITE_RESTRICTED;
 use crate::config::Snapshot;
 use crate::fhir::interaction::Request;
 use crate::fhir::json::Json;
@@ -150,7 +151,7 @@ pub(super) fn checked(
     let permits = grant.patient_sets(of, letter);
     if permits.is_empty() {
         // Only permits with a constraint cover it, and none of these lets write.
-        return Err(SCOPE_MISSING.refuse().needing(grant.needed(Some(of), letter)));
+        return Err(WRITE_RESTRICTED.refuse().because("a scope with a constraint"));
     }
     let readable = grant.covers(of, Letter::Read);
     Ok(Permit { action: Action::Checked(CheckedWrite { of, kind, permits, readable }), rule: "own-patient" })

@@ -78,7 +78,7 @@ fn a_granular_scope_does_not_write() {
     let snapshot = snapshot("");
     let scope = "patient/Observation.cud?category=laboratory";
     let body = r#"{"resourceType":"Observation","subject":{"reference":"Patient/A"}}"#;
-    assert_eq!(sent(&snapshot, scope, None, "Observation", body), "scope-missing");
+    assert_eq!(sent(&snapshot, scope, None, "Observation", body), "write-restricted");
 }
 
 #[test]

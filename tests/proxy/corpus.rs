@@ -1,6 +1,8 @@
 //! Runs the corpus: each request through `decide` alone where that is possible, and always through the running gate.
 
 use crate::case;
+use crate::granular;
+use crate::resources;
 use crate::tokens::Signature;
 use crate::trial::Trial;
 use crate::world::World;
@@ -35,14 +37,12 @@ sections!(
 async fn run(file: &str) {
     let world = World::start("", "[limits]\nrequest_body = 65536\n").await;
     world.capabilities_known().await;
-    if file == "g_granular.toml" {
-        world.upstream.hold(crate::granular::resources());
-    }
+    let held = if file == "g_granular.toml" { granular::resources() } else { resources::conventional() };
     let tokens = case::tokens();
     let mut failures = Vec::new();
     for case in case::section(file) {
         for target in &case.targets {
-            let wrong = Trial { world: &world, tokens: &tokens, case: &case, target }.run().await;
+            let wrong = Trial { world: &world, tokens: &tokens, case: &case, target, held: &held }.run().await;
             failures.extend(
                 wrong
                     .into_iter()

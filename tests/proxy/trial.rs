@@ -10,7 +10,7 @@ use smartgate::token::Claims;
 
 use crate::case::{Case, Decision, Tokens};
 use crate::double::Seen;
-use crate::resources::{OF_ANOTHER, conventional};
+use crate::resources::OF_ANOTHER;
 use crate::tokens::{ISSUER, NOW};
 use crate::wire::{self, Reply};
 use crate::world::{World, usual_claims};
@@ -62,6 +62,8 @@ pub(crate) struct Trial<'t> {
     pub(crate) tokens: &'t Tokens,
     pub(crate) case: &'t Case,
     pub(crate) target: &'t str,
+    /// What the FHIR server has when the request comes.
+    pub(crate) held: &'t [Value],
 }
 
 impl Trial<'_> {
@@ -182,7 +184,7 @@ impl Trial<'_> {
         // Without a value the header is not sent at all.
         headers.retain(|(name, value)| !(name == "Authorization" && value.is_empty()));
         self.world.upstream.behave(case.upstream);
-        self.world.upstream.hold(conventional());
+        self.world.upstream.hold(self.held.to_vec());
         self.world.upstream.take();
         let body = case.body.repeat(case.body_times);
         let reply = wire::send(self.world.address(), &case.method, &self.target(), &headers, body.as_bytes()).await;
