@@ -105,6 +105,13 @@ pub struct Fhir {
     pub identity_headers: IdentityHeaders,
 }
 
+impl Fhir {
+    /// The bases under which an absolute reference means a resource of this server (enforcement.md §5).
+    pub fn bases(&self) -> [&str; 2] {
+        [&self.upstream.base, &self.public_base]
+    }
+}
+
 /// The FHIR server.
 #[derive(Clone)]
 pub struct Upstream {

@@ -275,16 +275,12 @@ pub(crate) fn patch_refusal(error: PatchError) -> Refusal {
     rule.refuse().because(error.to_string())
 }
 
-fn bases(snapshot: &Snapshot) -> [&str; 2] {
-    [snapshot.fhir.upstream.base.as_str(), snapshot.fhir.public_base.as_str()]
-}
-
 /// Every patient that a subject element of the resource names, or the Patient itself.
 fn patients_in(snapshot: &Snapshot, of: ResourceType, resource: &Json<'_>) -> Vec<String> {
     if of == ResourceType::PATIENT {
         return resource.get("id").and_then(Json::as_str).map(str::to_owned).into_iter().collect();
     }
-    let bases = bases(snapshot);
+    let bases = snapshot.fhir.bases();
     let mut patients = Vec::new();
     for element in snapshot.fhir.tables.subject(of).map(|rule| rule.elements.as_slice()).unwrap_or_default() {
         resource.visit(&element.steps, &mut |value| {
@@ -301,7 +297,7 @@ fn patients_in(snapshot: &Snapshot, of: ResourceType, resource: &Json<'_>) -> Ve
 
 /// Subject elements are References with one meaning: literal, or nothing but a text to display.
 fn check_subjects(snapshot: &Snapshot, rule: &SubjectRule, body: &Json<'_>) -> Result<(), Refusal> {
-    let bases = bases(snapshot);
+    let bases = snapshot.fhir.bases();
     let mut subjects = Vec::new();
     for element in &rule.elements {
         reached(body, &element.steps, &mut subjects)?;

@@ -23,7 +23,7 @@ impl Part<'_> {
 
 /// Whether every test of `filter` holds on the resource.
 pub(super) fn holds(snapshot: &Snapshot, filter: &Filter, resource: &Json<'_>) -> bool {
-    let bases = [snapshot.fhir.upstream.base.as_str(), snapshot.fhir.public_base.as_str()];
+    let bases = snapshot.fhir.bases();
     filter.tests.iter().all(|test| {
         test.elements.iter().any(|element| {
             let mut found = false;

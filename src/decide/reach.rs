@@ -158,7 +158,7 @@ fn belongs(
     if of == ResourceType::PATIENT {
         return patients.contains(&id);
     }
-    let bases = [snapshot.fhir.upstream.base.as_str(), snapshot.fhir.public_base.as_str()];
+    let bases = snapshot.fhir.bases();
     let names_one = |value: &Json<'_>| {
         value
             .get("reference")
