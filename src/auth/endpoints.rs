@@ -19,13 +19,15 @@ pub(super) enum Endpoint {
     Introspect,
     Revoke,
     UserInfo,
+    Launch,
+    LaunchStart,
 }
 
 const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
 
 impl Endpoint {
     /// Every endpoint whose path does not depend on where the FHIR base is.
-    const FIXED: [Self; 11] = [
+    const FIXED: [Self; 13] = [
         Self::OpenidConfiguration,
         Self::ServerMetadata,
         Self::Jwks,
@@ -37,6 +39,8 @@ impl Endpoint {
         Self::Introspect,
         Self::Revoke,
         Self::UserInfo,
+        Self::Launch,
+        Self::LaunchStart,
     ];
 
     /// The endpoint at `path`, by exact match.
@@ -62,6 +66,8 @@ impl Endpoint {
             Self::Introspect => "/auth/introspect",
             Self::Revoke => "/auth/revoke",
             Self::UserInfo => "/auth/userinfo",
+            Self::Launch => "/auth/launch",
+            Self::LaunchStart => "/auth/launch/start",
         }
     }
 
@@ -83,7 +89,8 @@ impl Endpoint {
             Self::Authorize | Self::Login | Self::Patient | Self::Consent | Self::UserInfo => {
                 "GET, HEAD, POST, OPTIONS"
             }
-            Self::Token | Self::Introspect | Self::Revoke => "POST, OPTIONS",
+            Self::LaunchStart => "GET, HEAD, OPTIONS",
+            Self::Token | Self::Introspect | Self::Revoke | Self::Launch => "POST, OPTIONS",
         }
     }
 
@@ -91,8 +98,8 @@ impl Endpoint {
     pub(super) fn readers(self) -> Readers {
         match self {
             Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => Readers::Anyone,
-            Self::Authorize | Self::Login | Self::Patient | Self::Consent => Readers::Nobody,
-            Self::Token | Self::Introspect | Self::Revoke | Self::UserInfo => Readers::Registered,
+            Self::Authorize | Self::Login | Self::Patient | Self::Consent | Self::LaunchStart => Readers::Nobody,
+            Self::Token | Self::Introspect | Self::Revoke | Self::UserInfo | Self::Launch => Readers::Registered,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::scope::{Context, Letter, Letters, Scope, Scopes, TypePattern};
 pub(super) const MAX_SCOPE_LIST: usize = 4096;
 
 /// Scopes that grant nothing on FHIR resources and mean something here.
-const OTHER: [&str; 5] = ["openid", "fhirUser", "launch/patient", "offline_access", "online_access"];
+const OTHER: [&str; 6] = ["openid", "fhirUser", "launch", "launch/patient", "offline_access", "online_access"];
 
 /// Of these, the ones by which access goes on after the first token.
 const LASTING: [&str; 2] = ["offline_access", "online_access"];

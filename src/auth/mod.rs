@@ -3,6 +3,7 @@
 //! A function of an HTTP request and a configuration snapshot; it knows no server sessions.
 //!
 //! ```text
+//! launch ─► (app)
 //! authorize ─► login ─► (patient) ─► consent ─► code      token ─► grant_types      introspect   revoke   userinfo   discovery
 //! ```
 
@@ -11,6 +12,7 @@ mod authorize;
 mod call;
 mod client_auth;
 mod consent;
+mod cookies;
 mod cors;
 mod describe;
 mod discovery;
@@ -20,6 +22,8 @@ mod form;
 mod grant_types;
 mod granted;
 mod introspect;
+mod launch;
+mod launch_context;
 mod login;
 mod pages;
 mod password;
@@ -141,6 +145,8 @@ impl AuthServer {
             (Endpoint::Introspect, &Method::POST) => return self.introspect(call).await,
             (Endpoint::Revoke, &Method::POST) => return self.revoke(call).await,
             (Endpoint::UserInfo, &Method::GET | &Method::POST) => return self.userinfo(call).await,
+            (Endpoint::Launch, &Method::POST) => return self.launch(call).await,
+            (Endpoint::LaunchStart, &Method::GET) => self.start_launch(call).await,
             (Endpoint::Authorize, &Method::GET | &Method::POST) => return self.authorize(call).await,
             (Endpoint::Login, &Method::GET) => self.login_page(call).await,
             (Endpoint::Login, &Method::POST) => self.log_in(call).await,

@@ -111,20 +111,28 @@ impl PatientSummary {
 pub(super) fn error(call: &Call<'_>, error: PageError) -> Response<Bytes> {
     let (heading, text) = error.words();
     let page = ErrorPage { style: STYLE, heading, text, request_id: call.request_id };
-    render(&page, error.status(), None)
+    // It may stand in any EHR's frame, and there is nothing on it to click.
+    let launchers = call.snapshot.clients.values().filter_map(|client| client.launcher.as_ref());
+    let frame_ancestors: Vec<String> = launchers.flat_map(|launcher| launcher.frame_ancestors.clone()).collect();
+    render(&page, error.status(), &Around { redirect_uri: None, frame_ancestors: &frame_ancestors })
 }
 
-pub(super) fn login(session: &Session, notice: Option<&'static str>, status: StatusCode) -> Response<Bytes> {
+pub(super) fn login(
+    call: &Call<'_>,
+    session: &Session,
+    notice: Option<&'static str>,
+    status: StatusCode,
+) -> Response<Bytes> {
     let pending = &session.pending;
     let page = LoginPage { style: STYLE, app: App::of(session), id: &pending.id, username: &pending.username, notice };
-    with_cookies(render(&page, status, Some(&pending.redirect_uri)), session)
+    with_cookies(render(&page, status, &Around::of(call, session)), session)
 }
 
-pub(super) fn patient(session: &Session, username: &str, picker: &Picker) -> Response<Bytes> {
+pub(super) fn patient(call: &Call<'_>, session: &Session, username: &str, picker: &Picker) -> Response<Bytes> {
     let pending = &session.pending;
     let page =
         PatientPage { style: STYLE, app: App::of(session), id: &pending.id, username, search: &pending.search, picker };
-    with_cookies(render(&page, StatusCode::OK, Some(&pending.redirect_uri)), session)
+    with_cookies(render(&page, StatusCode::OK, &Around::of(call, session)), session)
 }
 
 pub(super) fn consent(
@@ -145,7 +153,7 @@ pub(super) fn consent(
         sentences: pending.scope.iter().map(|scope| describe::sentence(scope, &call.snapshot.fhir, owner)).collect(),
         ends: describe::end(Reach::of(&pending.scope), &call.snapshot.tokens),
     };
-    with_cookies(render(&page, StatusCode::OK, Some(&pending.redirect_uri)), session)
+    with_cookies(render(&page, StatusCode::OK, &Around::of(call, session)), session)
 }
 
 /// Sends the browser to another page of the same authorization.
@@ -161,9 +169,26 @@ pub(super) fn with_cookies(mut response: Response<Bytes>, session: &Session) -> 
     response
 }
 
-fn render(page: &impl Template, status: StatusCode, redirect_uri: Option<&str>) -> Response<Bytes> {
+/// What a page's policy must let through.
+struct Around<'a> {
+    /// Where its forms may lead in the end.
+    redirect_uri: Option<&'a str>,
+    /// Whose pages may hold it in a frame.
+    frame_ancestors: &'a [String],
+}
+
+impl<'a> Around<'a> {
+    fn of(call: &'a Call<'_>, session: &'a Session) -> Self {
+        Self {
+            redirect_uri: Some(&session.pending.redirect_uri),
+            frame_ancestors: session.frame_ancestors(call.snapshot),
+        }
+    }
+}
+
+fn render(page: &impl Template, status: StatusCode, around: &Around<'_>) -> Response<Bytes> {
     match page.render() {
-        Ok(html) => answer::page(status, html, policy(redirect_uri)),
+        Ok(html) => answer::page(status, html, policy(around), !around.frame_ancestors.is_empty()),
         Err(error) => {
             tracing::error!(%error, "a page could not be rendered");
             answer::empty(StatusCode::INTERNAL_SERVER_ERROR)
@@ -172,13 +197,17 @@ fn render(page: &impl Template, status: StatusCode, redirect_uri: Option<&str>) 
 }
 
 /// The content security policy. Browsers hold a form's redirects against `form-action` too, so the app's own place is in it.
-fn policy(redirect_uri: Option<&str>) -> HeaderValue {
-    let form_action = match redirect_uri {
+fn policy(around: &Around<'_>) -> HeaderValue {
+    let form_action = match around.redirect_uri {
         Some(uri) => format!("'self' {}", form_target(uri)),
         None => "'none'".to_owned(),
     };
+    let frame_ancestors = match around.frame_ancestors {
+        [] => "'none'".to_owned(),
+        origins => origins.join(" "),
+    };
     let policy = format!(
-        "default-src 'none'; style-src {}; form-action {form_action}; frame-ancestors 'none'; base-uri 'none'",
+        "default-src 'none'; style-src {}; form-action {form_action}; frame-ancestors {frame_ancestors}; base-uri 'none'",
         *STYLE_SOURCE
     );
     HeaderValue::from_str(policy.trim_end()).unwrap_or(HeaderValue::from_static("default-src 'none'"))

@@ -55,7 +55,7 @@ impl AuthServer {
             }
             None => Picker { searches, patients: Vec::new(), asked: false, notice },
         };
-        Ok(pages::patient(&session, &user.username, &picker))
+        Ok(pages::patient(call, &session, &user.username, &picker))
     }
 
     /// `POST /auth/patient`.
@@ -111,7 +111,7 @@ impl AuthServer {
     }
 
     /// Whether this user may choose this patient, and the patient exists.
-    async fn may_choose(&self, call: &Call<'_>, user: &User, id: &str) -> Result<bool, PageError> {
+    pub(super) async fn may_choose(&self, call: &Call<'_>, user: &User, id: &str) -> Result<bool, PageError> {
         if !is_id(id) || !permits(user, id) {
             return Ok(false);
         }

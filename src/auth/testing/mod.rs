@@ -74,7 +74,8 @@ fn configuration(public_url: &str, folder: &Path) -> String {
         name = "Growth <Chart>"
         kind = "public"
         redirect_uris = ["{CALLBACK}", "org.example.app:/callback"]
-        scopes = ["openid", "fhirUser", "launch/patient", "patient/*.rs", "user/*.rs", "offline_access", "online_access"]
+        launch_uris = ["https://app.example.org/launch?kept=1"]
+        scopes = ["openid", "fhirUser", "launch", "launch/patient", "patient/*.rs", "user/*.rs", "offline_access", "online_access"]
         [[clients]]
         id = "trusted"
         kind = "confidential-symmetric"
@@ -97,6 +98,14 @@ fn configuration(public_url: &str, folder: &Path) -> String {
         redirect_uris = ["{CALLBACK}"]
         scopes = ["patient/*.rs"]
         enabled = false
+
+        [[clients]]
+        id = "ehr"
+        kind = "confidential-symmetric"
+        secret_hash = "{secret}"
+        may_launch = true
+        launch_users = ["amy", "carter", "gone"]
+        frame_ancestors = ["https://ehr.example.org"]
 
         [[users]]
         username = "amy"
