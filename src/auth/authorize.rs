@@ -13,7 +13,7 @@ use super::error::{AuthorizeError, PageError};
 use super::form::Form;
 use super::granted::{Bearer, MAX_SCOPE_LIST, within_registration};
 use super::pages;
-use super::pending::{LIFETIME, Login, Pending, Search};
+use super::pending::{EncounterChoice, LIFETIME, Login, Pending, Search};
 use super::record::{FAILURE, SUCCESS};
 use crate::config::{Client, GrantType, Snapshot};
 use crate::telemetry::AuthRecord;
@@ -197,6 +197,7 @@ fn read(
         login: None,
         patient: None,
         search: Search::default(),
+        encounter: EncounterChoice::Open,
         launch: None,
     })
 }

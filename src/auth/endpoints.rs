@@ -14,6 +14,7 @@ pub(super) enum Endpoint {
     Authorize,
     Login,
     Patient,
+    Encounter,
     Consent,
     Token,
     Introspect,
@@ -27,13 +28,14 @@ const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
 
 impl Endpoint {
     /// Every endpoint whose path does not depend on where the FHIR base is.
-    const FIXED: [Self; 13] = [
+    const FIXED: [Self; 14] = [
         Self::OpenidConfiguration,
         Self::ServerMetadata,
         Self::Jwks,
         Self::Authorize,
         Self::Login,
         Self::Patient,
+        Self::Encounter,
         Self::Consent,
         Self::Token,
         Self::Introspect,
@@ -61,6 +63,7 @@ impl Endpoint {
             Self::Authorize => "/auth/authorize",
             Self::Login => "/auth/login",
             Self::Patient => "/auth/patient",
+            Self::Encounter => "/auth/encounter",
             Self::Consent => "/auth/consent",
             Self::Token => "/auth/token",
             Self::Introspect => "/auth/introspect",
@@ -86,7 +89,7 @@ impl Endpoint {
             Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => {
                 "GET, HEAD, OPTIONS"
             }
-            Self::Authorize | Self::Login | Self::Patient | Self::Consent | Self::UserInfo => {
+            Self::Authorize | Self::Login | Self::Patient | Self::Encounter | Self::Consent | Self::UserInfo => {
                 "GET, HEAD, POST, OPTIONS"
             }
             Self::LaunchStart => "GET, HEAD, OPTIONS",
@@ -98,7 +101,9 @@ impl Endpoint {
     pub(super) fn readers(self) -> Readers {
         match self {
             Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => Readers::Anyone,
-            Self::Authorize | Self::Login | Self::Patient | Self::Consent | Self::LaunchStart => Readers::Nobody,
+            Self::Authorize | Self::Login | Self::Patient | Self::Encounter | Self::Consent | Self::LaunchStart => {
+                Readers::Nobody
+            }
             Self::Token | Self::Introspect | Self::Revoke | Self::UserInfo | Self::Launch => Readers::Registered,
         }
     }

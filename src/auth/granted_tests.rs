@@ -58,7 +58,6 @@ fn what_this_version_does_not_enforce_is_not_granted() {
         "patient/Observation.rs?subject.name=x",
         "patient/Observation.rs?date=2020",
         "patient/Patient.rs?category=laboratory",
-        "launch/encounter",
         "profile",
         "patient/Unknown.rs",
         "patient/Observation.sr",

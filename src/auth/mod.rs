@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! launch ─► (app)
-//! authorize ─► login ─► (patient) ─► consent ─► code      token ─► grant_types      introspect   revoke   userinfo   discovery
+//! authorize ─► login ─► (patient, encounter) ─► consent ─► code      token ─► grant_types      introspect   revoke   userinfo   discovery
 //! ```
 
 mod answer;
@@ -16,6 +16,7 @@ mod cookies;
 mod cors;
 mod describe;
 mod discovery;
+mod encounter;
 mod endpoints;
 mod error;
 mod form;
@@ -77,9 +78,20 @@ pub struct PatientQuery {
     pub identifier: Option<String>,
 }
 
+/// An encounter as a person can recognise it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EncounterSummary {
+    pub id: String,
+    /// Its kind, in words.
+    pub what: String,
+    /// When it began, as FHIR writes it.
+    pub began: Option<String>,
+    pub status: Option<String>,
+}
+
 /// The directory could not be asked.
 #[derive(Debug, thiserror::Error)]
-#[error("patients cannot be looked up: {0}")]
+#[error("the FHIR server cannot be asked: {0}")]
 pub struct DirectoryError(pub String);
 
 /// Where patients are looked up.
@@ -87,6 +99,9 @@ pub struct DirectoryError(pub String);
 pub trait PatientDirectory: Send + Sync {
     /// Patients that fit, a handful at most.
     async fn find(&self, snapshot: &Snapshot, query: &PatientQuery) -> Result<Vec<PatientSummary>, DirectoryError>;
+
+    /// The latest encounters of one patient, a handful at most.
+    async fn encounters(&self, snapshot: &Snapshot, patient: &str) -> Result<Vec<EncounterSummary>, DirectoryError>;
 }
 
 /// What the authorization server works with.
@@ -152,6 +167,8 @@ impl AuthServer {
             (Endpoint::Login, &Method::POST) => self.log_in(call).await,
             (Endpoint::Patient, &Method::GET) => self.patient_page(call).await,
             (Endpoint::Patient, &Method::POST) => self.choose_patient(call).await,
+            (Endpoint::Encounter, &Method::GET) => self.encounter_page(call).await,
+            (Endpoint::Encounter, &Method::POST) => self.choose_encounter(call).await,
             (Endpoint::Consent, &Method::GET) => self.consent_page(call).await,
             (Endpoint::Consent, &Method::POST) => self.consent(call).await,
             (_, &Method::OPTIONS) => return answer::options(endpoint.allow()),

@@ -11,13 +11,14 @@ use http::{Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 use url::{Host, Url};
 
-use super::PatientSummary;
 use super::answer;
 use super::call::Call;
+use super::consent;
 use super::describe::{self, Owner};
 use super::error::PageError;
 use super::pending::{Search, Session};
 use super::user_grant::Reach;
+use super::{EncounterSummary, PatientSummary};
 use crate::config::{Consent, User};
 
 /// The stylesheet of every page; the policy allows it by its digest and nothing else.
@@ -84,6 +85,21 @@ struct PatientPage<'a> {
     picker: &'a Picker,
 }
 
+/// What the encounter page shows.
+pub(super) struct Chooser {
+    pub(super) encounters: Vec<EncounterSummary>,
+    pub(super) notice: Option<&'static str>,
+}
+
+#[derive(Template)]
+#[template(path = "encounter.html")]
+struct EncounterPage<'a> {
+    style: &'static str,
+    app: App<'a>,
+    id: &'a str,
+    chooser: &'a Chooser,
+}
+
 #[derive(Template)]
 #[template(path = "consent.html")]
 struct ConsentPage<'a> {
@@ -93,9 +109,27 @@ struct ConsentPage<'a> {
     username: &'a str,
     patient: Option<PatientSummary>,
     patient_id: Option<&'a str>,
-    sentences: Vec<String>,
+    asks: Vec<Ask>,
+    encounter: Option<&'a str>,
     /// When the access ends by itself.
     ends: String,
+}
+
+/// One scope on the consent page.
+struct Ask {
+    sentence: String,
+    /// Name and value of its box, where it can be left out.
+    tick: Option<(String, String)>,
+}
+
+impl Ask {
+    fn of(index: usize, scope: &str, call: &Call<'_>, owner: Owner) -> Self {
+        let optional = consent::is_optional(scope, call.snapshot.fhir.version);
+        Self {
+            sentence: describe::sentence(scope, &call.snapshot.fhir, owner),
+            tick: optional.then(|| (consent::box_name(index), scope.to_owned())),
+        }
+    }
 }
 
 impl PatientSummary {
@@ -135,6 +169,11 @@ pub(super) fn patient(call: &Call<'_>, session: &Session, username: &str, picker
     with_cookies(render(&page, StatusCode::OK, &Around::of(call, session)), session)
 }
 
+pub(super) fn encounter(call: &Call<'_>, session: &Session, chooser: &Chooser) -> Response<Bytes> {
+    let page = EncounterPage { style: STYLE, app: App::of(session), id: &session.pending.id, chooser };
+    with_cookies(render(&page, StatusCode::OK, &Around::of(call, session)), session)
+}
+
 pub(super) fn consent(
     call: &Call<'_>,
     session: &Session,
@@ -150,7 +189,8 @@ pub(super) fn consent(
         username: &user.username,
         patient,
         patient_id: pending.patient.as_deref(),
-        sentences: pending.scope.iter().map(|scope| describe::sentence(scope, &call.snapshot.fhir, owner)).collect(),
+        asks: pending.scope.iter().enumerate().map(|(index, scope)| Ask::of(index, scope, call, owner)).collect(),
+        encounter: pending.encounter(),
         ends: describe::end(Reach::of(&pending.scope), &call.snapshot.tokens),
     };
     with_cookies(render(&page, StatusCode::OK, &Around::of(call, session)), session)

@@ -8,7 +8,7 @@ use super::call::Call;
 use super::error::{AuthorizeError, PageError};
 use super::form::Form;
 use super::pages::{self, Picker};
-use super::pending::{Search, Session};
+use super::pending::{EncounterChoice, Search, Session};
 use super::record::FAILURE;
 use super::steps::Step;
 use super::{PatientQuery, PatientSummary};
@@ -85,6 +85,7 @@ impl AuthServer {
                     return Ok(pages::go_on(&session, &format!("{}&notice=choose", session.link("patient"))));
                 }
                 session.pending.patient = Some(chosen.to_owned());
+                session.pending.encounter = EncounterChoice::Open;
                 self.keep(&session).await?;
                 self.go_on(call, session).await
             }

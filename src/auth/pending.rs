@@ -42,6 +42,15 @@ impl Search {
     }
 }
 
+/// Which encounter is in context.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
+pub(super) enum EncounterChoice {
+    #[default]
+    Open,
+    Nothing,
+    Chosen(String),
+}
+
 /// What is known of an authorization so far.
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub(super) struct Pending {
@@ -60,9 +69,21 @@ pub(super) struct Pending {
     pub(super) login: Option<Login>,
     pub(super) patient: Option<String>,
     pub(super) search: Search,
+    #[serde(default)]
+    pub(super) encounter: EncounterChoice,
     /// The EHR launch that this belongs to.
     #[serde(default)]
     pub(super) launch: Option<Bound>,
+}
+
+impl Pending {
+    /// The encounter in context: the one that was chosen, or the launch's.
+    pub(super) fn encounter(&self) -> Option<&str> {
+        match &self.encounter {
+            EncounterChoice::Chosen(id) => Some(id),
+            _ => self.launch.as_ref().and_then(|launch| launch.context.encounter.as_deref()),
+        }
+    }
 }
 
 /// An authorization in progress that this browser may go on with.

@@ -8,11 +8,12 @@ use super::AuthServer;
 use super::answer;
 use super::authorize::ReturnTo;
 use super::call::Call;
+use super::encounter;
 use super::error::{AuthorizeError, PageError};
 use super::grant_types::CodeGrant;
 use super::granted::need_patient;
 use super::pages;
-use super::pending::{Pending, Session};
+use super::pending::{EncounterChoice, Pending, Session};
 use super::record::{FAILURE, SUCCESS};
 use super::token::seconds;
 use super::user_grant::UserGrant;
@@ -25,6 +26,7 @@ use crate::token::LaunchContext;
 pub(super) enum Step {
     Login,
     Patient,
+    Encounter,
     Consent,
     Done,
 }
@@ -36,6 +38,8 @@ impl Step {
             Self::Login
         } else if need_patient(&session.pending.scope) && session.pending.patient.is_none() {
             Self::Patient
+        } else if needs_encounter(&session.pending) {
+            Self::Encounter
         } else if session.client.consent == Consent::Ask {
             Self::Consent
         } else {
@@ -48,9 +52,15 @@ impl Step {
         match self {
             Self::Login => "login",
             Self::Patient => "patient",
+            Self::Encounter => "encounter",
             Self::Consent | Self::Done => "consent",
         }
     }
+}
+
+fn needs_encounter(pending: &Pending) -> bool {
+    let asked = pending.scope.iter().any(|scope| scope == encounter::SCOPE);
+    asked && pending.encounter == EncounterChoice::Open && pending.encounter().is_none()
 }
 
 impl AuthServer {
@@ -139,6 +149,7 @@ impl AuthServer {
 /// (SMART App Launch 2.2 scopes, `need_patient_banner`).
 fn context(pending: &Pending) -> LaunchContext {
     let mut context = pending.launch.as_ref().map(|launch| launch.context.clone()).unwrap_or_default();
+    context.encounter = pending.encounter().map(str::to_owned);
     context.need_patient_banner = context.need_patient_banner.or(pending.patient.is_some().then_some(true));
     context
 }

@@ -30,7 +30,7 @@ pub use parameters::FORMAT_NOT_JSON;
 pub(crate) use permit::bundle_request;
 pub use permit::{
     Action, BodyRule, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
-    patients_lookup,
+    encounters_lookup, patients_lookup,
 };
 pub use reach::{type_of, visible};
 pub use references::LookUp;
