@@ -36,7 +36,7 @@ pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>, write: &Ch
             let pin = match stored(guard, exchange, write).await? {
                 Found::Own(stored) => {
                     precondition::check(exchange.headers, Some(&stored.version))?;
-                    write.check_change(stored.text()?, body)?;
+                    write.check_change(exchange.snapshot, stored.text()?, body)?;
                     Pin::Version(stored.version)
                 }
                 Found::Nothing if write.may_create(exchange.snapshot) => {
@@ -58,7 +58,7 @@ pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>, write: &Ch
             precondition::check(exchange.headers, Some(&stored.version))?;
             let result = apply(exchange, patch, stored.text()?)?;
             let look_ups = check_new(exchange, write, &result)?;
-            write.check_change(stored.text()?, &result)?;
+            write.check_change(exchange.snapshot, stored.text()?, &result)?;
             look_up(guard, exchange, &look_ups).await?;
             send(guard, exchange, write, Pin::Version(stored.version), Some(result.into())).await
         }
