@@ -14,6 +14,7 @@ mod parameters;
 mod patch;
 mod permit;
 mod pin;
+mod probe;
 mod reach;
 mod read;
 mod references;
@@ -34,7 +35,8 @@ pub use permit::{
     Action, BodyRule, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
     patients_lookup,
 };
-pub use pin::{PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN, WRITE_CONFLICT};
+pub use pin::{Obeyed, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN, WRITE_CONFLICT, WRITE_UNPROBED};
+pub use probe::{ProbeResource, probe_search};
 pub use reach::{type_of, visible};
 pub use references::LookUp;
 pub use rule::{Challenge, Refusal, Rule, all as all_rules};
