@@ -132,20 +132,18 @@ impl Probe<'_> {
 
 /// A resource about nobody that says what it is.
 fn content(of: ResourceType, id: Option<&str>, text: &str) -> Value {
-    let mut content = json!({ "resourceType": of.name(), "code": { "text": format!("Smartgate probe, {text}") } });
-    if of == ResourceType::OBSERVATION {
-        content["status"] = json!("entered-in-error");
-    }
-    if let Some(id) = id {
-        content["id"] = json!(id);
-    }
-    content
+    let code = ("code", json!({ "text": format!("Smartgate probe, {text}") }));
+    let status = (of == ResourceType::OBSERVATION).then(|| ("status", json!("entered-in-error")));
+    let id = id.map(|id| ("id", json!(id)));
+    let members = [Some(("resourceType", json!(of.name()))), id, status, Some(code)];
+    members.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The id that the server gave: in the body, or else in `Location`.
 fn id(of: ResourceType, said: &Said) -> Option<String> {
     let body: Option<Value> = serde_json::from_slice(&said.body).ok();
-    let own = body.as_ref().filter(|body| body["resourceType"] == of.name()).and_then(|body| body["id"].as_str());
+    let text = |name| body.as_ref().and_then(|body| body.get(name)).and_then(Value::as_str);
+    let own = text("id").filter(|_| text("resourceType") == Some(of.name()));
     let location = said.headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
     let located =
         location.and_then(|url| url.rsplit_once(&format!("{of}/"))).and_then(|(_, rest)| rest.split('/').next());
