@@ -97,9 +97,9 @@ pub struct Fhir {
     pub narrowing_by_type: HashMap<ResourceType, String>,
     /// Types that hold no patient's data.
     pub shared_types: TypeSet,
-    /// Whether a restricted grant may write at all: the FHIR server must honour `If-Match`, or a write may meet a version that was
-    /// not checked (enforcement.md §2.7).
-    pub patient_writes: bool,
+    /// Methods that a restricted grant may write by although the FHIR server does not obey `If-Match`, or nobody has tried
+    /// (enforcement.md §2.7).
+    pub unpinned_writes: UnpinnedWrites,
     /// Whether a restricted grant may create by PUT; tells whether an id is taken.
     pub upsert: bool,
     pub identity_headers: IdentityHeaders,
@@ -110,6 +110,14 @@ impl Fhir {
     pub fn bases(&self) -> [&str; 2] {
         [&self.upstream.base, &self.public_base]
     }
+}
+
+/// Methods whose writes may meet a version that was not checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct UnpinnedWrites {
+    /// PATCH too, which goes up as a PUT.
+    pub put: bool,
+    pub delete: bool,
 }
 
 /// The FHIR server.
