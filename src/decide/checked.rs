@@ -4,9 +4,12 @@
 //! Whose a written resource is, is always said by its subject elements, and every patient in them counts: one who is only the
 //! performer, or who shares the resource with another, must not write into the other's chart.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use http::Method;
 
-use super::bundle::check_resource;
+use super::entry::check_resource;
 use super::grant::Grant;
 use super::parameters::{self, FORMAT_NOT_JSON};
 use super::permit::{Action, Permit, Pin, UpstreamRequest};
@@ -123,6 +126,8 @@ pub struct CheckedWrite {
     /// The patients of each permit that covers the write; what is written is within one of these sets.
     permits: Vec<Vec<String>>,
     readable: bool,
+    /// What other entries of the same transaction leave.
+    pub(super) beside: Arc<HashSet<(ResourceType, String)>>,
 }
 
 /// Decides a write whose every permit has a patient context.
@@ -154,7 +159,10 @@ pub(super) fn checked(
         return Err(WRITE_RESTRICTED.refuse().because("a scope with a constraint"));
     }
     let readable = grant.covers(of, Letter::Read);
-    Ok(Permit { action: Action::Checked(CheckedWrite { of, kind, permits, readable }), rule: "own-patient" })
+    Ok(Permit {
+        action: Action::Checked(CheckedWrite { of, kind, permits, readable, beside: Arc::default() }),
+        rule: "own-patient",
+    })
 }
 
 impl CheckedWrite {
@@ -209,7 +217,7 @@ impl CheckedWrite {
         if !self.is_own(&patients) {
             return Err(SUBJECT_NOT_OWN.refuse());
         }
-        references::look_ups(snapshot, grant, &self.patients_beside(&patients), body)
+        references::look_ups(snapshot, grant, &self.patients_beside(&patients), &self.beside, body)
     }
 
     /// Checks what a new version may not change of the stored one.

@@ -6,6 +6,7 @@
 mod bundle;
 mod checked;
 mod constraint;
+mod entry;
 mod grant;
 mod joins;
 mod operation;
@@ -19,12 +20,13 @@ mod rule;
 mod search;
 mod write;
 
-pub use bundle::{Alone, BundleDecision, EntryPermit, Processing, check_resource, decide_bundle};
+pub use bundle::{BundleDecision, Processing, decide_bundle};
 pub(crate) use checked::patch_refusal;
 pub use checked::{
     CheckedKind, CheckedWrite, PATCH_FORMAT, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN,
     WRITE_CONFLICT,
 };
+pub use entry::{Entry, RefusedEntry, check_resource};
 pub use grant::{Constrained, Grant, MAX_PATIENTS, Restricted};
 pub use parameters::FORMAT_NOT_JSON;
 pub(crate) use permit::bundle_request;
@@ -32,8 +34,8 @@ pub use permit::{
     Action, BodyRule, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
     patients_lookup,
 };
-pub use reach::{type_of, visible};
-pub use references::LookUp;
+pub use reach::{NOT_FOUND_OR_NOT_YOURS, type_of, visible};
+pub use references::{LookUp, REFERENCES_TOO_MANY};
 pub use rule::{Challenge, Refusal, Rule, all as all_rules};
 pub use write::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON};
 
@@ -66,7 +68,7 @@ pub fn decide(snapshot: &Snapshot, grant: &Grant, request: &Request) -> Result<P
         Interaction::ConditionalUpdate { of } => single(*of, Write::ConditionalUpdate),
         Interaction::ConditionalPatch { of } => single(*of, Write::ConditionalPatch),
         Interaction::ConditionalDelete { of } => single(*of, Write::ConditionalDelete),
-        Interaction::Bundle => Ok(Permit { action: Action::Bundle, rule: "entries" }),
+        Interaction::Bundle => bundle::bundle(request),
         Interaction::Operation { level, name } => operation::operation(snapshot, grant, request, level, name),
     }
 }

@@ -1,6 +1,8 @@
 //! Permits: the only way to the upstream. Only the decision makes one.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use http::Method;
 
@@ -197,6 +199,13 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Names resources that a checked write leaves beside its own, for its body to refer to.
+    pub(super) fn beside(&mut self, left: &Arc<HashSet<(ResourceType, String)>>) {
+        if let Action::Checked(write) = &mut self.action {
+            write.beside = left.clone();
+        }
+    }
+
     pub fn action(&self) -> &Action {
         &self.action
     }
@@ -228,7 +237,9 @@ pub fn patients_lookup(parameters: &[crate::fhir::search::Parameter]) -> Upstrea
     UpstreamRequest::new(Method::GET, format!("/Patient?{query}")).inspected()
 }
 
-/// Where a Bundle whose entries were decided goes.
-pub(crate) fn bundle_request() -> UpstreamRequest {
-    UpstreamRequest::new(Method::POST, String::new()).inspected()
+/// Where a Bundle whose entries were decided goes; without `readable` the token may read nothing of what they write.
+pub(crate) fn bundle_request(readable: bool) -> UpstreamRequest {
+    let mut request = UpstreamRequest::new(Method::POST, String::new()).inspected();
+    request.minimal = !readable;
+    request
 }

@@ -8,6 +8,7 @@ mod batch;
 mod bundle;
 mod capabilities;
 mod checked;
+mod entries;
 mod fill;
 mod links;
 mod outgoing;
@@ -16,6 +17,8 @@ mod patients;
 mod precondition;
 mod resource;
 mod stream;
+mod together;
+mod transaction;
 mod write;
 
 use std::future::Future;
@@ -27,7 +30,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 
-pub use answer::Answer;
+pub use answer::{Answer, EntryAnswer};
 pub use capabilities::Capabilities;
 pub use page::{PAGE_PARAMETER, Page, Pages};
 pub use patients::UpstreamPatients;

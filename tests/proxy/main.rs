@@ -16,6 +16,7 @@ mod corpus;
 mod double;
 mod granular;
 mod pages;
+mod processed;
 mod resources;
 mod revocation;
 mod tokens;
