@@ -56,7 +56,7 @@ pub(super) async fn check(
             let pin = match stored(guard, exchange, write).await? {
                 Found::Own(stored) => {
                     precondition::check(exchange.headers, Some(&stored.version))?;
-                    write.check_change(stored.text()?, body)?;
+                    write.check_change(exchange.snapshot, stored.text()?, body)?;
                     Pin::Version(stored.version)
                 }
                 Found::Nothing if write.may_create(exchange.snapshot) => {
@@ -75,7 +75,7 @@ pub(super) async fn check(
             precondition::check(exchange.headers, Some(&stored.version))?;
             let result = apply(exchange, patch, stored.text()?)?;
             let look_ups = check_new(exchange, write, &result)?;
-            write.check_change(stored.text()?, &result)?;
+            write.check_change(exchange.snapshot, stored.text()?, &result)?;
             Ok(Some(Ready { pin: Pin::Version(stored.version), body: Some(result.into()), look_ups }))
         }
         CheckedKind::Delete(_) => {
