@@ -94,9 +94,19 @@ pub fn decide_bundle(snapshot: &Snapshot, grant: &Grant, body: &Json<'_>) -> Res
         check_whole(&entries)?;
         introduce(&mut entries);
     }
-    let as_it_is = |entry: &Entry| matches!(entry.permit.action(), Action::Stream { .. } | Action::Write { .. });
     let together = grant.is_unrestricted() && entries.iter().flatten().all(as_it_is);
     Ok(BundleDecision { processing, together, entries })
+}
+
+/// Whether an entry may go up with others as it is. The links of a search's pages are the gate's to make.
+fn as_it_is(entry: &Entry) -> bool {
+    match entry.permit.action() {
+        Action::Write { .. } => true,
+        Action::Stream { .. } => {
+            matches!(entry.request.interaction, Interaction::Read { .. } | Interaction::Vread { .. })
+        }
+        _ => false,
+    }
 }
 
 /// One refused entry refuses a transaction, and so do two that write the same: what the first leaves is not what was checked for

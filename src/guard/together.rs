@@ -7,7 +7,10 @@ use serde_json::value::RawValue;
 use super::bundle::{print_entry, unreadable, without_outcome};
 use super::entries::{Done, SentEntry, Upward, print_upward, status_of};
 use super::{Exchange, Guard, own_words};
-use crate::decide::{Action, Entry, Processing, Refusal, RefusedEntry, UpstreamRequest, bundle_request, visible};
+use crate::decide::{
+    Action, Entry, Processing, Refusal, RefusedEntry, UpstreamRequest, bundle_request, type_of, visible,
+};
+use crate::fhir::ResourceType;
 use crate::fhir::bundle::{NewEntry, RawBundle, RawEntry};
 use crate::fhir::json::Json;
 use crate::scope::Letter;
@@ -97,19 +100,10 @@ fn answered_entry(
     Ok((print_entry(&answer)?, readable || entry.resource.is_none()))
 }
 
-/// Whether the answer of one entry holds nothing but what the token may read: the resource itself, or each entry of a Bundle.
+/// Whether the answer of one entry holds nothing but what the token may read.
 pub(super) fn may_leave(exchange: &Exchange<'_>, raw: &RawValue) -> Result<bool, Refusal> {
     let depth = exchange.snapshot.limits.json_depth;
     let resource = Json::parse(raw.get().as_bytes(), depth).map_err(|error| unreadable(&error.to_string()))?;
-    let readable = |resource: &Json<'_>| {
-        let of = resource.get("resourceType").and_then(Json::as_str);
-        of == Some("OperationOutcome")
-            || visible(exchange.snapshot, exchange.grant, Letter::Read, resource)
-            || visible(exchange.snapshot, exchange.grant, Letter::Search, resource)
-    };
-    if resource.get("resourceType").and_then(Json::as_str) != Some("Bundle") {
-        return Ok(readable(&resource));
-    }
-    let entries = resource.get("entry").and_then(Json::as_array).unwrap_or_default();
-    Ok(entries.iter().all(|entry| entry.get("resource").is_none_or(readable)))
+    Ok(type_of(exchange.snapshot, &resource) == Some(ResourceType::OPERATION_OUTCOME)
+        || visible(exchange.snapshot, exchange.grant, Letter::Read, &resource))
 }

@@ -10,6 +10,7 @@
     reason = "what does not hold in a test fails it"
 )]
 
+mod bundles;
 mod case;
 mod connection;
 mod corpus;
