@@ -8,6 +8,7 @@ use super::grant::Grant;
 use super::parameters::{self, FORMAT_NOT_JSON};
 use super::permit::{Action, Permit};
 use super::reach::type_of;
+use super::references::Beside;
 use super::rule::{Refusal, Rule};
 use super::write::BODY_OTHER_RESOURCE;
 use crate::config::Snapshot;
@@ -137,7 +138,7 @@ fn target(entry: &Entry) -> Option<(ResourceType, &str)> {
 fn introduce(entries: &mut [Result<Entry, Box<RefusedEntry>>]) {
     let stays = |entry: &&Entry| !matches!(entry.request.interaction, Interaction::Delete { .. });
     let left = entries.iter().flatten().filter(stays).filter_map(target);
-    let left: Arc<HashSet<(ResourceType, String)>> = Arc::new(left.map(|(of, id)| (of, id.to_owned())).collect());
+    let left: Arc<Beside> = Arc::new(left.map(|(of, id)| (of, id.to_owned())).collect());
     for entry in entries.iter_mut().flatten() {
         entry.permit.beside(&left);
     }

@@ -4,7 +4,6 @@
 //! Whose a written resource is, is always said by its subject elements, and every patient in them counts: one who is only the
 //! performer, or who shares the resource with another, must not write into the other's chart.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::Method;
@@ -16,7 +15,7 @@ use super::grant::Grant;
 use super::parameters::{self, FORMAT_NOT_JSON};
 use super::permit::{Action, Permit, Pin, UpstreamRequest};
 use super::reach::{SCOPE_MISSING, TYPE_NOT_PATIENT_DATA, type_of};
-use super::references::{self, LookUp};
+use super::references::{self, Beside, LookUp};
 use super::rule::{Refusal, Rule};
 use super::subjects::{SUBJECT_NOT_OWN, check_subjects, patients_in};
 use crate::config::Snapshot;
@@ -62,8 +61,8 @@ pub struct CheckedWrite {
     /// One of these must cover the stored version, and one the new.
     permits: Vec<WritePermit>,
     readable: bool,
-    /// What other entries of the same transaction leave.
-    pub(super) beside: Arc<HashSet<(ResourceType, String)>>,
+    /// What other entries of the same transaction leave; none for a write of its own.
+    pub(super) beside: Option<Arc<Beside>>,
 }
 
 /// What one permit lets write of a type.
@@ -127,7 +126,7 @@ impl CheckedWrite {
     ) -> Result<Self, Refusal> {
         let permits = permits(snapshot, grant, of, kind.letter())?;
         let readable = grant.covers(of, Letter::Read);
-        let write = Self { of, kind, permits, readable, beside: Arc::default() };
+        let write = Self { of, kind, permits, readable, beside: None };
         match write.kind {
             CheckedKind::Create => write.may_be_new().map(|()| write),
             _ => Ok(write),
@@ -142,6 +141,11 @@ impl CheckedWrite {
     fn may_be_new(&self) -> Result<(), Refusal> {
         let somebody_new = self.permits.iter().any(|permit| permit.patients.is_none());
         if self.of != ResourceType::PATIENT || somebody_new { Ok(()) } else { Err(PATIENT_CREATE.refuse()) }
+    }
+
+    /// Whether it goes up with others, as one.
+    pub(super) fn in_transaction(&self) -> bool {
+        self.beside.is_some()
     }
 
     pub fn of(&self) -> ResourceType {
@@ -207,7 +211,7 @@ impl CheckedWrite {
             .flat_map(|permit| permit.patients.as_ref().unwrap_or(&patients))
             .map(String::as_str)
             .collect();
-        references::look_ups(snapshot, grant, &beside, &self.beside, body)
+        references::look_ups(snapshot, grant, &beside, self.beside.as_deref(), body)
     }
 
     /// Checks what a new version may not change of the stored one. Both are within the permits.

@@ -15,6 +15,7 @@ mod parameters;
 mod patch;
 mod permit;
 mod pin;
+mod probe;
 mod reach;
 mod read;
 mod references;
@@ -34,9 +35,13 @@ pub(crate) use patch::patch_refusal;
 pub(crate) use permit::bundle_request;
 pub use permit::{
     Action, BodyRule, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
-    patients_lookup,
+    encounters_lookup, patients_lookup,
 };
-pub use pin::{PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN, WRITE_CONFLICT};
+pub use pin::{
+    Obeyed, ObeyedInTransaction, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN, WRITE_CONFLICT,
+    WRITE_UNPROBED,
+};
+pub use probe::{ProbeResource, probe_search};
 pub use reach::{NOT_FOUND_OR_NOT_YOURS, type_of, visible};
 pub use references::{LookUp, REFERENCES_TOO_MANY};
 pub use rule::{Challenge, Refusal, Rule, all as all_rules};

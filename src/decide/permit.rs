@@ -1,12 +1,12 @@
 //! Permits: the only way to the upstream. Only the decision makes one.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
 
 use super::checked::CheckedWrite;
+use super::references::Beside;
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
@@ -200,9 +200,9 @@ pub struct Permit {
 
 impl Permit {
     /// Names resources that a checked write leaves beside its own, for its body to refer to.
-    pub(super) fn beside(&mut self, left: &Arc<HashSet<(ResourceType, String)>>) {
+    pub(super) fn beside(&mut self, left: &Arc<Beside>) {
         if let Action::Checked(write) = &mut self.action {
-            write.beside = left.clone();
+            write.beside = Some(left.clone());
         }
     }
 
@@ -235,6 +235,12 @@ pub fn capabilities_lookup() -> UpstreamRequest {
 pub fn patients_lookup(parameters: &[crate::fhir::search::Parameter]) -> UpstreamRequest {
     let query = crate::fhir::search::print_parameters(parameters);
     UpstreamRequest::new(Method::GET, format!("/Patient?{query}")).inspected()
+}
+
+/// The gate's own search for a patient's latest encounters; `patient` is an id.
+pub fn encounters_lookup(patient: &str, count: usize) -> UpstreamRequest {
+    let target = format!("/Encounter?patient=Patient/{patient}&_sort=-date&_count={count}");
+    UpstreamRequest::new(Method::GET, target).inspected()
 }
 
 /// Where a Bundle whose entries were decided goes; without `readable` the token may read nothing of what they write.

@@ -122,7 +122,7 @@ pub(super) struct Upward<'a> {
     request: UpwardRequest<'a>,
 }
 
-#[derive(Serialize, Default)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct UpwardRequest<'a> {
     method: &'a str,
@@ -144,20 +144,33 @@ impl<'a> Upward<'a> {
             let found = entry.conditions.iter().find(|(given, _)| request.conditional() && *given == name);
             found.map(|(_, text)| text.clone())
         };
-        let mut up = UpwardRequest {
+        let mut up = Self::own(request, resource);
+        up.full_url = entry.full_url.as_deref();
+        up.request.if_modified_since = condition(header::IF_MODIFIED_SINCE);
+        for (own, name) in
+            [(&mut up.request.if_match, header::IF_MATCH), (&mut up.request.if_none_match, header::IF_NONE_MATCH)]
+        {
+            *own = own.take().or_else(|| condition(name));
+        }
+        up
+    }
+
+    /// A request of the gate's own as an entry.
+    pub(super) fn own(request: &'a UpstreamRequest, resource: Option<&'a RawValue>) -> Self {
+        let (if_match, if_none_match) = match request.pin() {
+            Some(Pin::Version(version)) => (Some(format!("W/\"{version}\"")), None),
+            Some(Pin::Absent) => (None, Some("*".to_owned())),
+            Some(Pin::New) | None => (None, None),
+        };
+        let request = UpwardRequest {
             method: request.method().as_str(),
             url: request.target().trim_start_matches('/'),
-            if_match: condition(header::IF_MATCH),
-            if_none_match: condition(header::IF_NONE_MATCH),
-            if_modified_since: condition(header::IF_MODIFIED_SINCE),
+            if_match,
+            if_none_match,
+            if_modified_since: None,
             if_none_exist: request.if_none_exist(),
         };
-        match request.pin() {
-            Some(Pin::Version(version)) => up.if_match = Some(format!("W/\"{version}\"")),
-            Some(Pin::Absent) => up.if_none_match = Some("*".to_owned()),
-            Some(Pin::New) | None => {}
-        }
-        Self { full_url: entry.full_url.as_deref(), resource, request: up }
+        Self { full_url: None, resource, request }
     }
 }
 

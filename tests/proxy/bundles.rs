@@ -454,3 +454,39 @@ async fn a_batch_answers_like_its_requests_alone() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_server_that_ignores_conditions_in_a_transaction_gets_none_that_needs_them() {
+    for manners in [Manners::IgnoresConditionsInBundles, Manners::NoBundles, Manners::Good] {
+        let world = World::start_with("", "", None).await;
+        world.upstream.behave(manners);
+        let obeys = manners == Manners::Good;
+        let expected = if obeys { (200, None) } else { (403, Some("write-unpinned".to_owned())) };
+        for entry in [put("a1"), patch("a1"), delete("a1")] {
+            world.upstream.hold(conventional());
+            let reply = transaction(&world, ALL, std::slice::from_ref(&entry)).await;
+            assert_eq!((reply.status, reply.rule()), expected, "{manners:?} {entry}");
+            world.upstream.hold(conventional());
+            let alone = alone(&world, &world.patient_token(ALL, "A"), &entry).await;
+            assert!([200, 204].contains(&alone.status), "{manners:?} {entry}: {}", alone.text());
+        }
+        let created = transaction(&world, ALL, &[create("one", &of_a(None))]).await;
+        assert_eq!(created.status, if manners == Manners::NoBundles { 400 } else { 200 }, "{manners:?}");
+        assert!(!created.text().contains(OF_ANOTHER));
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_creates_by_put_where_a_single_request_would() {
+    let world = World::start("upsert = \"allow\"", "").await;
+    let mut pointing = of_a(None);
+    pointing["hasMember"] = json!([{ "reference": "Observation/made" }]);
+    let reply = transaction(&world, ALL, &[create("one", &pointing), put("made")]).await;
+    assert_eq!((reply.status, statuses(&reply)), (200, vec!["201".to_owned(), "201".to_owned()]), "{}", reply.text());
+    let seen = world.upstream.take();
+    let sent: Value = serde_json::from_str(&seen.last().unwrap().body).unwrap();
+    assert_eq!(sent["entry"][1]["request"]["ifNoneMatch"], "*");
+    let refused = transaction(&world, ALL, &[put("other"), put("b1")]).await;
+    assert_eq!((refused.status, refused.rule().as_deref()), (404, Some("not-found-or-not-yours")));
+    assert_eq!(world.upstream.held("Observation", "other"), None);
+}

@@ -17,6 +17,7 @@ mod corpus;
 mod double;
 mod granular;
 mod pages;
+mod pins;
 mod processed;
 mod resources;
 mod revocation;

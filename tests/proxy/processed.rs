@@ -25,7 +25,11 @@ pub(crate) fn process(bundle: &str, manners: Manners, below: &Below<'_>) -> Answ
     }
     let mut answered = vec![Value::Null; entries.len()];
     for index in order {
-        let answer = (below.ask)(&single(&entries[index]));
+        let mut single = single(&entries[index]);
+        if manners == Manners::IgnoresConditionsInBundles {
+            single.headers.clear();
+        }
+        let answer = (below.ask)(&single);
         if whole && answer.status >= 400 {
             (below.roll_back)();
             return answer;
