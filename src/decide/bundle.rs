@@ -27,7 +27,7 @@ pub(super) const BUNDLE_ENTRY: Rule = Rule::bad_request(
 pub(super) const BUNDLE_TOO_MANY: Rule =
     Rule::other("bundle-too-many", 413, "too-long", "the Bundle has too many entries");
 
-pub(super) const BUNDLE_OVERLAP: Rule = Rule::bad_request(
+pub const BUNDLE_OVERLAP: Rule = Rule::bad_request(
     "bundle-overlap",
     "two entries of the transaction write to the same resource, or have the same `fullUrl`",
 );

@@ -63,6 +63,10 @@ pub struct CheckedWrite {
     readable: bool,
     /// What other entries of the same transaction leave; none for a write of its own.
     pub(super) beside: Option<Arc<Beside>>,
+    /// Criteria of which the FHIR server is told that nothing must meet them, for a creation.
+    pub(super) unless: Option<String>,
+    /// Whether a PUT creates and replaces nothing.
+    pub(super) only_new: bool,
 }
 
 /// What one permit lets write of a type.
@@ -126,7 +130,7 @@ impl CheckedWrite {
     ) -> Result<Self, Refusal> {
         let permits = permits(snapshot, grant, of, kind.letter())?;
         let readable = grant.covers(of, Letter::Read);
-        let write = Self { of, kind, permits, readable, beside: None };
+        let write = Self { of, kind, permits, readable, unless: None, only_new: false, beside: None };
         match write.kind {
             CheckedKind::Create => write.may_be_new().map(|()| write),
             _ => Ok(write),
@@ -138,7 +142,12 @@ impl CheckedWrite {
         if self.permits.iter().any(|permit| permit.filter.is_none()) { "own-patient" } else { "constrained" }
     }
 
-    fn may_be_new(&self) -> Result<(), Refusal> {
+    /// The same permits for another write of the type.
+    pub(super) fn of_kind(&self, kind: CheckedKind) -> Self {
+        Self { kind, ..self.clone() }
+    }
+
+    pub(super) fn may_be_new(&self) -> Result<(), Refusal> {
         let somebody_new = self.permits.iter().any(|permit| permit.patients.is_none());
         if self.of != ResourceType::PATIENT || somebody_new { Ok(()) } else { Err(PATIENT_CREATE.refuse()) }
     }
@@ -172,6 +181,22 @@ impl CheckedWrite {
     /// Whether a PUT to an id that does not exist creates; never a Patient.
     pub fn may_create(&self, snapshot: &Snapshot) -> bool {
         snapshot.fhir.upsert && matches!(self.kind, CheckedKind::Update(_)) && self.of != ResourceType::PATIENT
+    }
+
+    /// Whether a PUT creates and replaces nothing.
+    pub fn only_new(&self) -> bool {
+        self.only_new
+    }
+
+    /// Whether the FHIR server is to create only what it does not have by the criteria.
+    pub fn is_unless(&self) -> bool {
+        self.unless.is_some() && self.kind == CheckedKind::Create
+    }
+
+    /// The same creation whatever the FHIR server has.
+    #[must_use]
+    pub fn anyway(self) -> Self {
+        Self { unless: None, ..self }
     }
 
     /// The gate's own request for the version that is stored.
@@ -249,6 +274,7 @@ impl CheckedWrite {
         };
         let mut request = UpstreamRequest::new(method, target).inspected();
         request.minimal = !self.readable;
+        request.if_none_exist = self.unless.clone().filter(|_| self.is_unless());
         request.pin = Some(pin);
         request
     }

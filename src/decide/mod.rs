@@ -6,6 +6,7 @@
 mod bundle;
 mod change;
 mod checked;
+mod conditional;
 mod constraint;
 mod entry;
 mod grant;
@@ -25,8 +26,9 @@ mod search;
 mod subjects;
 mod write;
 
-pub use bundle::{BundleDecision, Processing, decide_bundle};
+pub use bundle::{BUNDLE_OVERLAP, BundleDecision, Processing, decide_bundle};
 pub use checked::{CheckedKind, CheckedWrite};
+pub use conditional::{CRITERIA_SEVERAL, ConditionalKind, ConditionalWrite};
 pub use entry::{Entry, RefusedEntry, check_resource};
 pub use grant::{Constrained, Grant, MAX_PATIENTS, Restricted};
 pub use parameters::FORMAT_NOT_JSON;
@@ -45,7 +47,7 @@ pub use probe::{ProbeResource, probe_search};
 pub use reach::{NOT_FOUND_OR_NOT_YOURS, type_of, visible};
 pub use references::{LookUp, REFERENCES_TOO_MANY};
 pub use rule::{Challenge, Refusal, Rule, all as all_rules};
-pub use write::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON};
+pub use write::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BODY_OTHER_RESOURCE};
 
 use crate::config::Snapshot;
 use crate::fhir::interaction::{Interaction, Request};

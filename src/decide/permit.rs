@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::checked::CheckedWrite;
+use super::conditional::ConditionalWrite;
 use super::references::Beside;
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
@@ -187,6 +188,8 @@ pub enum Action {
     },
     /// What is stored and what is to be stored are checked, then the write goes up for the checked version only.
     Checked(CheckedWrite),
+    /// What criteria mean is looked for, then it is [`Action::Checked`].
+    Conditional(ConditionalWrite),
     /// Each entry of the body is to be decided: [`super::decide_bundle`].
     Bundle,
 }
@@ -201,8 +204,10 @@ pub struct Permit {
 impl Permit {
     /// Names resources that a checked write leaves beside its own, for its body to refer to.
     pub(super) fn beside(&mut self, left: &Arc<Beside>) {
-        if let Action::Checked(write) = &mut self.action {
-            write.beside = Some(left.clone());
+        match &mut self.action {
+            Action::Checked(write) => write.beside = Some(left.clone()),
+            Action::Conditional(conditional) => conditional.write.beside = Some(left.clone()),
+            _ => {}
         }
     }
 
@@ -221,7 +226,11 @@ impl Permit {
         match &self.action {
             Action::Answer(_) => "answer",
             Action::Stream { .. } => "stream",
-            Action::Guard { .. } | Action::Write { .. } | Action::Checked(_) | Action::Bundle => "guard",
+            Action::Guard { .. }
+            | Action::Write { .. }
+            | Action::Checked(_)
+            | Action::Conditional(_)
+            | Action::Bundle => "guard",
         }
     }
 }

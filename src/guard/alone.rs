@@ -9,9 +9,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::bundle::unreadable;
-use super::entries::{Done, SentEntry, Single};
+use super::entries::{Decided, Done, SentEntry, Single};
 use super::{Answer, Exchange, Guard, Outcome};
-use crate::decide::{Entry, Permit, Refusal, RefusedEntry, request as rules};
+use crate::decide::{Entry, Permit, Refusal, request as rules};
 
 /// Entries that are carried out at the same time.
 pub(super) const AT_ONCE: usize = 4;
@@ -20,7 +20,7 @@ pub(super) const AT_ONCE: usize = 4;
 pub(super) async fn carry_out(
     guard: &Guard,
     exchange: &Exchange<'_>,
-    decided: &[Result<Entry, Box<RefusedEntry>>],
+    decided: &[Decided],
     sent: &[SentEntry<'_>],
 ) -> Result<Vec<Done>, Refusal> {
     let room = &Room::of(exchange);

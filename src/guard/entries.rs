@@ -18,6 +18,9 @@ use crate::decide::{Entry, PATCH_FORMAT, Pin, Refusal, RefusedEntry, UpstreamReq
 use crate::fhir::bundle::{EntryResponse, NewEntry};
 use crate::fhir::outcome::FHIR_JSON;
 
+/// The decision on one entry.
+pub(super) type Decided = Result<Entry, Box<RefusedEntry>>;
+
 /// Headers of the whole that hold for each of its entries.
 const SHARED: [HeaderName; 3] = [header::AUTHORIZATION, header::ACCEPT_LANGUAGE, HeaderName::from_static("prefer")];
 
@@ -72,6 +75,11 @@ impl Single {
         };
         content_type.map(|content_type| headers.insert(header::CONTENT_TYPE, content_type));
         Ok(Self { headers, body })
+    }
+
+    /// The same with another body.
+    pub(super) fn with_body(self, body: Bytes) -> Self {
+        Self { body, ..self }
     }
 
     /// The entry on its way through the guard by itself.
@@ -196,10 +204,7 @@ pub(super) struct Done {
 
 impl Done {
     /// With the answer of a single request.
-    pub(super) fn of(
-        entry: &Result<Entry, Box<RefusedEntry>>,
-        answer: Result<Answer, Refusal>,
-    ) -> Result<Self, Refusal> {
+    pub(super) fn of(entry: &Decided, answer: Result<Answer, Refusal>) -> Result<Self, Refusal> {
         // What cannot be put into a Bundle is one entry's failure, not all the others'.
         let whole = answer.and_then(|answer| Ok((print(&answer)?, answer)));
         let (printed, answer, detail) = match whole {
@@ -213,12 +218,7 @@ impl Done {
     }
 
     /// With an entry of the FHIR server's own answer.
-    pub(super) fn printed(
-        entry: &Result<Entry, Box<RefusedEntry>>,
-        printed: Box<RawValue>,
-        status: StatusCode,
-        removed: usize,
-    ) -> Self {
+    pub(super) fn printed(entry: &Decided, printed: Box<RawValue>, status: StatusCode, removed: usize) -> Self {
         let answer = Answer { removed, upstream_status: Some(status), ..Answer::fhir(status, Bytes::new()) };
         Self { printed, record: EntryAnswer::of(entry, &answer, None) }
     }

@@ -5,11 +5,9 @@ use http::StatusCode;
 use serde_json::value::RawValue;
 
 use super::bundle::{print_entry, unreadable, without_outcome};
-use super::entries::{Done, SentEntry, Upward, print_upward, status_of};
+use super::entries::{Decided, Done, SentEntry, Upward, print_upward, status_of};
 use super::{Exchange, Guard, own_words};
-use crate::decide::{
-    Action, Entry, Processing, Refusal, RefusedEntry, UpstreamRequest, bundle_request, type_of, visible,
-};
+use crate::decide::{Action, Entry, Processing, Refusal, UpstreamRequest, bundle_request, type_of, visible};
 use crate::fhir::ResourceType;
 use crate::fhir::bundle::{NewEntry, RawBundle, RawEntry};
 use crate::fhir::json::Json;
@@ -19,7 +17,7 @@ pub(super) async fn carry_out(
     guard: &Guard,
     exchange: &Exchange<'_>,
     processing: Processing,
-    decided: &[Result<Entry, Box<RefusedEntry>>],
+    decided: &[Decided],
     sent: &[SentEntry<'_>],
 ) -> Result<Vec<Done>, Refusal> {
     let mut up = Vec::with_capacity(decided.len());

@@ -1,5 +1,5 @@
-//! A transaction of which something is hidden: every write is checked by the code of single requests, and only then do all go up as
-//! one Bundle, each for the version that was checked (enforcement.md §3 "transaction", §5).
+//! A transaction of which something is hidden: every write is checked ([`entry_writes`]), and only then do all go up as one Bundle,
+//! each for the version that was checked (enforcement.md §3 "transaction", §5).
 //!
 //! Its reads come last in FHIR's order (FHIR R4 http.html#trules), so they are carried out as single requests once the writes are
 //! done: they see what was written, and are narrowed, paged and verified like any other. Inside the Bundle one of them that finds
@@ -12,18 +12,14 @@ use serde_json::value::RawValue;
 
 use super::alone::{AT_ONCE, Room, boxed, one};
 use super::bundle::unreadable;
-use super::checked::{self, Ready};
-use super::entries::{Done, SentEntry, Single, Upward, print_upward, response_of};
+use super::checked;
+use super::entries::{Decided, Done, SentEntry, Upward, print_upward, response_of};
+use super::entry_writes::{self, Kind, Write};
 use super::together::may_leave;
 use super::write::locations;
 use super::{Answer, Exchange, Guard, own_words};
-use crate::decide::{
-    Action, CheckedWrite, Entry, NOT_FOUND_OR_NOT_YOURS, REFERENCES_TOO_MANY, Refusal, RefusedEntry, UpstreamRequest,
-    WRITE_CONFLICT, bundle_request,
-};
+use crate::decide::{Refusal, WRITE_CONFLICT, bundle_request};
 use crate::fhir::bundle::{RawBundle, RawEntry};
-
-type Decided = Result<Entry, Box<RefusedEntry>>;
 
 pub(super) async fn carry_out(
     guard: &Guard,
@@ -31,19 +27,16 @@ pub(super) async fn carry_out(
     decided: &[Decided],
     sent: &[SentEntry<'_>],
 ) -> Result<Vec<Done>, Refusal> {
-    let writes = check(guard, exchange, decided, sent).await?;
-    look_up(guard, exchange, &writes).await?;
-    let body = if writes.is_empty() { Bytes::new() } else { send(guard, exchange, &writes).await? };
-    let mut written = verify(exchange, &writes, &body)?.into_iter();
-    drop(writes);
-    let room = Room::of(exchange);
+    let writes = entry_writes::check(guard, exchange, decided, sent).await?;
+    let body = if writes.iter().any(Write::goes_up) { send(guard, exchange, &writes).await? } else { Bytes::new() };
+    let mut written = verify(exchange, writes, &body)?.into_iter();
+    let room = &Room::of(exchange);
     let mut each = Vec::with_capacity(decided.len());
     for (decided, sent) in decided.iter().zip(sent) {
         let answer = match decided {
             Ok(entry) if !entry.reads() => written.next(),
             _ => None,
         };
-        let room = &room;
         each.push(boxed(async move {
             let answer = match (decided, answer) {
                 (Err(refused), _) => Err(refused.refusal.clone()),
@@ -56,109 +49,23 @@ pub(super) async fn carry_out(
     stream::iter(each).buffered(AT_ONCE).try_collect().await
 }
 
-/// A write that may go up.
-struct Write<'e> {
-    index: usize,
-    entry: &'e Entry,
-    request: UpstreamRequest,
-    kind: Kind<'e>,
-}
-
-enum Kind<'e> {
-    /// Old and new were checked: this goes up.
-    Checked { write: &'e CheckedWrite, single: Single, ready: Ready },
-    /// Of a type that is not restricted.
-    Free { resource: Option<&'e RawValue>, readable: bool },
-}
-
-/// Checks every write; the first that does not pass, in the client's order, refuses the whole.
-async fn check<'e>(
-    guard: &Guard,
-    exchange: &Exchange<'_>,
-    decided: &'e [Decided],
-    sent: &[SentEntry<'e>],
-) -> Result<Vec<Write<'e>>, Refusal> {
-    let room = &Room::of(exchange);
-    let mut each = Vec::with_capacity(decided.len());
-    for (index, (decided, sent)) in decided.iter().zip(sent).enumerate() {
-        let Ok(entry) = decided else { continue };
-        if !entry.reads() {
-            each.push(boxed(async move {
-                let checked = check_one(guard, exchange, entry, sent, room).await;
-                let (request, kind) = checked.map_err(|refusal| refusal.at_entry(index))?;
-                Ok(Write { index, entry, request, kind })
-            }));
-        }
-    }
-    stream::iter(each).buffered(AT_ONCE).try_collect().await
-}
-
-async fn check_one<'e>(
-    guard: &Guard,
-    exchange: &Exchange<'_>,
-    entry: &'e Entry,
-    sent: &SentEntry<'e>,
-    room: &Room,
-) -> Result<(UpstreamRequest, Kind<'e>), Refusal> {
-    match entry.permit.action() {
-        Action::Checked(write) => {
-            let single = Single::of(exchange, entry, sent)?;
-            let ready = checked::check(guard, &single.exchange(exchange, entry), write).await?;
-            let ready = ready.ok_or_else(|| NOT_FOUND_OR_NOT_YOURS.refuse())?;
-            room.hold(ready.body.as_ref().map_or(0, Bytes::len))?;
-            let request = write.send(ready.pin.clone());
-            Ok((request, Kind::Checked { write, single, ready }))
-        }
-        Action::Write { request, readable, .. } => {
-            Ok((request.clone(), Kind::Free { resource: sent.resource, readable: *readable }))
-        }
-        _ => Err(unreadable("an entry is neither a read nor a write")),
-    }
-}
-
-/// Looks at everything that the bodies refer to: each once, and of all together no more than of one write.
-async fn look_up(guard: &Guard, exchange: &Exchange<'_>, writes: &[Write<'_>]) -> Result<(), Refusal> {
-    let mut all = Vec::new();
-    for write in writes {
-        let Kind::Checked { ready, .. } = &write.kind else { continue };
-        for look_up in &ready.look_ups {
-            if all.iter().any(|(_, known)| *known == look_up) {
-                continue;
-            }
-            if all.len() >= exchange.snapshot.limits.write_references {
-                return Err(REFERENCES_TOO_MANY.refuse().at_entry(write.index));
-            }
-            all.push((write.index, look_up));
-        }
-    }
-    let each = all.into_iter().map(|(index, look_up)| {
-        boxed(async move {
-            let found = checked::look_up(guard, exchange, std::slice::from_ref(look_up)).await;
-            found.map_err(|refusal| refusal.at_entry(index))
-        })
-    });
-    stream::iter(each.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await
-}
-
 async fn send(guard: &Guard, exchange: &Exchange<'_>, writes: &[Write<'_>]) -> Result<Bytes, Refusal> {
-    let mut readable = false;
+    let mut any_readable = false;
     let mut up = Vec::with_capacity(writes.len());
-    for write in writes {
-        let (may_read, resource) = match &write.kind {
-            Kind::Checked { write, ready, .. } => {
-                let resource: Option<&RawValue> = match &ready.body {
-                    Some(body) => Some(serde_json::from_slice(body).map_err(|why| unreadable(&why.to_string()))?),
-                    None => None,
-                };
-                (write.readable(), resource)
-            }
+    for write in writes.iter().filter(|write| write.goes_up()) {
+        let checked = write.ready().and_then(|ready| ready.body.as_ref());
+        let checked = checked.map(|body| serde_json::from_slice::<&RawValue>(body)).transpose();
+        let checked = checked.map_err(|why| unreadable(&why.to_string()))?;
+        let (readable, resource) = match &write.kind {
+            Kind::Checked { write, .. } => (write.readable(), checked),
+            Kind::There { .. } => (false, checked),
             Kind::Free { resource, readable } => (*readable, *resource),
         };
-        readable |= may_read;
+        any_readable |= readable;
         up.push(Upward::of(write.entry, &write.request, resource));
     }
     let body = print_upward("transaction", &up)?;
-    let answer = guard.send(exchange, &bundle_request(readable), Some(body)).await?;
+    let answer = guard.send(exchange, &bundle_request(any_readable), Some(body)).await?;
     match answer.status {
         StatusCode::OK => exchange.collect(answer).await,
         // Between the check and the write something was changed, or made.
@@ -168,28 +75,50 @@ async fn send(guard: &Guard, exchange: &Exchange<'_>, writes: &[Write<'_>]) -> R
 }
 
 /// What the client hears of each write, held against what was asked for.
-fn verify(exchange: &Exchange<'_>, writes: &[Write<'_>], body: &[u8]) -> Result<Vec<Result<Answer, Refusal>>, Refusal> {
-    if writes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let source = RawBundle::parse(body).map_err(|error| unreadable(&error.to_string()))?;
+fn verify(
+    exchange: &Exchange<'_>,
+    writes: Vec<Write<'_>>,
+    body: &[u8],
+) -> Result<Vec<Result<Answer, Refusal>>, Refusal> {
+    let source = match body {
+        [] => None,
+        bytes => Some(RawBundle::parse(bytes).map_err(|error| unreadable(&error.to_string()))?),
+    };
+    let answers = source.as_ref().map(|bundle| bundle.entry.as_slice()).unwrap_or_default();
     // Which answer is whose, is said by nothing but their order.
-    if source.entry.len() != writes.len() {
+    if answers.len() != writes.iter().filter(|write| write.goes_up()).count() {
         return Err(unreadable("not every entry was answered, or more than these"));
     }
-    Ok(writes.iter().zip(&source.entry).map(|(write, answer)| answered(exchange, write, answer)).collect())
+    let mut answers = answers.iter();
+    let mut verified = Vec::with_capacity(writes.len());
+    for write in writes {
+        let answer = if write.goes_up() { answers.next() } else { None };
+        verified.push(answered(exchange, write, answer));
+    }
+    Ok(verified)
 }
 
-fn answered(exchange: &Exchange<'_>, write: &Write<'_>, answer: &RawEntry<'_>) -> Result<Answer, Refusal> {
+fn answered(exchange: &Exchange<'_>, write: Write<'_>, answer: Option<&RawEntry<'_>>) -> Result<Answer, Refusal> {
+    match write.kind {
+        Kind::There { answer, .. } => Ok(answer),
+        Kind::Checked { write: checked, single, .. } => {
+            let (status, headers, resource) = told(answer)?;
+            let body = resource.map_or(&[][..], |resource| resource.get().as_bytes());
+            checked::written(&single.exchange(exchange, write.entry), &checked, status, &headers, body)
+        }
+        Kind::Free { readable, .. } => {
+            let (status, headers, resource) = told(answer)?;
+            free(exchange, readable, status, &headers, resource)
+        }
+    }
+}
+
+/// What the FHIR server says of one entry.
+fn told<'a>(answer: Option<&RawEntry<'a>>) -> Result<(StatusCode, HeaderMap, Option<&'a RawValue>), Refusal> {
+    let answer = answer.ok_or_else(|| unreadable("an entry was not answered"))?;
     let response = answer.response.ok_or_else(|| unreadable("an entry was not answered"))?;
     let (status, headers) = response_of(response)?;
-    match &write.kind {
-        Kind::Checked { write: checked, single, .. } => {
-            let body = answer.resource.map_or(&[][..], |resource| resource.get().as_bytes());
-            checked::written(&single.exchange(exchange, write.entry), checked, status, &headers, body)
-        }
-        Kind::Free { readable, .. } => free(exchange, *readable, status, &headers, answer.resource),
-    }
+    Ok((status, headers, answer.resource))
 }
 
 /// The answer to a write of a type that is not restricted.

@@ -490,3 +490,88 @@ async fn a_transaction_creates_by_put_where_a_single_request_would() {
     assert_eq!((refused.status, refused.rule().as_deref()), (404, Some("not-found-or-not-yours")));
     assert_eq!(world.upstream.held("Observation", "other"), None);
 }
+
+/// A conditional form of an entry.
+fn by(criteria: &str, mut entry: Value) -> Value {
+    match entry["request"]["method"].as_str() {
+        Some("POST") => entry["request"]["ifNoneExist"] = json!(criteria),
+        _ => entry["request"]["url"] = json!(format!("Observation?{criteria}")),
+    }
+    entry
+}
+
+#[tokio::test]
+async fn what_is_created_unless_it_is_there_is_what_others_refer_to() {
+    let world = World::start("", "").await;
+    let mut pointing = of_a(None);
+    pointing["hasMember"] = json!([{ "reference": "urn:uuid:one" }]);
+    for (held, status, target) in [
+        (vec![], "201", "Observation/new"),
+        (vec![observation("b9", "B", "z")], "201", "Observation/new"),
+        (vec![observation("a9", "A", "z"), observation("b9", "B", "z")], "200", "Observation/a9"),
+    ] {
+        for named in [true, false] {
+            world.upstream.hold(held.clone());
+            world.upstream.take();
+            let mut first = by("code=z", create("one", &of_a(None)));
+            let mut entries = vec![first.clone(), create("two", &pointing)];
+            if !named {
+                first.as_object_mut().unwrap().remove("fullUrl");
+                entries = vec![first];
+            }
+            let reply = transaction(&world, ALL, &entries).await;
+            assert_eq!((reply.status, statuses(&reply)[0].as_str()), (200, status), "{}", reply.text());
+            let body = reply.json();
+            let location = body["entry"][0]["response"]["location"].as_str().unwrap();
+            assert!(location.starts_with(&format!("https://p/fhir/{target}")), "{location}");
+            assert!(!reply.text().contains(OF_ANOTHER));
+            if named {
+                assert_eq!(body["entry"][1]["resource"]["hasMember"][0]["reference"], target);
+            }
+            // The FHIR server is asked about nothing that could be another's.
+            let sent =
+                world.upstream.take().into_iter().filter(|seen| seen.line() == "POST /fhir").map(|seen| seen.body);
+            let sent: String = sent.collect();
+            assert_eq!(sent.contains("ifNoneExist"), named && status == "200", "{sent}");
+            assert!(!sent.contains("code=z"), "{sent}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_criteria_mean_is_found_out_before_and_pinned() {
+    let world = World::start("", "").await;
+    let mut without_id = put("a9");
+    without_id["resource"].as_object_mut().unwrap().remove("id");
+    for (entry, method) in [
+        (by("code=z", without_id.clone()), "PUT"),
+        (by("code=z", patch("a9")), "PUT"),
+        (by("code=z", delete("a9")), "DELETE"),
+    ] {
+        world.upstream.hold(vec![observation("a9", "A", "z"), observation("b9", "B", "z")]);
+        world.upstream.take();
+        let reply = transaction(&world, ALL, std::slice::from_ref(&entry)).await;
+        assert_eq!(reply.status, 200, "{entry}: {}", reply.text());
+        let seen = world.upstream.take();
+        let sent: Value = serde_json::from_str(&seen.last().unwrap().body).unwrap();
+        let expected = json!({ "method": method, "url": "Observation/a9", "ifMatch": "W/\"1\"" });
+        assert_eq!(sent["entry"][0]["request"], expected);
+        // The same by its id and by criteria is twice the same.
+        world.upstream.hold(vec![observation("a9", "A", "z"), observation("b9", "B", "z")]);
+        let reply = transaction(&world, ALL, &[delete("a9"), entry.clone()]).await;
+        assert_eq!((reply.status, reply.rule().as_deref()), (400, Some("bundle-overlap")), "{entry}");
+        assert_eq!(world.upstream.held("Observation", "a9").unwrap()["meta"]["versionId"], "1");
+    }
+    let mut answers = Vec::new();
+    for others in
+        [vec![], vec![observation("b9", "B", "z")], vec![observation("b8", "B", "z"), observation("b9", "B", "z")]]
+    {
+        world.upstream.hold(others);
+        for entry in [by("code=z", patch("a9")), by("code=z", delete("a9")), by("patient=B", delete("a9"))] {
+            answers.push(constant(transaction(&world, ALL, &[entry]).await));
+        }
+        let made = transaction(&world, ALL, &[by("code=z", without_id.clone())]).await;
+        assert_eq!((made.status, statuses(&made)), (200, vec!["201".to_owned()]), "{}", made.text());
+    }
+    assert!(answers.iter().all(|answer| answer.0 == 404 && *answer == answers[0]), "{answers:?}");
+}

@@ -12,6 +12,7 @@
 
 mod bundles;
 mod case;
+mod conditional;
 mod connection;
 mod corpus;
 mod double;

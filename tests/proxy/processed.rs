@@ -51,6 +51,11 @@ fn resolve(entries: &mut [Value], below: &Below<'_>) {
     let mut given: Vec<(String, String)> = Vec::new();
     for entry in entries.iter_mut().filter(|entry| entry["request"]["method"] == "POST") {
         let of = entry["request"]["url"].as_str().unwrap_or_default().to_owned();
+        if let Some(there) = there(entry, below) {
+            given.push((entry["fullUrl"].as_str().unwrap_or_default().to_owned(), there.clone()));
+            entry["request"] = json!({ "method": "GET", "url": there });
+            continue;
+        }
         let mut ids = (0..).map(|n| if n == 0 { "new".to_owned() } else { format!("new-{n}") });
         let free = |id: &String| !(below.taken)(&of, id) && !given.iter().any(|(_, to)| *to == format!("{of}/{id}"));
         let name = format!("{of}/{}", ids.find(free).unwrap());
@@ -62,6 +67,17 @@ fn resolve(entries: &mut [Value], below: &Below<'_>) {
             let text = entry["resource"].to_string().replace(&format!("\"{from}\""), &format!("\"{to}\""));
             entry["resource"] = serde_json::from_str(&text).unwrap();
         }
+    }
+}
+
+/// The one resource that meets `ifNoneExist`.
+fn there(entry: &Value, below: &Below<'_>) -> Option<String> {
+    let (of, criteria) = (entry["request"]["url"].as_str()?, entry["request"]["ifNoneExist"].as_str()?);
+    let search = json!({ "request": { "method": "GET", "url": format!("{of}?{criteria}") } });
+    let found: Value = serde_json::from_slice(&(below.ask)(&single(&search)).body).ok()?;
+    match found["entry"].as_array()?.as_slice() {
+        [one] => Some(format!("{of}/{}", one["resource"]["id"].as_str()?)),
+        _ => None,
     }
 }
 
