@@ -11,7 +11,7 @@ use super::{Failure, keys::open_store, small_runtime};
 use crate::ambient::Ambient;
 use crate::config::{self, Snapshot};
 use crate::decide::{
-    Action, Grant, Permit, Refusal, UpstreamRequest, decide, decide_bundle, decide_public, request as rules,
+    Action, Grant, Input, Permit, Refusal, UpstreamRequest, decide, decide_bundle, decide_public, request as rules,
 };
 use crate::fhir::interaction::{Interaction, Request, classify};
 use crate::fhir::json::Json;
@@ -198,6 +198,14 @@ fn describe(snapshot: &Snapshot, permit: &Permit) -> String {
         Action::Stream { request, .. } => (upstream(request), "passed on as it comes".to_owned()),
         Action::Guard { request, verify } => (upstream(request), verify.to_string()),
         Action::Write { request, body, .. } => (upstream(request), format!("the body is checked first: {body:?}")),
+        Action::Operation(call) => {
+            let input = match call.input() {
+                Input::Query => String::new(),
+                input => format!("its body is checked first: {input:?}; "),
+            };
+            let first = if call.first().is_some() { "the resource in the path is read first; " } else { "" };
+            (upstream(call.request()), format!("{input}{first}the answer must be {:?}", call.answers()))
+        }
         Action::Checked(write) => (
             write.look_up().as_ref().map_or_else(|| format!("POST {}/{}", snapshot.fhir.upstream.base, write.of()), upstream),
             "the stored version and the new one must both be the patient's, then the write goes up for that version only"

@@ -26,6 +26,7 @@ pub use checked::{
     WRITE_CONFLICT,
 };
 pub use grant::{Constrained, Grant, MAX_PATIENTS, Restricted};
+pub use operation::{Answers, Call, Input, OPERATION_PARAMETER, takes_pairs};
 pub use parameters::FORMAT_NOT_JSON;
 pub(crate) use permit::bundle_request;
 pub use permit::{

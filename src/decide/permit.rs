@@ -5,6 +5,7 @@ use std::fmt;
 use http::Method;
 
 use super::checked::CheckedWrite;
+use super::operation::Call;
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
@@ -104,8 +105,6 @@ pub enum BodyRule {
     },
     /// A JSON Patch, or a FHIRPath Patch in a Parameters resource.
     Patch,
-    /// Operation input: a Parameters resource or any resource, or nothing.
-    Parameters,
     None,
 }
 
@@ -116,6 +115,8 @@ pub enum Verify {
     Resource { of: ResourceType, id: String },
     /// A Bundle: entries that are not visible are dropped. `letter` is what a match needs; includes need `r`.
     Bundle { letter: Letter, kind: BundleKind, pages: PageRule },
+    /// A document: every entry is visible, else the uniform denial.
+    Document,
 }
 
 impl fmt::Display for Verify {
@@ -130,6 +131,7 @@ impl fmt::Display for Verify {
                 kind.code(),
                 letter.as_char()
             ),
+            Self::Document => f.write_str("each entry of the document is verified on its own body; with one that is not visible it is denied as if it did not exist"),
         }
     }
 }
@@ -185,6 +187,8 @@ pub enum Action {
     },
     /// What is stored and what is to be stored are checked, then the write goes up for the checked version only.
     Checked(CheckedWrite),
+    /// An operation whose answer is no Bundle.
+    Operation(Call),
     /// Each entry of the body is to be decided: [`super::decide_bundle`].
     Bundle,
 }
@@ -212,7 +216,11 @@ impl Permit {
         match &self.action {
             Action::Answer(_) => "answer",
             Action::Stream { .. } => "stream",
-            Action::Guard { .. } | Action::Write { .. } | Action::Checked(_) | Action::Bundle => "guard",
+            Action::Guard { .. }
+            | Action::Write { .. }
+            | Action::Checked(_)
+            | Action::Operation(_)
+            | Action::Bundle => "guard",
         }
     }
 }

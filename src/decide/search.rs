@@ -46,20 +46,43 @@ pub(super) fn search_type(
     request: &Request,
     of: ResourceType,
 ) -> Result<Permit, Refusal> {
+    search_by(snapshot, grant, request, of, "")
+}
+
+/// `GET Observation/$lastn`: a search of which only the latest of each kind are wanted (FHIR R4 observation-operation-lastn.html).
+pub(super) fn last_n(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    operation: &'static str,
+) -> Result<Permit, Refusal> {
+    search_by(snapshot, grant, request, ResourceType::OBSERVATION, operation)
+}
+
+fn search_by(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    of: ResourceType,
+    operation: &'static str,
+) -> Result<Permit, Refusal> {
     let reach = reach(snapshot, grant, of, Letter::Search)?;
+    let path = format!("/{of}{operation}");
     match &reach {
-        Reach::Everything => unrestricted(snapshot, grant, request, &format!("/{of}"), TypeSet::of(of), Some(of)),
+        Reach::Everything => unrestricted(snapshot, grant, request, &path, TypeSet::of(of), Some(of)),
         Reach::Patients { patients, rule } => {
             let within = patients.iter().map(|patient| (*patient).to_owned()).collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[] })
+            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], operation })
         }
         Reach::Constrained { parts, rule } => match (rule, patients_of(parts)) {
-            (Some(rule), Some(patients)) => narrowed(snapshot, grant, request, of, rule, &Within { patients, parts }),
-            _ => constrained(snapshot, grant, request, of, &format!("/{of}"), parts),
+            (Some(rule), Some(patients)) => {
+                narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, operation })
+            }
+            _ => constrained(snapshot, grant, request, of, &path, parts),
         },
         Reach::Shared => {
             let accepted = accept(snapshot, grant, of, request, &request.parameters)?;
-            Ok(guarded(target(request, &format!("/{of}"), &accepted), reach.rule(), true))
+            Ok(guarded(target(request, &path, &accepted), reach.rule(), true))
         }
     }
 }
@@ -90,13 +113,13 @@ pub(super) fn search_compartment(
         Reach::Shared => Err(COMPARTMENT_RESTRICTED.refuse()),
         Reach::Patients { patients, rule } => {
             let within = patients.iter().filter(|patient| **patient == id).map(|_| id.to_owned()).collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[] })
+            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], operation: "" })
         }
         Reach::Constrained { parts, rule } => {
             let rule = rule.ok_or_else(|| COMPARTMENT_RESTRICTED.refuse())?;
             let reached = parts.iter().any(|part| part.may_be(id));
             let patients = reached.then(|| id.to_owned()).into_iter().collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients, parts })
+            narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, operation: "" })
         }
     }
 }
@@ -150,6 +173,8 @@ struct Within<'r> {
     patients: Vec<String>,
     /// The permits by which it is, where some have a constraint.
     parts: &'r [Part<'r>],
+    /// The operation that searches, behind the type; empty for a plain search.
+    operation: &'static str,
 }
 
 /// Every patient that `parts` reach; none where one of them is not about patients.
@@ -205,8 +230,10 @@ fn narrowed(
     let parts = within.parts.iter().filter(|part| named.within.iter().any(|patient| part.may_be(patient)));
     let limits = limits(snapshot, parts).into_iter().filter(|limit| !rule.names_patient.contains(&limit.code()));
     accepted.parameters.extend(limits);
-    let mut path = format!("/{of}");
-    let exact = match snapshot.fhir.narrowing {
+    let mut path = format!("/{of}{}", within.operation);
+    // An operation chooses among what it was asked for, so that it must be asked for the patient's own.
+    let narrowing = if within.operation.is_empty() { snapshot.fhir.narrowing } else { Narrowing::Parameter };
+    let exact = match narrowing {
         Narrowing::Compartment if of != ResourceType::PATIENT && named.within.len() == 1 => {
             path = format!("/Patient/{first}/{of}");
             true

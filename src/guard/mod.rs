@@ -8,8 +8,10 @@ mod batch;
 mod bundle;
 mod capabilities;
 mod checked;
+mod document;
 mod fill;
 mod links;
+mod operation;
 mod outgoing;
 mod page;
 mod patients;
@@ -32,11 +34,12 @@ pub use capabilities::Capabilities;
 pub use page::{PAGE_PARAMETER, Page, Pages};
 pub use patients::UpstreamPatients;
 pub use stream::Stream;
+pub use write::is_json;
 
 use crate::ambient::Ambient;
 use crate::config::Snapshot;
 use crate::decide::{
-    Action, BodyRule, CheckedKind, Grant, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify, request as rules,
+    Action, BodyRule, CheckedKind, Grant, Input, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify, request as rules,
 };
 use crate::fhir::interaction::{Interaction, Request};
 use crate::token::GateKeys;
@@ -125,6 +128,11 @@ impl Guard {
                 let wanted = bundle::Wanted { request, letter: *letter, kind: *kind, pages: *pages };
                 bundle::verified(self, exchange, &wanted).await.map(Outcome::Whole)
             }
+            Action::Guard { request, verify: Verify::Document } => {
+                let answer = self.send(exchange, request, None).await?;
+                document::verified(exchange, answer).await.map(Outcome::Whole)
+            }
+            Action::Operation(call) => operation::carry_out(self, exchange, call).await.map(Outcome::Whole),
             Action::Write { request, body, readable } => {
                 write::carry_out(self, exchange, request, body, *readable).await.map(Outcome::Whole)
             }
@@ -156,6 +164,7 @@ pub fn needs_body(permit: &Permit) -> bool {
     match permit.action() {
         Action::Bundle => true,
         Action::Write { body, .. } => *body != BodyRule::None,
+        Action::Operation(call) => !matches!(call.input(), Input::Query | Input::Pairs),
         Action::Checked(write) => !matches!(write.kind(), CheckedKind::Delete(_)),
         Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } => false,
     }

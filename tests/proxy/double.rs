@@ -136,24 +136,24 @@ impl Double {
 }
 
 #[derive(Clone)]
-struct Server {
-    base: String,
+pub(crate) struct Server {
+    pub(crate) base: String,
     state: Arc<State>,
 }
 
-struct Answer {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    fn json(status: u16, body: &Value) -> Self {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
         let headers = vec![("Content-Type", "application/fhir+json;charset=utf-8".to_owned())];
         Self { status, headers, body: body.to_string().into_bytes() }
     }
 
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
@@ -220,6 +220,9 @@ impl Server {
             return Answer::json(400, &outcome("unreadable"));
         };
         let path: Vec<&str> = target.path.iter().map(String::as_str).collect();
+        if path.last().is_some_and(|last| last.starts_with('$')) {
+            return self.operation(seen, &target, manners);
+        }
         if let (false, ["fhir", of, id @ ..]) = (matches!(seen.method.as_str(), "GET" | "HEAD"), path.as_slice()) {
             return self.written(seen, of, id, manners);
         }
@@ -345,7 +348,11 @@ impl Server {
             .with("Content-Location", format!("{}/somewhere", self.base))
     }
 
-    fn bundle(&self, kind: &str, resources: Vec<Value>, target: &Target, manners: Manners) -> Answer {
+    pub(crate) fn held_now(&self) -> Vec<Value> {
+        self.state.resources.lock().clone()
+    }
+
+    pub(crate) fn bundle(&self, kind: &str, resources: Vec<Value>, target: &Target, manners: Manners) -> Answer {
         let number = |name: &str| {
             let found = target.query.iter().find(|(given, _)| given == name);
             found.and_then(|(_, value)| value.parse::<usize>().ok())
@@ -437,22 +444,22 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Se
     })
 }
 
-fn is_of(resource: &Value, of: &str) -> bool {
+pub(crate) fn is_of(resource: &Value, of: &str) -> bool {
     resource["resourceType"] == of
 }
 
-fn is(resource: &Value, of: &str, id: &str) -> bool {
+pub(crate) fn is(resource: &Value, of: &str, id: &str) -> bool {
     is_of(resource, of) && resource["id"] == id
 }
 
 /// Whether an element that says whose the resource is names `patient`.
-fn names(resource: &Value, patient: &str) -> bool {
+pub(crate) fn names(resource: &Value, patient: &str) -> bool {
     let elements = ["subject", "patient", "for", "beneficiary", "individual"].map(|name| &resource[name]);
     let participants = resource["participant"].as_array().into_iter().flatten().map(|one| &one["actor"]);
     elements.into_iter().chain(participants).any(|element| element["reference"] == patient)
 }
 
-fn selected(resource: &Value, query: &[(String, String)]) -> bool {
+pub(crate) fn selected(resource: &Value, query: &[(String, String)]) -> bool {
     query.iter().all(|(name, value)| match name.as_str() {
         "_id" => value.split(',').any(|id| resource["id"] == id),
         "patient" | "subject" | "actor" => value.split(',').any(|patient| names(resource, patient)),
@@ -483,7 +490,7 @@ fn processed(body: &str) -> Value {
     json!({ "resourceType": "Bundle", "type": kind, "entry": entry })
 }
 
-fn outcome(text: &str) -> Value {
+pub(crate) fn outcome(text: &str) -> Value {
     json!({ "resourceType": "OperationOutcome", "issue": [{ "severity": "error", "code": "processing", "diagnostics": text }] })
 }
 

@@ -142,7 +142,7 @@ fn shared_types(table: &mut Table<'_>, tables: &Tables) -> TypeSet {
     }
 }
 
-fn resource_type(tables: &Tables, name: &str) -> Result<ResourceType, String> {
+pub(super) fn resource_type(tables: &Tables, name: &str) -> Result<ResourceType, String> {
     let version = tables.version();
     ResourceType::parse(version, name)
         .ok_or_else(|| format!("{name:?} is no resource type of {}; write for example \"Appointment\"", version.name()))
