@@ -39,6 +39,7 @@ impl ResourceType {
     pub const BINARY: Self = Self::named("Binary");
     pub const BUNDLE: Self = Self::named("Bundle");
     pub const CAPABILITY_STATEMENT: Self = Self::named("CapabilityStatement");
+    pub const BASIC: Self = Self::named("Basic");
     pub const COMPOSITION: Self = Self::named("Composition");
     pub const DOCUMENT_REFERENCE: Self = Self::named("DocumentReference");
     pub const GROUP: Self = Self::named("Group");
