@@ -4,6 +4,7 @@ use http::Method;
 
 use super::constraint::{Part, narrowing};
 use super::grant::Grant;
+use super::operation::OPERATION_RESTRICTED;
 use super::parameters::{self, Accepted, FORMAT_NOT_JSON, Search};
 use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify};
 use super::reach::{Reach, SCOPE_MISSING, reach};
@@ -78,7 +79,7 @@ fn search_by(
             (Some(rule), Some(patients)) => {
                 narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, operation })
             }
-            _ => constrained(snapshot, grant, request, of, &path, parts),
+            _ => constrained(snapshot, grant, request, of, (&path, operation), parts),
         },
         Reach::Shared => {
             let accepted = accept(snapshot, grant, of, request, &request.parameters)?;
@@ -107,7 +108,7 @@ pub(super) fn search_compartment(
             unrestricted(snapshot, grant, request, &format!("/{owner}/{id}/{of}"), TypeSet::of(of), Some(of))
         }
         Reach::Constrained { parts, .. } if parts.iter().all(|part| part.patients.is_none()) => {
-            constrained(snapshot, grant, request, of, &format!("/{owner}/{id}/{of}"), parts)
+            constrained(snapshot, grant, request, of, (&format!("/{owner}/{id}/{of}"), ""), parts)
         }
         _ if owner != ResourceType::PATIENT => Err(COMPARTMENT_RESTRICTED.refuse()),
         Reach::Shared => Err(COMPARTMENT_RESTRICTED.refuse()),
@@ -189,11 +190,21 @@ fn patients_of(parts: &[Part<'_>]) -> Option<Vec<String>> {
 }
 
 /// What goes up of the constraints of `parts`.
-fn limits<'p>(snapshot: &Snapshot, parts: impl Iterator<Item = &'p Part<'p>>) -> Vec<Parameter> {
-    match snapshot.fhir.narrowing {
-        Narrowing::None => Vec::new(),
-        Narrowing::Parameter | Narrowing::Compartment => narrowing(&parts.collect::<Vec<_>>()),
+fn limits<'p>(
+    snapshot: &Snapshot,
+    parts: impl Iterator<Item = &'p Part<'p>>,
+    operation: &str,
+) -> Result<Vec<Parameter>, Refusal> {
+    let parts: Vec<_> = parts.collect();
+    let limits = match snapshot.fhir.narrowing {
+        Narrowing::None if operation.is_empty() => Vec::new(),
+        _ => narrowing(&parts),
+    };
+    // It would choose among what the constraint hides, and leave out what it shows.
+    if !operation.is_empty() && !parts.is_empty() && limits.is_empty() {
+        return Err(OPERATION_RESTRICTED.refuse().because("a constraint that the FHIR server cannot be told"));
     }
+    Ok(limits)
 }
 
 /// A search under constraints alone.
@@ -202,11 +213,11 @@ fn constrained(
     grant: &Grant,
     request: &Request,
     of: ResourceType,
-    path: &str,
+    (path, operation): (&str, &str),
     parts: &[Part<'_>],
 ) -> Result<Permit, Refusal> {
     let mut accepted = accept(snapshot, grant, of, request, &request.parameters)?;
-    accepted.parameters.extend(limits(snapshot, parts.iter()));
+    accepted.parameters.extend(limits(snapshot, parts.iter(), operation)?);
     Ok(guarded(target(request, path, &accepted), "constrained", false))
 }
 
@@ -228,7 +239,9 @@ fn narrowed(
         return Ok(empty(name));
     };
     let parts = within.parts.iter().filter(|part| named.within.iter().any(|patient| part.may_be(patient)));
-    let limits = limits(snapshot, parts).into_iter().filter(|limit| !rule.names_patient.contains(&limit.code()));
+    let limits = limits(snapshot, parts, within.operation)?
+        .into_iter()
+        .filter(|limit| !rule.names_patient.contains(&limit.code()));
     accepted.parameters.extend(limits);
     let mut path = format!("/{of}{}", within.operation);
     // An operation chooses among what it was asked for, so that it must be asked for the patient's own.
