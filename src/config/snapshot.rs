@@ -105,6 +105,8 @@ pub struct Fhir {
     /// Whether a restricted grant may create by PUT; tells whether an id is taken.
     pub upsert: bool,
     pub identity_headers: IdentityHeaders,
+    /// Hosts besides the FHIR server's base that exported files are fetched from, by their origins.
+    pub bulk_hosts: Vec<Upstream>,
 }
 
 impl Fhir {

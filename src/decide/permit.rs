@@ -5,7 +5,7 @@ use std::fmt;
 use http::Method;
 
 use super::checked::CheckedWrite;
-use super::operation::Call;
+use super::operation::{Call, Export};
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
@@ -19,6 +19,16 @@ pub struct UpstreamRequest {
     pub(super) minimal: bool,
     pub(super) if_none_exist: Option<String>,
     pub(super) pin: Option<Pin>,
+    pub(super) bulk: Option<Bulk>,
+}
+
+/// What a request of a bulk export says besides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bulk {
+    /// That it does not wait for the answer.
+    KickOff,
+    /// That it takes lines.
+    File,
 }
 
 /// What a checked write may meet at the FHIR server.
@@ -34,7 +44,16 @@ pub enum Pin {
 
 impl UpstreamRequest {
     pub(super) fn new(method: Method, target: String) -> Self {
-        Self { method, target, conditional: true, json: false, minimal: false, if_none_exist: None, pin: None }
+        Self {
+            method,
+            target,
+            conditional: true,
+            json: false,
+            minimal: false,
+            if_none_exist: None,
+            pin: None,
+            bulk: None,
+        }
     }
 
     /// Asks for JSON, and without the client's conditional headers: the answer is inspected.
@@ -76,6 +95,11 @@ impl UpstreamRequest {
     /// Criteria of a conditional create, as they go up.
     pub fn if_none_exist(&self) -> Option<&str> {
         self.if_none_exist.as_deref()
+    }
+
+    /// Which request of a bulk export this is, if it is one.
+    pub fn bulk(&self) -> Option<Bulk> {
+        self.bulk
     }
 
     /// What a checked write may meet; none for every other request.
@@ -189,6 +213,8 @@ pub enum Action {
     Checked(CheckedWrite),
     /// An operation whose answer is no Bundle.
     Operation(Call),
+    /// A step of a bulk export.
+    Export(Export),
     /// Each entry of the body is to be decided: [`super::decide_bundle`].
     Bundle,
 }
@@ -220,6 +246,7 @@ impl Permit {
             | Action::Write { .. }
             | Action::Checked(_)
             | Action::Operation(_)
+            | Action::Export(_)
             | Action::Bundle => "guard",
         }
     }

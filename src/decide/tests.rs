@@ -363,7 +363,7 @@ proptest! {
         let claims = claims(&scope, Some("A"), Some("Patient/A"));
         if let Ok(permit) = decided(&SNAPSHOT, claims, &method, &url) {
             match permit.action() {
-                Action::Stream { .. } | Action::Write { .. } => prop_assert!(false, "{method} {url}: {permit:?}"),
+                Action::Stream { .. } | Action::Write { .. } | Action::Export(_) => prop_assert!(false, "{method} {url}: {permit:?}"),
                 Action::Guard { request, verify: Verify::Bundle { kind: BundleKind::Searchset, .. } } => {
                     let shared = permit.rule() == "shared-type";
                     let named = ["patient=Patient/A", "_id=A", "$docref?patient=A", "&patient=A"];

@@ -9,6 +9,7 @@ mod bundle;
 mod capabilities;
 mod checked;
 mod document;
+mod export;
 mod fill;
 mod links;
 mod operation;
@@ -51,6 +52,8 @@ use crate::upstream::{UpstreamAnswer, UpstreamClient, UpstreamError};
 /// What the guard works with.
 pub struct Guard {
     pub upstream: Arc<UpstreamClient>,
+    /// For the listed hosts of exported files.
+    pub elsewhere: UpstreamClient,
     pub keys: Arc<GateKeys>,
     pub capabilities: Arc<Capabilities>,
     pub pins: Arc<Pins>,
@@ -136,6 +139,7 @@ impl Guard {
                 let answer = self.send(exchange, request, None).await?;
                 document::verified(exchange, answer).await.map(Outcome::Whole)
             }
+            Action::Export(export) => export::carry_out(self, exchange, export).await,
             Action::Operation(call) => operation::carry_out(self, exchange, call).await.map(Outcome::Whole),
             Action::Write { request, body, readable } => {
                 write::carry_out(self, exchange, request, body, *readable).await.map(Outcome::Whole)
@@ -170,7 +174,7 @@ pub fn needs_body(permit: &Permit) -> bool {
         Action::Write { body, .. } => *body != BodyRule::None,
         Action::Operation(call) => !matches!(call.input(), Input::Query | Input::Pairs),
         Action::Checked(write) => !matches!(write.kind(), CheckedKind::Delete(_)),
-        Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } => false,
+        Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } | Action::Export(_) => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! A FHIR server that keeps every byte it was sent, holds the resources of attacks.md's conventions, and misbehaves when told to.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -93,6 +94,8 @@ struct State {
     manners: Mutex<Manners>,
     resources: Mutex<Vec<Value>>,
     steals: AtomicBool,
+    /// Answers by request line.
+    scripted: Mutex<HashMap<String, Answer>>,
 }
 
 pub(crate) struct Double {
@@ -131,6 +134,12 @@ impl Double {
         self.state.steals.store(steals, Ordering::Relaxed);
     }
 
+    /// Answers requests with this line from now on as told.
+    pub(crate) fn script(&self, line: &str, status: u16, headers: &[(&'static str, &str)], body: &str) {
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        self.state.scripted.lock().insert(line.to_owned(), Answer { status, headers, body: body.into() });
+    }
+
     /// Other resources than the conventional ones.
     pub(crate) fn hold(&self, resources: Vec<Value>) {
         *self.state.resources.lock() = resources;
@@ -154,6 +163,7 @@ pub(crate) struct Server {
     state: Arc<State>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
@@ -183,7 +193,8 @@ impl Server {
                 Manners::ClosesEarly => return,
                 _ => {}
             }
-            let answer = self.answer(&seen, manners);
+            let scripted = self.state.scripted.lock().get(&seen.line()).cloned();
+            let answer = scripted.unwrap_or_else(|| self.answer(&seen, manners));
             let mut head = format!("HTTP/1.1 {} -\r\n", answer.status);
             for (name, value) in &answer.headers {
                 head.push_str(&format!("{name}: {value}\r\n"));

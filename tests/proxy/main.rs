@@ -14,6 +14,7 @@ mod case;
 mod connection;
 mod corpus;
 mod double;
+mod export;
 mod granular;
 mod operations;
 mod pages;

@@ -103,6 +103,14 @@ impl Server {
                     if manners == Manners::OtherResource { ("Observation", "b1") } else { ("Observation", "a1") };
                 Answer::json(200, resources.iter().find(|r| is(r, of, id)).unwrap_or(&Value::Null))
             }
+            [_, "$export"] | [_, "Patient", "$export"] | [_, "Group", _, "$export"] => {
+                let body = Vec::new();
+                Answer {
+                    status: 202,
+                    headers: vec![("Content-Location", format!("{}/bulk-status/1", self.base))],
+                    body,
+                }
+            }
             [_, .., "$expand"] => {
                 Answer::json(200, &json!({ "resourceType": "ValueSet", "expansion": { "total": 1 } }))
             }

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Map, Value};
 use smartgate::config::Snapshot;
 use smartgate::decide::{
-    Action, Grant, Permit, Refusal, UpstreamRequest, decide, decide_public, request as rules, takes_pairs,
+    Action, ExportStep, Grant, Permit, Refusal, UpstreamRequest, decide, decide_public, request as rules, takes_pairs,
 };
 use smartgate::fhir::input;
 use smartgate::fhir::interaction::{Request, classify};
@@ -307,6 +307,10 @@ fn goes_up(permit: &Permit) -> Vec<String> {
     let line = |request: &UpstreamRequest| vec![format!("{} /fhir{}", request.method(), request.target())];
     match permit.action() {
         Action::Stream { request, .. } | Action::Guard { request, .. } | Action::Write { request, .. } => line(request),
+        Action::Export(export) => match export.step() {
+            ExportStep::KickOff { request, .. } => line(request),
+            _ => Vec::new(),
+        },
         Action::Operation(call) => match call.first().map(|first| first.action()) {
             Some(Action::Guard { request, .. }) => line(request),
             _ => line(call.request()),

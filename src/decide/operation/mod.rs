@@ -2,6 +2,7 @@
 
 mod call;
 mod document;
+mod export;
 mod hosts;
 mod patient;
 mod row;
@@ -10,6 +11,8 @@ mod table;
 use http::Method;
 
 pub use call::{Answers, Call, Input};
+pub(super) use export::RULES as EXPORT_RULES;
+pub use export::{EXPORT_ASYNC, EXPORT_ELSEWHERE, EXPORT_PARAMETER_NAME, EXPORT_TOO_SOON, Export, ExportStep};
 pub use table::takes_pairs;
 
 use super::grant::Grant;
@@ -64,6 +67,9 @@ pub(super) fn operation(
     name: &str,
 ) -> Result<Permit, Refusal> {
     let asked = Asked { snapshot, grant, request, level, name };
+    if export::is_export(level, name) {
+        return export::export(&asked);
+    }
     let Some(builtin) = listed(level, name) else {
         return row::row(&asked);
     };

@@ -70,6 +70,7 @@ pub fn takes_pairs(snapshot: &Snapshot, interaction: &Interaction) -> bool {
         return false;
     };
     match listed(level, name) {
+        _ if super::export::is_kick_off(level, name) => true,
         Some(builtin) => builtin.takes_pairs(),
         None => super::row::of(snapshot, level, name).is_some_and(|row| {
             let bundle = row.answer == OperationAnswer::Bundle;
