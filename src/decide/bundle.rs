@@ -123,6 +123,7 @@ fn decide_entry(snapshot: &Snapshot, grant: &Grant, entry: &Json<'_>) -> Result<
         Action::Answer(_)
         | Action::Guard { .. }
         | Action::Checked(_)
+        | Action::Conditional(_)
         | Action::Operation(_)
         | Action::Export(_)
         | Action::Bundle => Err(BUNDLE_ENTRY.refuse().because(format!("{} in an entry", request.interaction.name()))),

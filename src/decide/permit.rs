@@ -5,6 +5,7 @@ use std::fmt;
 use http::Method;
 
 use super::checked::CheckedWrite;
+use super::conditional::ConditionalWrite;
 use super::operation::{Call, Export};
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
@@ -211,6 +212,8 @@ pub enum Action {
     },
     /// What is stored and what is to be stored are checked, then the write goes up for the checked version only.
     Checked(CheckedWrite),
+    /// What criteria mean is looked for, then it is [`Action::Checked`].
+    Conditional(ConditionalWrite),
     /// An operation whose answer is no Bundle.
     Operation(Call),
     /// A step of a bulk export.
@@ -245,6 +248,7 @@ impl Permit {
             Action::Guard { .. }
             | Action::Write { .. }
             | Action::Checked(_)
+            | Action::Conditional(_)
             | Action::Operation(_)
             | Action::Export(_)
             | Action::Bundle => "guard",
