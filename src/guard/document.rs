@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 
 use super::bundle::{Verified, print_entry, unreadable, verify};
 use super::links::move_urls;
-use super::{Answer, Exchange, own_words};
-use crate::decide::Refusal;
+use super::{Answer, Exchange, Guard, Outcome, own_words};
+use crate::decide::{Refusal, UpstreamRequest};
 use crate::fhir::bundle::{NewEntry, RawBundle};
 use crate::scope::Letter;
 use crate::upstream::UpstreamAnswer;
@@ -35,7 +35,16 @@ struct Document<'a> {
     entry: Vec<Box<RawValue>>,
 }
 
-pub(super) async fn verified(exchange: &Exchange<'_>, answer: UpstreamAnswer) -> Result<Answer, Refusal> {
+pub(super) async fn carry_out(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    request: &UpstreamRequest,
+) -> Result<Outcome, Refusal> {
+    let answer = guard.send(exchange, request, None).await?;
+    verified(exchange, answer).await.map(Outcome::Whole)
+}
+
+async fn verified(exchange: &Exchange<'_>, answer: UpstreamAnswer) -> Result<Answer, Refusal> {
     let status = answer.status;
     let denial = || Answer { upstream_status: Some(status), ..Answer::uniform_denial() };
     match status {

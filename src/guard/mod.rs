@@ -26,7 +26,8 @@ mod sent;
 mod stream;
 mod write;
 
-use std::future::Future;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -144,18 +145,33 @@ impl Guard {
                 let wanted = bundle::Wanted { request, letter: *letter, kind: *kind, pages: *pages };
                 bundle::verified(self, exchange, &wanted).await.map(Outcome::Whole)
             }
-            Action::Guard { request, verify: Verify::Document } => {
-                let answer = self.send(exchange, request, None).await?;
-                document::verified(exchange, answer).await.map(Outcome::Whole)
-            }
-            Action::Export(export) => export::carry_out(self, exchange, export).await,
-            Action::Operation(call) => operation::carry_out(self, exchange, call).await.map(Outcome::Whole),
+            Action::Guard { verify: Verify::Document, .. }
+            | Action::Export(_)
+            | Action::Operation(_)
+            | Action::Conditional(_) => self.seldom(permit, exchange).await,
             Action::Write { request, body, readable } => {
                 write::carry_out(self, exchange, request, body, *readable).await.map(Outcome::Whole)
             }
             Action::Checked(write) => checked::carry_out(self, exchange, write).await.map(Outcome::Whole),
-            Action::Conditional(write) => conditional::carry_out(self, exchange, write).await.map(Outcome::Whole),
             Action::Bundle => batch::carry_out(self, exchange).await.map(Outcome::Whole),
+        }
+    }
+
+    /// The rarer and larger ways, on the heap, so that the common ones stay small on the stack: a batch goes through
+    /// [`Guard::carry_out`] twice.
+    fn seldom<'f>(
+        &'f self,
+        permit: &'f Permit,
+        exchange: &'f Exchange<'_>,
+    ) -> Pin<Box<dyn Future<Output = Result<Outcome, Refusal>> + Send + 'f>> {
+        match permit.action() {
+            Action::Export(export) => Box::pin(export::carry_out(self, exchange, export)),
+            Action::Operation(call) => Box::pin(operation::carry_out(self, exchange, call)),
+            Action::Conditional(write) => {
+                Box::pin(async { conditional::carry_out(self, exchange, write).await.map(Outcome::Whole) })
+            }
+            Action::Guard { request, .. } => Box::pin(document::carry_out(self, exchange, request)),
+            _ => Box::pin(ready(Ok(Outcome::Whole(Answer::uniform_denial())))),
         }
     }
 

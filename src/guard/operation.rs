@@ -7,22 +7,22 @@ use http::{StatusCode, header};
 use super::bundle::unreadable;
 use super::links::move_urls;
 use super::write::is_json;
-use super::{Answer, Exchange, Guard, own_words, resource};
+use super::{Answer, Exchange, Guard, Outcome, own_words, resource};
 use crate::decide::{
     Action, Answers, BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, Call, Input, OPERATION_PARAMETER, Permit, Refusal, Verify,
 };
 use crate::fhir::json::Json;
 use crate::upstream::UpstreamAnswer;
 
-pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>, call: &Call) -> Result<Answer, Refusal> {
+pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>, call: &Call) -> Result<Outcome, Refusal> {
     let body = input(exchange, call)?;
     if let Some(first) = call.first()
         && let Some(denial) = denied(guard, exchange, first).await?
     {
-        return Ok(denial);
+        return Ok(Outcome::Whole(denial));
     }
     let answer = guard.send(exchange, call.request(), body).await?;
-    answered(exchange, call, answer).await
+    answered(exchange, call, answer).await.map(Outcome::Whole)
 }
 
 /// The client's body, checked.

@@ -38,7 +38,7 @@ pub enum Answers {
     Outcome,
     /// One visible resource.
     Resource,
-    /// Anything: an operator said so, and the token has no patient context and no constraint.
+    /// Anything: an operator said so, and nothing is hidden from the token by a patient context or a constraint.
     Anything,
 }
 
@@ -106,7 +106,7 @@ impl Call {
                 grant.is_unrestricted() && inner(answer).iter().all(|one| outcome(one) || seen(one))
             }
             Answers::Resource => seen(answer),
-            Answers::Anything => grant.is_unrestricted(),
+            Answers::Anything => true,
         }
     }
 }
@@ -138,7 +138,7 @@ pub(super) fn terminology(asked: &Asked<'_>, of: ResourceType, answers: Answers)
 /// there is.
 pub(super) fn validate(asked: &Asked<'_>, of: ResourceType) -> Result<Permit, Refusal> {
     let reach = reach(asked.snapshot, asked.grant, of, Letter::Read)?;
-    if !matches!(reach, Reach::Everything) || !asked.grant.is_unrestricted() {
+    if !matches!(reach, Reach::Everything) || !asked.sees_all() {
         return Err(OPERATION_RESTRICTED.refuse());
     }
     let input = if asked.is_post() { Input::Resource(of) } else { Input::Query };

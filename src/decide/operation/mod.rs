@@ -24,6 +24,7 @@ use crate::config::Snapshot;
 use crate::fhir::input::InputError;
 use crate::fhir::interaction::{Level, Request};
 use crate::fhir::search::{Key, Parameter, print_parameters};
+use crate::scope::Letter;
 use table::{Builtin, listed};
 
 pub(super) const OPERATION_NOT_LISTED: Rule = Rule::forbidden(
@@ -98,11 +99,22 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn not_listed(&self) -> Refusal {
-        OPERATION_NOT_LISTED.refuse().because(self.path())
+        let at = match self.level {
+            Level::System => "at system level".to_owned(),
+            Level::Type(of) => format!("on {of}"),
+            Level::Instance(of, _) => format!("on one {of}"),
+        };
+        OPERATION_NOT_LISTED.refuse().because(format!("${} {at}", self.name))
     }
 
     fn is_post(&self) -> bool {
         self.request.method == Method::POST
+    }
+
+    /// Whether there is nothing on the server that the token may not read: then an answer cannot tell of it.
+    fn sees_all(&self) -> bool {
+        self.grant.is_unrestricted()
+            || self.snapshot.fhir.tables.types().is_subset(&self.grant.unrestricted_types(Letter::Read))
     }
 
     /// Path of the operation below the base.

@@ -53,7 +53,7 @@ pub(super) fn row(asked: &Asked<'_>) -> Result<Permit, Refusal> {
 /// Without a patient context and without a constraint on the types of the row.
 fn whole(asked: &Asked<'_>, row: &OperationRow) -> Result<Permit, Refusal> {
     // The answer may hold other types than the row's.
-    if row.answer == OperationAnswer::None && !asked.grant.is_unrestricted() {
+    if row.answer == OperationAnswer::None && !asked.sees_all() {
         return Err(OPERATION_RESTRICTED.refuse());
     }
     let pages = if asked.grant.is_unrestricted() { PageRule::Kept } else { PageRule::Filled { exact: false } };
