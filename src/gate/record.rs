@@ -10,7 +10,7 @@ use super::cors::{self, Origins};
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::Snapshot;
 use crate::decide::{Grant, Permit, Refusal};
-use crate::fhir::interaction::Request;
+use crate::fhir::interaction::{Interaction, Request};
 use crate::guard::{EntryAnswer, Waited};
 use crate::telemetry::{AuditLog, AuditRecord, DecisionRecord, Metrics, PathTaken};
 
@@ -81,6 +81,10 @@ impl Visit {
     pub(super) fn interaction(&mut self, request: &Request) {
         self.interaction = request.interaction.name();
         self.resource_type = request.interaction.resource_type().map(|of| of.name());
+        if let Interaction::Operation { name, .. } = &request.interaction {
+            // Which one it was tells an auditor more than that it was one; the metric's label stays bounded.
+            self.detail = Some(format!("${name}"));
+        }
         self.parameters = parameters(request);
     }
 
@@ -98,7 +102,7 @@ impl Visit {
         self.permitted = Some(false);
         self.rule = refusal.rule.name;
         let entry = refusal.entry.map(|index| format!("entry {index}"));
-        let why = entry.into_iter().chain(refusal.detail.clone()).collect::<Vec<_>>();
+        let why = entry.into_iter().chain(refusal.detail.clone().or(self.detail.take())).collect::<Vec<_>>();
         self.detail = (!why.is_empty()).then(|| why.join(": "));
     }
 
