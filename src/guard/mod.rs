@@ -37,6 +37,7 @@ pub use capabilities::Capabilities;
 pub use page::{PAGE_PARAMETER, Page, Pages};
 pub use patients::UpstreamPatients;
 pub use pins::Pins;
+pub(crate) use probe::Probe;
 pub use stream::Stream;
 
 use crate::ambient::Ambient;
