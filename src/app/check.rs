@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::keys::open_store;
 use super::statement::{Finding, compare, tried_on};
 use super::{Failure, small_runtime};
-use crate::config::{self, Narrowing, Snapshot};
+use crate::config::{self, Narrowing, OperationAnswer, Snapshot};
 use crate::decide::{Obeyed, capabilities_lookup, probe_search};
 use crate::fhir::bundle::RawBundle;
 use crate::fhir::search::Parameter;
@@ -30,6 +30,12 @@ pub(super) fn check(path: &Path, upstream: bool) -> Result<(), Failure> {
         snapshot.users.len(),
         snapshot.issuers.len(),
     );
+    for row in snapshot.operations.iter().filter(|row| row.answer == OperationAnswer::None) {
+        eprintln!(
+            "{}: warning: nothing that ${} answers is verified; tokens in a patient context do not get it",
+            row.place, row.name
+        );
+    }
     if !upstream {
         return Ok(());
     }
@@ -148,10 +154,14 @@ fn conditions(snapshot: &Snapshot, obeyed: Obeyed) -> Vec<Finding> {
     ];
     findings.push(match (obeyed.absent, snapshot.fhir.upsert) {
         (true, _) => Finding::Right("If-None-Match: `*` on PUT overwrites nothing".to_owned()),
-        (false, false) => Finding::Note("If-None-Match: `*` on PUT overwrites what is there; upsert = \"deny\" needs no more".to_owned()),
-        (false, true) => Finding::Note(
-            "If-None-Match: `*` on PUT overwrites what is there, so that upsert = \"allow\" does not open creating by PUT".to_owned(),
-        ),
+        (false, allowed) => Finding::Note(format!(
+            "If-None-Match: `*` on PUT overwrites what is there{}",
+            match (allowed, open.put) {
+                (false, _) => "; with upsert = \"deny\" nothing depends on it",
+                (true, false) => ", so PUT does not create under patients' scopes although upsert = \"allow\"",
+                (true, true) => ", and upsert = \"allow\" creates by PUT all the same by [fhir] unpinned_writes: a race",
+            }
+        )),
     });
     findings
 }
