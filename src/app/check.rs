@@ -159,7 +159,8 @@ fn conditions(snapshot: &Snapshot, obeyed: Obeyed) -> Vec<Finding> {
             match (allowed, open.put) {
                 (false, _) => "; with upsert = \"deny\" nothing depends on it",
                 (true, false) => ", so PUT does not create under patients' scopes although upsert = \"allow\"",
-                (true, true) => ", and upsert = \"allow\" creates by PUT all the same by [fhir] unpinned_writes: a race",
+                (true, true) =>
+                    ", and upsert = \"allow\" creates by PUT all the same by [fhir] unpinned_writes: a race",
             }
         )),
     });
