@@ -16,6 +16,7 @@ mod corpus;
 mod double;
 mod granular;
 mod pages;
+mod pins;
 mod resources;
 mod revocation;
 mod tokens;
