@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use smartgate::ambient::{Ambient, Clock, Entropy, UnixSeconds};
 use smartgate::app::{Running, start};
 use smartgate::config::load_str;
+use smartgate::store::{SqliteStore, Store as _};
 use smartgate::telemetry::Metrics;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -46,14 +47,17 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) async fn start() -> Self {
+    /// A gate that narrows searches in this way (`[fhir] narrowing`).
+    pub(crate) async fn start(narrowing: &str) -> Self {
         smartgate::token::install_crypto();
         let folder = tempfile::tempdir().unwrap();
         let upstream = listen::start().await;
         let issuer = Issuer::new("k1");
         std::fs::write(folder.path().join("idp.json"), issuer.jwks()).unwrap();
-        let loaded =
-            load_str(&configuration(&upstream.base), folder.path()).unwrap_or_else(|errors| panic!("{errors}"));
+        let loaded = load_str(&configuration(&upstream.base, narrowing), folder.path())
+            .unwrap_or_else(|errors| panic!("{errors}"));
+        let store = SqliteStore::open(&folder.path().join("gate.db")).unwrap();
+        store.put_probe(&upstream.base, r#"{"put":true,"delete":true,"absent":true}"#).await.unwrap();
         let entropy = Arc::new(StandingEntropy(AtomicBool::new(false)));
         let ambient = Ambient { clock: Arc::new(StandingClock), entropy: entropy.clone() };
         let config = Arc::new(ArcSwap::from_pointee(loaded.snapshot));
@@ -137,7 +141,7 @@ async fn exchange(stream: &mut TcpStream, request: &[u8], bodyless: bool) -> Opt
     }
 }
 
-fn configuration(upstream: &str) -> String {
+fn configuration(upstream: &str, narrowing: &str) -> String {
     format!(
         r#"
 [server]
@@ -149,7 +153,7 @@ listen = ["127.0.0.1:0"]
 
 [fhir]
 upstream = "{upstream}"
-patient_writes = "pinned"
+narrowing = "{narrowing}"
 
 [limits]
 scan_pages = 1000

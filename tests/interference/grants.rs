@@ -30,7 +30,7 @@ pub(crate) struct Grant {
 }
 
 const LETTERS: &[(usize, &str)] =
-    &[(8, "cruds"), (5, "rs"), (2, "r"), (2, "s"), (2, "cu"), (2, "cud"), (1, "crud"), (1, "d"), (1, "us"), (1, "cs")];
+    &[(16, "cruds"), (6, "rs"), (2, "r"), (2, "s"), (2, "cu"), (2, "cud"), (1, "crud"), (1, "d"), (1, "us"), (1, "cs")];
 
 /// Constraints that can be evaluated on a body.
 const CONSTRAINTS: &[(&str, &[(&str, &str)])] = &[
@@ -93,8 +93,8 @@ impl Grant {
             self.permits.push(Permit { patients: patients.to_vec(), of, letters, constraint: constraint.to_vec() });
         };
         match dice.below(10) {
-            0..=4 => add(None, dice.weighted(LETTERS), &[]),
-            5..=6 => {
+            0..=5 => add(None, dice.weighted(LETTERS), &[]),
+            6 => {
                 for _ in 0..2 + dice.below(6) {
                     add(Some(dice.pick(&TYPES)), dice.weighted(LETTERS), &[]);
                 }

@@ -61,7 +61,7 @@ async fn campaign(number: u64) {
     }
     campaign.coverage.print();
     assert_eq!(findings, 0, "differences, or resources that are missing");
-    assert!((35..75).contains(&campaign.coverage.passed()), "about half of the requests pass");
+    assert!((30..75).contains(&campaign.coverage.passed()), "about half of the requests pass");
 }
 
 #[tokio::test]

@@ -32,7 +32,13 @@ pub(crate) struct World {
 pub(crate) fn world(own: &[&str], others: Others) -> World {
     let strangers: Vec<Value> = strangers(own, others).into_iter().map(marked).collect();
     let mut data = Data::default();
-    let (before, after) = strangers.split_at(strangers.len() / 2);
+    // Before what is the patients', behind it, or around it: no page may end elsewhere for that.
+    let first = match others {
+        Others::None | Others::Some => 0,
+        Others::Many | Others::SameIds => strangers.len() / 2,
+        Others::Referring => strangers.len(),
+    };
+    let (before, after) = strangers.split_at(first);
     before.iter().for_each(|stranger| data.add(vec![Some(stranger.clone())]));
     shared().into_iter().for_each(|resource| data.add(vec![Some(resource)]));
     own.iter().for_each(|patient| add_own(&mut data, patient, others != Others::None));

@@ -10,6 +10,7 @@ pub(crate) use pool::Pool;
 
 use crate::dice::Dice;
 use crate::grants::Grant;
+use crate::server::parameters::TYPES;
 
 /// One request of a sequence.
 #[derive(Clone, Debug, Default)]
@@ -44,17 +45,21 @@ impl Asked {
 
 /// Rolls the requests of one sequence.
 pub(crate) struct Roller<'p> {
-    pub dice: Dice,
-    pub pool: &'p Pool,
-    pub patients: Vec<&'static str>,
+    dice: Dice,
+    pool: &'p Pool,
+    patients: Vec<&'static str>,
+    /// Types that the grant names, so that not everything fails for want of a scope.
+    granted: Vec<&'static str>,
     /// Positions of earlier requests in the sequence, by what their answers may have.
-    pub written: Vec<usize>,
-    pub searched: Vec<usize>,
+    written: Vec<usize>,
+    searched: Vec<usize>,
 }
 
 impl<'p> Roller<'p> {
     pub(crate) fn new(dice: Dice, pool: &'p Pool, grant: &Grant) -> Self {
-        Self { dice, pool, patients: grant.patients.clone(), written: Vec::new(), searched: Vec::new() }
+        let granted = grant.permits.iter().filter_map(|permit| permit.of).collect();
+        let patients = grant.patients.clone();
+        Self { dice, pool, patients, granted, written: Vec::new(), searched: Vec::new() }
     }
 
     pub(crate) fn sequence(&mut self, length: usize) -> Vec<Asked> {
@@ -70,9 +75,9 @@ impl<'p> Roller<'p> {
                 self.searched.push(position);
                 self.search()
             }
-            59..=62 => self.many_types(),
-            63..=65 => self.odd(),
-            66..=84 => {
+            59..=60 => self.many_types(),
+            61..=63 => self.odd(),
+            64..=84 => {
                 self.written.push(position);
                 self.write()
             }
@@ -185,14 +190,27 @@ impl<'p> Roller<'p> {
         asked
     }
 
+    /// A type: mostly one that the grant names.
+    fn of(&mut self) -> &'static str {
+        match self.dice.below(10) {
+            0..=6 if !self.granted.is_empty() => self.dice.pick(&self.granted),
+            0..=3 => "Observation",
+            _ => self.dice.pick(&TYPES),
+        }
+    }
+
     /// A type and an id: of the grant's patients, of others, of nobody.
     fn place(&mut self) -> (String, String) {
         let nowhere =
             |dice: &mut Dice| (dice.pick(&["Observation", "Condition", "Encounter"]).to_owned(), "none".to_owned());
         match self.dice.below(20) {
-            0..=11 => self.dice.pick(&self.pool.own),
-            12..=16 => self.dice.pick(&self.pool.strangers),
-            17..=18 => {
+            0..=15 => {
+                let of = self.of();
+                let from = if self.dice.chance(72) { &self.pool.own } else { &self.pool.strangers };
+                let of_type: Vec<_> = from.iter().filter(|(own, _)| own == of).cloned().collect();
+                if of_type.is_empty() { self.dice.pick(from) } else { self.dice.pick(&of_type) }
+            }
+            16..=18 => {
                 let patient = self.dice.pick(&self.patients);
                 let of = self.dice.pick(&["Observation", "Condition", "Encounter", "DocumentReference"]);
                 let id = self.dice.pick(&["", "-free", "-came", "-went", "-gone", "-obs-1"]);

@@ -8,16 +8,16 @@ type Rolled = (String, String, &'static str, bool);
 
 impl Roller<'_> {
     pub(super) fn search(&mut self) -> Asked {
-        let of = if self.dice.chance(45) { "Observation" } else { self.dice.pick(&TYPES) };
+        let of = self.of();
         let mut parameters: Vec<Rolled> =
             (0..self.dice.weighted(&[(2, 0), (4, 1), (3, 2), (1, 3)])).map(|_| self.filter(of)).collect();
         if self.dice.chance(35) {
             parameters.push(self.of_patient(of));
         }
-        if self.dice.chance(25) {
+        if self.dice.chance(18) {
             parameters.push(self.include(of));
         }
-        if self.dice.chance(20) {
+        if self.dice.chance(14) {
             parameters.push(self.include(of));
         }
         for _ in 0..self.dice.below(3) {
@@ -56,7 +56,7 @@ impl Roller<'_> {
 
     /// A parameter that selects.
     fn filter(&mut self, of: &str) -> Rolled {
-        match self.dice.below(10) {
+        match self.dice.below(16) {
             0 => self.chain(of),
             1 => self.has(of),
             _ => {

@@ -28,7 +28,9 @@ impl Roller<'_> {
 
     /// A resource of the patient's, changed: mostly into one that the patient may write.
     pub(super) fn body(&mut self) -> Value {
-        let mut body = self.dice.pick(&self.pool.bodies);
+        let of = self.of();
+        let of_type: Vec<_> = self.pool.bodies.iter().filter(|body| body["resourceType"] == of).cloned().collect();
+        let mut body = self.dice.pick(if of_type.is_empty() { &self.pool.bodies } else { &of_type });
         if let Some(members) = body.as_object_mut() {
             members.remove("meta");
         }

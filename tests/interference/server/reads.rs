@@ -51,10 +51,10 @@ impl Server {
 
     pub(super) fn history(&self, request: &Request, of: &str, id: &str) -> Answer {
         let Some(record) = self.data.find(of, id) else { return self.error(404) };
-        let entry = |(index, version): (usize, &Version)| {
-            let method = match (&version.body, index) {
+        let entry = |version: &Version| {
+            let method = match (&version.body, version.id.as_str()) {
                 (None, _) => "DELETE",
-                (Some(_), 0) => "POST",
+                (Some(_), "1") => "POST",
                 (Some(_), _) => "PUT",
             };
             let mut entry = json!({
@@ -67,8 +67,7 @@ impl Server {
             }
             entry
         };
-        let entries: Vec<Value> =
-            record.versions.iter().enumerate().rev().map(|(index, v)| entry((index, v))).collect();
+        let entries: Vec<Value> = record.versions.iter().rev().map(entry).collect();
         self.page(request, "history", &entries, &Query::read(&request.query))
     }
 
