@@ -113,7 +113,10 @@ pub(crate) fn expected(grant: &Grant, data: &Data, manners: Manners, request: &R
 
 fn found(grant: &Grant, data: &Data, manners: Manners, request: &Request, of: &str, within: Option<&str>) -> Expected {
     let all = data.current();
-    let mut query = Query::read(&request.query);
+    let Some(pairs) = of_own(grant, of, &request.query) else {
+        return Expected::Found { matches: Vec::new(), included: Vec::new() };
+    };
+    let mut query = Query::read(&pairs);
     query.ignores_case = manners == Manners::IgnoresCase;
     let mut matches = query.matches(&grant.visible('s', &all), of);
     if let Some(patient) = within {
@@ -122,4 +125,28 @@ fn found(grant: &Grant, data: &Data, manners: Manners, request: &Request, of: &s
     let included = query.included(&grant.visible('r', &all), &matches);
     let owned = |found: Vec<&Value>| found.into_iter().cloned().collect();
     Expected::Found { matches: owned(matches), included: owned(included) }
+}
+
+/// The parameters without other patients where they name whom a resource is about; none if nobody is left. Another patient
+/// finds nothing, also where the own resource is about both (enforcement.md §4).
+fn of_own(grant: &Grant, of: &str, pairs: &[(String, String)]) -> Option<Vec<(String, String)>> {
+    let own = |value: &&str| {
+        let id = value.rsplit('/').next().unwrap_or_default();
+        value.contains('/') && !value.contains("Patient/") || grant.patients.contains(&id)
+    };
+    let mut kept = Vec::new();
+    for (name, value) in pairs {
+        let names_patient = !name.contains('.')
+            && name.split(':').next().and_then(|code| parameter(of, code)).is_some_and(|parameter| {
+                parameter.leads_to("Patient")
+                    && parameter.paths.iter().any(|path| Some(&path[..]) == subject_elements(of))
+            });
+        let value: String =
+            if names_patient { value.split(',').filter(own).collect::<Vec<_>>().join(",") } else { value.clone() };
+        if names_patient && value.is_empty() {
+            return None;
+        }
+        kept.push((name.clone(), value));
+    }
+    Some(kept)
 }
