@@ -20,6 +20,12 @@ const LIFETIME: i64 = 3600;
 /// Digits of the longest number that a seal is padded for.
 const DIGITS: usize = 20;
 
+/// Longest request that a seal has twice the room for: beyond it the links would grow too long for some clients.
+const LONG: usize = 1024;
+
+/// Step in which the room for an upstream's link grows.
+const LINK: usize = 512;
+
 /// What a seal holds.
 #[derive(Serialize, Deserialize, PartialEq, Eq, Debug)]
 pub struct Page {
@@ -38,15 +44,18 @@ pub struct Page {
     doubtful: u8,
     #[serde(rename = "e")]
     expires: UnixSeconds,
-    /// Fills up, so that no number shows by its length: how far the upstream had to be read tells what it holds of others.
+    /// Fills up, so that nothing shows by its length: how far the upstream had to be read tells what it holds of others.
     #[serde(rename = "p")]
     padding: String,
 }
 
-/// What is missing to the longest of every number in `text`.
-fn padding(text: &str) -> usize {
-    let numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty());
-    numbers.map(|number| DIGITS.saturating_sub(number.len())).sum()
+/// What fills the upstream's link and the numbers beside it up to a length that follows from the client's own request. Numbers are
+/// taken as long as they can be; the link has room for the request with its characters encoded, and for the upstream's own.
+fn padding(original: &str, link: &str) -> usize {
+    let numbers = link.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty());
+    let digits: usize = numbers.map(|number| DIGITS.saturating_sub(number.len())).sum();
+    let room = 2 * original.len().min(LONG) + LINK;
+    room.max(link.len() + digits).next_multiple_of(LINK) - link.len()
 }
 
 impl Page {
@@ -117,11 +126,10 @@ impl Pages {
     pub fn seal_position(&self, original: &str, position: PagePosition) -> Option<String> {
         let PagePosition { target, skip, size, doubtful } = position;
         let size = size.unwrap_or(0);
-        let padding = " ".repeat(padding(&format!("{target} {skip} {size}")));
+        let padding = " ".repeat(padding(original, &format!("{target} {skip} {size}")));
         let expires = self.now + LIFETIME;
-        let original_target = original.to_owned();
-        let page =
-            Page { original: original_target, next: target, skip, size, doubtful: doubtful.into(), expires, padding };
+        let (original_target, doubtful) = (original.to_owned(), u8::from(doubtful));
+        let page = Page { original: original_target, next: target, skip, size, doubtful, expires, padding };
         let plain = serde_json::to_vec(&page).ok()?;
         let seal = self.keys.seal(&plain, &self.binding).ok()?;
         let path = original.split('?').next().unwrap_or_default();

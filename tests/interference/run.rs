@@ -9,6 +9,7 @@ use crate::grants::Grant;
 use crate::model::{Expected, expected, subjects};
 use crate::requests::Asked;
 use crate::server::data::{Data, name_of};
+use crate::server::search::Query;
 use crate::server::{Manners, Request};
 use crate::wire::Reply;
 use crate::worlds::{CANARY, World};
@@ -152,6 +153,9 @@ fn judge(grant: &Grant, manners: Manners, data: &Data, asked: &Asked, exchange: 
             Err(format!("missing: {} versions", wanted.len()))
         }
         Expected::Versions(wanted) if first.status == 200 => same(&wanted, &entries(exchange, "match"), manners),
+        Expected::Found { matches, .. } if first.status == 200 && Query::read(&request.query).counted_only => {
+            total(&first.json(), matches.len())
+        }
         Expected::Found { matches, included } if first.status == 200 => {
             let mut whole = matches;
             let mut got = entries(exchange, "match");
@@ -173,13 +177,16 @@ fn judge(grant: &Grant, manners: Manners, data: &Data, asked: &Asked, exchange: 
                 list
             };
             same(&sorted(wanted), &sorted(brought), manners).map_err(|why| format!("includes: {why}"))?;
-            match first.json()["total"].as_u64() {
-                Some(total) if total != whole.len() as u64 && manners != Manners::IgnoresNarrowing => {
-                    Err(format!("total is {total}, and {} match", whole.len()))
-                }
-                _ => Ok(()),
-            }
+            if manners == Manners::IgnoresNarrowing { Ok(()) } else { total(&first.json(), whole.len()) }
         }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the total, where one is shown, is right.
+fn total(bundle: &Value, matches: usize) -> Result<(), String> {
+    match bundle["total"].as_u64() {
+        Some(total) if total != matches as u64 => Err(format!("total is {total}, and {matches} match")),
         _ => Ok(()),
     }
 }

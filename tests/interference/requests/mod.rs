@@ -213,7 +213,7 @@ impl<'p> Roller<'p> {
             16..=18 => {
                 let patient = self.dice.pick(&self.patients);
                 let of = self.dice.pick(&["Observation", "Condition", "Encounter", "DocumentReference"]);
-                let id = self.dice.pick(&["", "-free", "-came", "-went", "-gone", "-obs-1"]);
+                let id = self.dice.pick(&["", "", "-free", "-came", "-went", "-gone"]);
                 (of.to_owned(), format!("{patient}{id}"))
             }
             _ => nowhere(&mut self.dice),

@@ -83,9 +83,12 @@ impl Query {
         for (name, value) in pairs {
             match name.as_str() {
                 "_sort" => query.sort = list(value),
-                "_count" => query.count = value.parse().ok(),
+                "_count" => {
+                    query.count = value.parse().ok();
+                    query.counted_only |= query.count == Some(0);
+                }
                 OFFSET => query.offset = value.parse().unwrap_or(0),
-                "_summary" => query.counted_only = value == "count",
+                "_summary" => query.counted_only |= value == "count",
                 "_elements" => query.elements = list(value),
                 "_total" | "_format" | "_pretty" | "_page" => {}
                 name if name.starts_with("_include") || name.starts_with("_revinclude") => {
