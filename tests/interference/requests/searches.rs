@@ -8,7 +8,7 @@ type Rolled = (String, String, &'static str, bool);
 
 impl Roller<'_> {
     pub(super) fn search(&mut self) -> Asked {
-        let of = self.of();
+        let of = if self.dice.chance(8) { "Patient" } else { self.of() };
         let mut parameters: Vec<Rolled> =
             (0..self.dice.weighted(&[(2, 0), (4, 1), (3, 2), (1, 3)])).map(|_| self.filter(of)).collect();
         if self.dice.chance(35) {
@@ -59,6 +59,7 @@ impl Roller<'_> {
         match self.dice.below(16) {
             0 => self.chain(of),
             1 => self.has(of),
+            2..=6 if of == "Patient" => self.has(of),
             _ => {
                 let parameter = self.dice.pick(&self.pool.parameters(of));
                 self.plain(parameter)
@@ -125,7 +126,9 @@ impl Roller<'_> {
         if leading.is_empty() {
             return self.chain(of);
         }
-        let by = self.dice.pick(&leading).code;
+        // What is about a patient is the one way that a patient's grant may go.
+        let about = leading.iter().find(|parameter| parameter.code == "patient" && self.dice.chance(70));
+        let by = about.copied().unwrap_or_else(|| self.dice.pick(&leading)).code;
         let parameters = self.pool.parameters(source);
         let parameter = self.dice.pick(&parameters);
         let (rest, value, ..) = self.plain(parameter);
