@@ -45,6 +45,7 @@ pub use capabilities::Capabilities;
 pub use page::{PAGE_PARAMETER, Page, Pages};
 pub use patients::UpstreamPatients;
 pub use pins::Pins;
+pub(crate) use probe::Probe;
 pub use stream::Stream;
 pub use write::is_json;
 
