@@ -1,11 +1,14 @@
 //! Permits: the only way to the upstream. Only the decision makes one.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::Method;
 
 use super::checked::CheckedWrite;
 use super::conditional::ConditionalWrite;
+use super::operation::{Call, Export};
+use super::references::Beside;
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
@@ -19,6 +22,16 @@ pub struct UpstreamRequest {
     pub(super) minimal: bool,
     pub(super) if_none_exist: Option<String>,
     pub(super) pin: Option<Pin>,
+    pub(super) bulk: Option<Bulk>,
+}
+
+/// What a request of a bulk export says besides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bulk {
+    /// That it does not wait for the answer.
+    KickOff,
+    /// That it takes lines.
+    File,
 }
 
 /// What a checked write may meet at the FHIR server.
@@ -34,7 +47,16 @@ pub enum Pin {
 
 impl UpstreamRequest {
     pub(super) fn new(method: Method, target: String) -> Self {
-        Self { method, target, conditional: true, json: false, minimal: false, if_none_exist: None, pin: None }
+        Self {
+            method,
+            target,
+            conditional: true,
+            json: false,
+            minimal: false,
+            if_none_exist: None,
+            pin: None,
+            bulk: None,
+        }
     }
 
     /// Asks for JSON, and without the client's conditional headers: the answer is inspected.
@@ -78,6 +100,11 @@ impl UpstreamRequest {
         self.if_none_exist.as_deref()
     }
 
+    /// Which request of a bulk export this is, if it is one.
+    pub fn bulk(&self) -> Option<Bulk> {
+        self.bulk
+    }
+
     /// What a checked write may meet; none for every other request.
     pub fn pin(&self) -> Option<&Pin> {
         self.pin.as_ref()
@@ -105,8 +132,6 @@ pub enum BodyRule {
     },
     /// A JSON Patch, or a FHIRPath Patch in a Parameters resource.
     Patch,
-    /// Operation input: a Parameters resource or any resource, or nothing.
-    Parameters,
     None,
 }
 
@@ -117,6 +142,8 @@ pub enum Verify {
     Resource { of: ResourceType, id: String },
     /// A Bundle: entries that are not visible are dropped. `letter` is what a match needs; includes need `r`.
     Bundle { letter: Letter, kind: BundleKind, pages: PageRule },
+    /// A document: every entry is visible, else the uniform denial.
+    Document,
 }
 
 impl fmt::Display for Verify {
@@ -131,6 +158,7 @@ impl fmt::Display for Verify {
                 kind.code(),
                 letter.as_char()
             ),
+            Self::Document => f.write_str("each entry of the document is verified on its own body; with one that is not visible it is denied as if it did not exist"),
         }
     }
 }
@@ -188,6 +216,10 @@ pub enum Action {
     Checked(CheckedWrite),
     /// What criteria mean is looked for, then it is [`Action::Checked`].
     Conditional(ConditionalWrite),
+    /// An operation whose answer is no Bundle.
+    Operation(Call),
+    /// A step of a bulk export.
+    Export(Export),
     /// Each entry of the body is to be decided: [`super::decide_bundle`].
     Bundle,
 }
@@ -200,6 +232,15 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Names resources that a checked write leaves beside its own, for its body to refer to.
+    pub(super) fn beside(&mut self, left: &Arc<Beside>) {
+        match &mut self.action {
+            Action::Checked(write) => write.beside = Some(left.clone()),
+            Action::Conditional(conditional) => conditional.write.beside = Some(left.clone()),
+            _ => {}
+        }
+    }
+
     pub fn action(&self) -> &Action {
         &self.action
     }
@@ -219,6 +260,8 @@ impl Permit {
             | Action::Write { .. }
             | Action::Checked(_)
             | Action::Conditional(_)
+            | Action::Operation(_)
+            | Action::Export(_)
             | Action::Bundle => "guard",
         }
     }
@@ -241,7 +284,9 @@ pub fn encounters_lookup(patient: &str, count: usize) -> UpstreamRequest {
     UpstreamRequest::new(Method::GET, target).inspected()
 }
 
-/// Where a Bundle whose entries were decided goes.
-pub(crate) fn bundle_request() -> UpstreamRequest {
-    UpstreamRequest::new(Method::POST, String::new()).inspected()
+/// Where a Bundle whose entries were decided goes; without `readable` the token may read nothing of what they write.
+pub(crate) fn bundle_request(readable: bool) -> UpstreamRequest {
+    let mut request = UpstreamRequest::new(Method::POST, String::new()).inspected();
+    request.minimal = !readable;
+    request
 }

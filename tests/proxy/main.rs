@@ -10,14 +10,18 @@
     reason = "what does not hold in a test fails it"
 )]
 
+mod bundles;
 mod case;
 mod conditional;
 mod connection;
 mod corpus;
 mod double;
+mod export;
 mod granular;
+mod operations;
 mod pages;
 mod pins;
+mod processed;
 mod resources;
 mod revocation;
 mod tokens;
