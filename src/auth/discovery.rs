@@ -24,6 +24,7 @@ const SCOPES: &[&str] = &[
     "openid",
     "fhirUser",
     "launch/patient",
+    "launch/encounter",
     "offline_access",
     "online_access",
     "patient/*.rs",
@@ -44,7 +45,9 @@ const CAPABILITIES: &[&str] = &[
     "client-confidential-symmetric",
     "client-confidential-asymmetric",
     "sso-openid-connect",
+    "context-banner",
     "context-standalone-patient",
+    "context-standalone-encounter",
     "permission-offline",
     "permission-online",
     "permission-patient",
@@ -52,6 +55,9 @@ const CAPABILITIES: &[&str] = &[
     "permission-v1",
     "permission-v2",
 ];
+
+/// What is true too where an EHR launches apps.
+const EHR_LAUNCH: &[&str] = &["launch-ehr", "context-ehr-patient", "context-ehr-encounter", "context-style"];
 
 /// What both kinds of document say.
 #[derive(Serialize)]
@@ -63,12 +69,13 @@ struct Common<'a> {
     introspection_endpoint: String,
     revocation_endpoint: String,
     userinfo_endpoint: String,
+    management_endpoint: String,
     grant_types_supported: &'static [&'static str],
     response_types_supported: &'static [&'static str],
     code_challenge_methods_supported: &'static [&'static str],
     token_endpoint_auth_methods_supported: &'static [&'static str],
     token_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
-    scopes_supported: &'static [&'static str],
+    scopes_supported: Vec<&'static str>,
     authorization_response_iss_parameter_supported: bool,
 }
 
@@ -76,7 +83,7 @@ struct Common<'a> {
 struct Smart<'a> {
     #[serde(flatten)]
     common: Common<'a>,
-    capabilities: &'static [&'static str],
+    capabilities: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -106,19 +113,30 @@ fn common(snapshot: &Snapshot) -> Common<'_> {
         introspection_endpoint: Endpoint::Introspect.url(snapshot),
         revocation_endpoint: Endpoint::Revoke.url(snapshot),
         userinfo_endpoint: Endpoint::UserInfo.url(snapshot),
+        management_endpoint: Endpoint::Manage.url(snapshot),
         grant_types_supported: &["authorization_code", "refresh_token", "client_credentials"],
         response_types_supported: &["code"],
         code_challenge_methods_supported: &["S256"],
         token_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
         token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
-        scopes_supported: SCOPES,
+        scopes_supported: has_launcher(snapshot)
+            .then_some("launch")
+            .into_iter()
+            .chain(SCOPES.iter().copied())
+            .collect(),
         authorization_response_iss_parameter_supported: true,
     }
 }
 
 /// `{FHIR base}/.well-known/smart-configuration`.
 pub(super) fn smart_configuration(snapshot: &Snapshot) -> Response<Bytes> {
-    document(&Smart { common: common(snapshot), capabilities: CAPABILITIES })
+    let ehr = if has_launcher(snapshot) { EHR_LAUNCH } else { &[] };
+    document(&Smart { common: common(snapshot), capabilities: [CAPABILITIES, ehr].concat() })
+}
+
+/// Whether some EHR may launch apps here.
+fn has_launcher(snapshot: &Snapshot) -> bool {
+    snapshot.clients.values().any(|client| client.enabled && client.launcher.is_some())
 }
 
 /// The metadata of OpenID Connect Discovery and of RFC 8414, which are one.

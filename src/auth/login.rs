@@ -13,13 +13,14 @@ use super::password::Verdict;
 use super::pending::{Login, Session};
 use super::record::{FAILURE, SUCCESS};
 use super::steps::Step;
+use crate::config::Client;
 use crate::telemetry::{AuthRecord, LoginOutcome};
 
 /// One text for every failure: it does not tell which of the two was wrong, nor whether the name is being held back.
-const FAILED: &str =
+pub(super) const FAILED: &str =
     "The user name and password do not fit, or there were too many attempts. Check both and try again.";
 
-const BUSY: &str = "Many people are logging in right now. Wait a moment and try again.";
+pub(super) const BUSY: &str = "Many people are logging in right now. Wait a moment and try again.";
 
 impl AuthServer {
     /// `GET /auth/login`.
@@ -31,7 +32,7 @@ impl AuthServer {
             return Ok(pages::go_on(&session, &session.link(step.page())));
         }
         let notice = query.get("notice").filter(|notice| *notice == "failed").map(|_| FAILED);
-        Ok(pages::login(&session, notice, StatusCode::OK))
+        Ok(pages::login(call, &session, notice, StatusCode::OK))
     }
 
     /// `POST /auth/login`.
@@ -44,11 +45,11 @@ impl AuthServer {
         let username = form.get("username").filter(|name| name.len() <= MAX_USERNAME).unwrap_or_default();
         let password = form.get("password").unwrap_or_default();
         let verdict = self.passwords.check(call.snapshot, username, password, call.now).await;
-        self.record_login(call, &session, username, verdict).await;
+        self.record_login(call, Some(&session.client), username, verdict).await;
         session.pending.username = username.to_owned();
         match verdict {
             Verdict::Right => self.logged_in(call, session, username).await,
-            Verdict::Busy => Ok(pages::login(&session, Some(BUSY), StatusCode::SERVICE_UNAVAILABLE)),
+            Verdict::Busy => Ok(pages::login(call, &session, Some(BUSY), StatusCode::SERVICE_UNAVAILABLE)),
             Verdict::Wrong | Verdict::Throttled => {
                 self.keep(&session).await?;
                 Ok(pages::go_on(&session, &format!("{}&notice=failed", session.link("login"))))
@@ -57,9 +58,24 @@ impl AuthServer {
     }
 
     async fn logged_in(&self, call: &Call<'_>, session: Session, username: &str) -> Result<Response<Bytes>, PageError> {
-        let mut session = self.renew(call, session).await?;
-        session.pending.login = Some(Login { username: username.to_owned(), at: call.now });
-        session.pending.patient = None;
+        let session = self.renew(call, session).await?;
+        if session.pending.launch.as_ref().is_some_and(|launch| launch.username != username) {
+            // Kept so that it can be ended: its secret is new.
+            self.keep(&session).await?;
+            return self.refuse(call, session, AuthorizeError::LaunchUser).await;
+        }
+        self.enter(call, session, Login { username: username.to_owned(), at: call.now }).await
+    }
+
+    /// Goes on as the user of `login`, with the patient of the launch where there is one.
+    pub(super) async fn enter(
+        &self,
+        call: &Call<'_>,
+        mut session: Session,
+        login: Login,
+    ) -> Result<Response<Bytes>, PageError> {
+        session.pending.login = Some(login);
+        session.pending.patient = session.pending.launch.as_ref().and_then(|launch| launch.patient.clone());
         let user = session.user(call.snapshot).ok_or(PageError::Gone)?;
         within_user(&mut session.pending.scope, user, call.snapshot.fhir.version);
         if Step::of(&session, call.snapshot) == Step::Patient {
@@ -72,7 +88,14 @@ impl AuthServer {
         self.go_on(call, session).await
     }
 
-    async fn record_login(&self, call: &Call<'_>, session: &Session, username: &str, verdict: Verdict) {
+    /// Records a login; `client` is the app that it is for.
+    pub(super) async fn record_login(
+        &self,
+        call: &Call<'_>,
+        client: Option<&Client>,
+        username: &str,
+        verdict: Verdict,
+    ) {
         let (outcome, counted, error) = match verdict {
             Verdict::Right => (SUCCESS, LoginOutcome::Success, None),
             Verdict::Wrong => (FAILURE, LoginOutcome::Failure, Some("wrong")),
@@ -85,7 +108,7 @@ impl AuthServer {
         let record = AuthRecord {
             event: "login",
             outcome,
-            client: Some(session.client.id.clone()),
+            client: client.map(|client| client.id.clone()),
             subject: known.then(|| username.to_owned()),
             error,
             ..AuthRecord::default()

@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use secrecy::SecretString;
 
 use crate::fhir::{FhirVersion, ResourceType, Tables, TypeSet};
-use crate::scope::Scopes;
+use crate::scope::{Letter, Scopes};
 use crate::telemetry::{AuditSink, LogFormat, OnFull};
 
 /// One consistent configuration.
@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub server: Server,
     pub admin: Admin,
     pub fhir: Fhir,
+    /// Operations that pass besides the built-in ones.
+    pub operations: Vec<OperationRow>,
     pub store_url: StoreUrl,
     pub tokens: Tokens,
     pub audit: Audit,
@@ -97,12 +99,14 @@ pub struct Fhir {
     pub narrowing_by_type: HashMap<ResourceType, String>,
     /// Types that hold no patient's data.
     pub shared_types: TypeSet,
-    /// Whether a restricted grant may write at all: the FHIR server must honour `If-Match`, or a write may meet a version that was
-    /// not checked (enforcement.md §2.7).
-    pub patient_writes: bool,
+    /// Methods that a restricted grant may write by although the FHIR server does not obey `If-Match`, or nobody has tried
+    /// (enforcement.md §2.7).
+    pub unpinned_writes: UnpinnedWrites,
     /// Whether a restricted grant may create by PUT; tells whether an id is taken.
     pub upsert: bool,
     pub identity_headers: IdentityHeaders,
+    /// Hosts besides the FHIR server's base that exported files are fetched from, by their origins.
+    pub bulk_hosts: Vec<Upstream>,
 }
 
 impl Fhir {
@@ -110,6 +114,14 @@ impl Fhir {
     pub fn bases(&self) -> [&str; 2] {
         [&self.upstream.base, &self.public_base]
     }
+}
+
+/// Methods whose writes may meet a version that was not checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct UnpinnedWrites {
+    /// PATCH too, which goes up as a PUT.
+    pub put: bool,
+    pub delete: bool,
 }
 
 /// The FHIR server.
@@ -145,6 +157,47 @@ pub enum UpstreamAuth {
         username: String,
         password: SecretString,
     },
+}
+
+/// One `[[operations]]` entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OperationRow {
+    /// Without the `$`.
+    pub name: String,
+    /// File and line.
+    pub place: String,
+    pub system: bool,
+    pub of_type: bool,
+    pub instance: bool,
+    /// Types it is called on; at system level those whose scopes it needs.
+    pub types: TypeSet,
+    pub get: bool,
+    pub post: bool,
+    /// What it needs on each of its types.
+    pub letter: Letter,
+    /// How the patient is named; without it no token in a patient context may call it.
+    pub patient: Option<PatientInput>,
+    pub answer: OperationAnswer,
+}
+
+/// How the input of an operation says whom it is about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PatientInput {
+    /// By the resource in the path.
+    Instance,
+    /// By the parameter of this name.
+    Parameter(String),
+}
+
+/// How the answer of an operator's operation is verified.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OperationAnswer {
+    /// Entry by entry.
+    Bundle,
+    /// As one resource.
+    Resource,
+    /// Not at all.
+    None,
 }
 
 /// Names of the headers that tell the FHIR server who asks; always set or removed, never passed.
@@ -294,13 +347,54 @@ pub struct Client {
     pub name: String,
     pub auth: ClientAuth,
     pub redirect_uris: Vec<String>,
+    /// Where an EHR launch sends the browser, exactly.
+    pub launch_uris: Vec<String>,
     /// What it may be granted at most.
     pub scopes: Scopes,
     pub grant_types: Vec<GrantType>,
     pub origins: Vec<String>,
     pub consent: Consent,
     pub may_introspect: bool,
+    /// Whether it is an EHR that launches apps, and how.
+    pub launcher: Option<Launcher>,
     pub enabled: bool,
+}
+
+/// What an EHR may do that launches apps (SMART App Launch 2.2 app-launch, "Launch App: EHR Launch").
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Launcher {
+    /// For whom it may launch.
+    pub users: LaunchUsers,
+    /// How the browser is told from another one.
+    pub binding: LaunchBinding,
+    /// Origins of the EHR's pages that may hold this server's pages in a frame.
+    pub frame_ancestors: Vec<String>,
+}
+
+/// The users for whom an EHR may launch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LaunchUsers {
+    Any,
+    These(Vec<String>),
+}
+
+impl LaunchUsers {
+    /// Whether `username` is one of them.
+    pub fn contains(&self, username: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(names) => names.iter().any(|name| name == username),
+        }
+    }
+}
+
+/// What shows at `/auth/authorize` that the browser is the one that the EHR sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LaunchBinding {
+    /// A cookie that it got at the launch's `start_url`.
+    Cookie,
+    /// Nothing: whoever has the launch value is taken for the EHR's user.
+    None,
 }
 
 /// How a client proves who it is at the token endpoint.

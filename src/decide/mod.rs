@@ -4,38 +4,49 @@
 //! verify; nothing else can make a permit.
 
 mod bundle;
+mod change;
 mod checked;
+mod conditional;
 mod constraint;
 mod grant;
 mod joins;
 mod operation;
 mod parameters;
+mod patch;
 mod permit;
+mod pin;
+mod probe;
 mod reach;
 mod read;
 mod references;
 pub mod request;
 mod rule;
 mod search;
+mod subjects;
 mod write;
 
 pub use bundle::{Alone, BundleDecision, EntryPermit, Processing, check_resource, decide_bundle};
-pub(crate) use checked::patch_refusal;
-pub use checked::{
-    CheckedKind, CheckedWrite, PATCH_FORMAT, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN,
-    WRITE_CONFLICT,
-};
+pub use checked::{CheckedKind, CheckedWrite};
+pub use conditional::{CRITERIA_SEVERAL, ConditionalKind, ConditionalWrite};
 pub use grant::{Constrained, Grant, MAX_PATIENTS, Restricted};
+pub use operation::{
+    Answers, Call, EXPORT_ASYNC, EXPORT_ELSEWHERE, EXPORT_PARAMETER_NAME, EXPORT_TOO_SOON, Export, ExportStep, Input,
+    OPERATION_PARAMETER, takes_pairs,
+};
 pub use parameters::FORMAT_NOT_JSON;
+pub use patch::PATCH_FORMAT;
+pub(crate) use patch::patch_refusal;
 pub(crate) use permit::bundle_request;
 pub use permit::{
-    Action, BodyRule, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
-    patients_lookup,
+    Action, BodyRule, Bulk, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
+    encounters_lookup, patients_lookup,
 };
+pub use pin::{Obeyed, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN, WRITE_CONFLICT, WRITE_UNPROBED};
+pub use probe::{ProbeResource, probe_search};
 pub use reach::{type_of, visible};
 pub use references::LookUp;
 pub use rule::{Challenge, Refusal, Rule, all as all_rules};
-pub use write::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON};
+pub use write::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BODY_OTHER_RESOURCE};
 
 use crate::config::Snapshot;
 use crate::fhir::interaction::{Interaction, Request};

@@ -5,6 +5,8 @@ use std::fmt;
 use http::Method;
 
 use super::checked::CheckedWrite;
+use super::conditional::ConditionalWrite;
+use super::operation::{Call, Export};
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
@@ -18,6 +20,16 @@ pub struct UpstreamRequest {
     pub(super) minimal: bool,
     pub(super) if_none_exist: Option<String>,
     pub(super) pin: Option<Pin>,
+    pub(super) bulk: Option<Bulk>,
+}
+
+/// What a request of a bulk export says besides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bulk {
+    /// That it does not wait for the answer.
+    KickOff,
+    /// That it takes lines.
+    File,
 }
 
 /// What a checked write may meet at the FHIR server.
@@ -33,7 +45,16 @@ pub enum Pin {
 
 impl UpstreamRequest {
     pub(super) fn new(method: Method, target: String) -> Self {
-        Self { method, target, conditional: true, json: false, minimal: false, if_none_exist: None, pin: None }
+        Self {
+            method,
+            target,
+            conditional: true,
+            json: false,
+            minimal: false,
+            if_none_exist: None,
+            pin: None,
+            bulk: None,
+        }
     }
 
     /// Asks for JSON, and without the client's conditional headers: the answer is inspected.
@@ -77,6 +98,11 @@ impl UpstreamRequest {
         self.if_none_exist.as_deref()
     }
 
+    /// Which request of a bulk export this is, if it is one.
+    pub fn bulk(&self) -> Option<Bulk> {
+        self.bulk
+    }
+
     /// What a checked write may meet; none for every other request.
     pub fn pin(&self) -> Option<&Pin> {
         self.pin.as_ref()
@@ -104,8 +130,6 @@ pub enum BodyRule {
     },
     /// A JSON Patch, or a FHIRPath Patch in a Parameters resource.
     Patch,
-    /// Operation input: a Parameters resource or any resource, or nothing.
-    Parameters,
     None,
 }
 
@@ -116,6 +140,8 @@ pub enum Verify {
     Resource { of: ResourceType, id: String },
     /// A Bundle: entries that are not visible are dropped. `letter` is what a match needs; includes need `r`.
     Bundle { letter: Letter, kind: BundleKind, pages: PageRule },
+    /// A document: every entry is visible, else the uniform denial.
+    Document,
 }
 
 impl fmt::Display for Verify {
@@ -130,6 +156,7 @@ impl fmt::Display for Verify {
                 kind.code(),
                 letter.as_char()
             ),
+            Self::Document => f.write_str("each entry of the document is verified on its own body; with one that is not visible it is denied as if it did not exist"),
         }
     }
 }
@@ -185,6 +212,12 @@ pub enum Action {
     },
     /// What is stored and what is to be stored are checked, then the write goes up for the checked version only.
     Checked(CheckedWrite),
+    /// What criteria mean is looked for, then it is [`Action::Checked`].
+    Conditional(ConditionalWrite),
+    /// An operation whose answer is no Bundle.
+    Operation(Call),
+    /// A step of a bulk export.
+    Export(Export),
     /// Each entry of the body is to be decided: [`super::decide_bundle`].
     Bundle,
 }
@@ -212,7 +245,13 @@ impl Permit {
         match &self.action {
             Action::Answer(_) => "answer",
             Action::Stream { .. } => "stream",
-            Action::Guard { .. } | Action::Write { .. } | Action::Checked(_) | Action::Bundle => "guard",
+            Action::Guard { .. }
+            | Action::Write { .. }
+            | Action::Checked(_)
+            | Action::Conditional(_)
+            | Action::Operation(_)
+            | Action::Export(_)
+            | Action::Bundle => "guard",
         }
     }
 }
@@ -226,6 +265,12 @@ pub fn capabilities_lookup() -> UpstreamRequest {
 pub fn patients_lookup(parameters: &[crate::fhir::search::Parameter]) -> UpstreamRequest {
     let query = crate::fhir::search::print_parameters(parameters);
     UpstreamRequest::new(Method::GET, format!("/Patient?{query}")).inspected()
+}
+
+/// The gate's own search for a patient's latest encounters; `patient` is an id.
+pub fn encounters_lookup(patient: &str, count: usize) -> UpstreamRequest {
+    let target = format!("/Encounter?patient=Patient/{patient}&_sort=-date&_count={count}");
+    UpstreamRequest::new(Method::GET, target).inspected()
 }
 
 /// Where a Bundle whose entries were decided goes.

@@ -6,92 +6,129 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
+use super::bundle::unreadable;
 use super::links::move_urls;
-use super::write::{is_json, locations};
+use super::sent::{apply, check_new, patch, sent_text};
+use super::write::locations;
 use super::{Answer, Exchange, Guard, own_words, precondition};
 use crate::decide::{
-    BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, CheckedKind, CheckedWrite, LookUp, PATCH_FORMAT, Pin, Refusal, UpstreamRequest,
-    WRITE_CONFLICT, patch_refusal, request as rules, type_of, visible,
+    CheckedKind, CheckedWrite, LookUp, Obeyed, Pin, Refusal, UpstreamRequest, WRITE_CONFLICT, type_of, visible,
 };
 use crate::fhir::ResourceType;
 use crate::fhir::json::Json;
-use crate::fhir::patch::{Bounds, Patch};
 use crate::fhir::reference::Literal;
-use crate::fhir::tree::Tree;
 use crate::scope::Letter;
 use crate::upstream::UpstreamAnswer;
 
+/// A write that was checked and is still to be sent.
+pub(super) struct Ready {
+    pub(super) pin: Pin,
+    pub(super) body: Option<Bytes>,
+    /// What the body refers to, still to be looked at.
+    pub(super) look_ups: Vec<LookUp>,
+}
+
 pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) -> Result<Answer, Refusal> {
+    match send(guard, exchange, write).await? {
+        Some(answer) => finished(exchange, write, answer).await,
+        None => Ok(denied()),
+    }
+}
+
+/// Carries out a creation that the FHIR server makes unless it has such a resource; none if it says that it has.
+pub(super) async fn unless_there(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    write: &CheckedWrite,
+) -> Result<Option<Answer>, Refusal> {
+    match send(guard, exchange, write).await? {
+        Some(answer) if matches!(answer.status, StatusCode::OK | StatusCode::PRECONDITION_FAILED) => Ok(None),
+        Some(answer) => finished(exchange, write, answer).await.map(Some),
+        None => Ok(Some(denied())),
+    }
+}
+
+/// Checks and sends a write; none if what it names is not there or not the token's to write.
+async fn send(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) -> Result<Option<UpstreamAnswer>, Refusal> {
+    let Some(ready) = check(guard, exchange, write).await? else { return Ok(None) };
+    look_up(guard, exchange, &ready.look_ups).await?;
+    guard.send(exchange, &write.send(ready.pin), ready.body).await.map(Some)
+}
+
+async fn finished(exchange: &Exchange<'_>, write: &CheckedWrite, answer: UpstreamAnswer) -> Result<Answer, Refusal> {
+    let (status, headers) = (answer.status, answer.headers.clone());
+    let body = if status.is_success() { exchange.collect(answer).await? } else { Bytes::new() };
+    written(exchange, write, status, &headers, &body)
+}
+
+/// Checks a write as far as that goes without its references; none if what it names is not there or not the token's to write.
+pub(super) async fn check(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    write: &CheckedWrite,
+) -> Result<Option<Ready>, Refusal> {
     // What is wrong with the request is wrong whatever is stored, so that is judged first.
     match write.kind() {
         CheckedKind::Create => {
             let look_ups = check_new(exchange, write, sent_text(exchange)?)?;
             precondition::check(exchange.headers, None)?;
-            look_up(guard, exchange, &look_ups).await?;
-            send(guard, exchange, write, Pin::New, Some(exchange.body.clone())).await
+            Ok(Some(Ready { pin: Pin::New, body: Some(exchange.body.clone()), look_ups }))
         }
         CheckedKind::Update(_) => {
             let body = sent_text(exchange)?;
             let look_ups = check_new(exchange, write, body)?;
+            let obeyed = pinned(guard, exchange, write).await?;
             let pin = match stored(guard, exchange, write).await? {
+                Found::Own(_) if write.only_new() => return Ok(None),
                 Found::Own(stored) => {
                     precondition::check(exchange.headers, Some(&stored.version))?;
-                    write.check_change(stored.text()?, body)?;
+                    write.check_change(exchange.snapshot, stored.text()?, body)?;
                     Pin::Version(stored.version)
                 }
                 Found::Nothing if write.may_create(exchange.snapshot) => {
                     precondition::check(exchange.headers, None)?;
+                    obeyed.map_or(Ok(()), |obeyed| write.check_absent(obeyed))?;
                     Pin::Absent
                 }
-                Found::Nothing | Found::NotOwn => return Ok(denied()),
+                Found::Nothing | Found::NotOwn => return Ok(None),
             };
-            look_up(guard, exchange, &look_ups).await?;
-            send(guard, exchange, write, pin, Some(exchange.body.clone())).await
+            Ok(Some(Ready { pin, body: Some(exchange.body.clone()), look_ups }))
         }
         CheckedKind::Patch(_) => {
             let patch = patch(exchange, write)?;
             let tests = patch.tests();
-            let Found::Own(stored) = stored(guard, exchange, write).await? else {
-                return Ok(denied());
-            };
+            pinned(guard, exchange, write).await?;
+            let Found::Own(stored) = stored(guard, exchange, write).await? else { return Ok(None) };
             write.check_tests(exchange.grant, stored.readable || !tests)?;
             precondition::check(exchange.headers, Some(&stored.version))?;
             let result = apply(exchange, patch, stored.text()?)?;
             let look_ups = check_new(exchange, write, &result)?;
-            write.check_change(stored.text()?, &result)?;
-            look_up(guard, exchange, &look_ups).await?;
-            send(guard, exchange, write, Pin::Version(stored.version), Some(result.into())).await
+            write.check_change(exchange.snapshot, stored.text()?, &result)?;
+            Ok(Some(Ready { pin: Pin::Version(stored.version), body: Some(result.into()), look_ups }))
         }
         CheckedKind::Delete(_) => {
-            let Found::Own(stored) = stored(guard, exchange, write).await? else {
-                return Ok(denied());
-            };
+            pinned(guard, exchange, write).await?;
+            let Found::Own(stored) = stored(guard, exchange, write).await? else { return Ok(None) };
             precondition::check(exchange.headers, Some(&stored.version))?;
-            send(guard, exchange, write, Pin::Version(stored.version), None).await
+            Ok(Some(Ready { pin: Pin::Version(stored.version), body: None, look_ups: Vec::new() }))
         }
     }
+}
+
+/// Makes sure that the FHIR server applies the write to the checked version only; what else it obeys, where that had to be asked.
+/// Before anything is looked at: the answer does not depend on what is stored.
+async fn pinned(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) -> Result<Option<Obeyed>, Refusal> {
+    if !write.needs_pin(exchange.snapshot) {
+        return Ok(None);
+    }
+    let obeyed = guard.pins.of(exchange.snapshot).await?;
+    write.check_pin(obeyed)?;
+    Ok(Some(obeyed))
 }
 
 /// The one answer for what is not there and for what is not the token's to write.
-fn denied() -> Answer {
+pub(super) fn denied() -> Answer {
     Answer { upstream_status: Some(StatusCode::NOT_FOUND), ..Answer::uniform_denial() }
-}
-
-/// The client's body as text: JSON, in UTF-8, not compressed.
-fn sent_text<'e>(exchange: &'e Exchange<'_>) -> Result<&'e str, Refusal> {
-    if !is_json(exchange.headers, false) {
-        return Err(BODY_NOT_FHIR_JSON.refuse());
-    }
-    text(&exchange.body)
-}
-
-fn text(bytes: &[u8]) -> Result<&str, Refusal> {
-    std::str::from_utf8(bytes).map_err(|_| BODY_AMBIGUOUS.refuse().because("no UTF-8"))
-}
-
-fn parsed<'b>(exchange: &Exchange<'_>, body: &'b str) -> Result<Json<'b>, Refusal> {
-    Json::parse(body.as_bytes(), exchange.snapshot.limits.json_depth)
-        .map_err(|error| BODY_AMBIGUOUS.refuse().because(error.to_string()))
 }
 
 /// The resource as it is stored, checked.
@@ -127,36 +164,8 @@ async fn stored(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) ->
     Ok(Found::Own(Stored { body, version, readable }))
 }
 
-/// Reads the client's JSON Patch.
-fn patch<'e>(exchange: &'e Exchange<'_>, write: &CheckedWrite) -> Result<Patch<'e>, Refusal> {
-    let declared = exchange.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = declared.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json-patch+json") || !is_json(exchange.headers, true) {
-        return Err(PATCH_FORMAT.refuse());
-    }
-    let body = text(&exchange.body)?;
-    parsed(exchange, body)?;
-    let tree = Tree::read(body).ok_or_else(|| BODY_AMBIGUOUS.refuse())?;
-    let patch = Patch::read(tree).map_err(patch_refusal)?;
-    if patch.tests() {
-        write.check_tests(exchange.grant, write.readable())?;
-    }
-    Ok(patch)
-}
-
-fn apply<'e>(exchange: &Exchange<'_>, patch: Patch<'e>, stored: &'e str) -> Result<String, Refusal> {
-    let limits = &exchange.snapshot.limits;
-    let bounds = Bounds { bytes: limits.request_body, depth: limits.json_depth };
-    let tree = Tree::read(stored).ok_or_else(|| unreadable("no JSON"))?;
-    Ok(patch.apply(tree, bounds).map_err(patch_refusal)?.print())
-}
-
-fn check_new(exchange: &Exchange<'_>, write: &CheckedWrite, body: &str) -> Result<Vec<LookUp>, Refusal> {
-    write.check_new(exchange.snapshot, exchange.grant, &parsed(exchange, body)?)
-}
-
 /// Looks at everything that the body refers to, beyond what can be told without looking.
-async fn look_up(guard: &Guard, exchange: &Exchange<'_>, look_ups: &[LookUp]) -> Result<(), Refusal> {
+pub(super) async fn look_up(guard: &Guard, exchange: &Exchange<'_>, look_ups: &[LookUp]) -> Result<(), Refusal> {
     let depth = exchange.snapshot.limits.json_depth;
     for look_up in look_ups {
         let fetched = fetch(guard, exchange, look_up.request()).await?;
@@ -183,20 +192,14 @@ async fn fetch(
     }
 }
 
-async fn send(
-    guard: &Guard,
+/// What the client hears of a write: never the FHIR server's own words, and a resource only if it was verified.
+pub(super) fn written(
     exchange: &Exchange<'_>,
     write: &CheckedWrite,
-    pin: Pin,
-    body: Option<Bytes>,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
 ) -> Result<Answer, Refusal> {
-    let answer = guard.send(exchange, &write.send(pin), body).await?;
-    answered(exchange, write, answer).await
-}
-
-/// What the client hears of a write: never the FHIR server's own words, and a resource only if it was verified.
-async fn answered(exchange: &Exchange<'_>, write: &CheckedWrite, answer: UpstreamAnswer) -> Result<Answer, Refusal> {
-    let status = answer.status;
     match status {
         StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => {}
         // Between the check and the write it was changed, or made.
@@ -204,12 +207,10 @@ async fn answered(exchange: &Exchange<'_>, write: &CheckedWrite, answer: Upstrea
         StatusCode::NOT_FOUND | StatusCode::GONE if write.id().is_some() => return Ok(denied()),
         status => return Err(own_words(status)),
     }
-    let headers = answer.headers.clone();
-    let body = exchange.collect(answer).await?;
     let mut written = Answer { upstream_status: Some(status), ..Answer::fhir(status, Bytes::new()) };
     let deleted = matches!(write.kind(), CheckedKind::Delete(_));
     if write.readable() && !deleted && !body.is_empty() {
-        if returns_own(exchange, write, &body) {
+        if returns_own(exchange, write, body) {
             let moved =
                 move_urls(body.to_vec(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
             written.body = moved.into();
@@ -223,9 +224,9 @@ async fn answered(exchange: &Exchange<'_>, write: &CheckedWrite, answer: Upstrea
     if deleted {
         return Ok(written);
     }
-    written.copy(&headers, &header::ETAG);
-    written.copy(&headers, &header::LAST_MODIFIED);
-    locations(exchange, &headers, &mut written);
+    written.copy(headers, &header::ETAG);
+    written.copy(headers, &header::LAST_MODIFIED);
+    locations(exchange, headers, &mut written);
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         let own =
             written.headers.get(&name).and_then(|url| url.to_str().ok()).is_none_or(|url| is_of(exchange, write, url));
@@ -251,8 +252,4 @@ fn is_of(exchange: &Exchange<'_>, write: &CheckedWrite, url: &str) -> bool {
         ResourceType::parse(exchange.snapshot.fhir.version, literal.resource_type) == Some(write.of())
             && write.id().is_none_or(|id| id == literal.id)
     })
-}
-
-fn unreadable(why: &str) -> Refusal {
-    rules::UPSTREAM_UNREADABLE.refuse().because(why)
 }

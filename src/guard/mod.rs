@@ -8,17 +8,26 @@ mod batch;
 mod bundle;
 mod capabilities;
 mod checked;
+mod conditional;
+mod criteria;
+mod document;
+mod export;
 mod fill;
 mod links;
+mod operation;
 mod outgoing;
 mod page;
 mod patients;
+mod pins;
 mod precondition;
+mod probe;
 mod resource;
+mod sent;
 mod stream;
 mod write;
 
-use std::future::Future;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,12 +40,15 @@ pub use answer::Answer;
 pub use capabilities::Capabilities;
 pub use page::{PAGE_PARAMETER, Page, Pages};
 pub use patients::UpstreamPatients;
+pub use pins::Pins;
 pub use stream::Stream;
+pub use write::is_json;
 
 use crate::ambient::Ambient;
 use crate::config::Snapshot;
 use crate::decide::{
-    Action, BodyRule, CheckedKind, Grant, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify, request as rules,
+    Action, BodyRule, CheckedKind, ConditionalKind, Grant, Input, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify,
+    request as rules,
 };
 use crate::fhir::interaction::{Interaction, Request};
 use crate::token::GateKeys;
@@ -45,8 +57,11 @@ use crate::upstream::{UpstreamAnswer, UpstreamClient, UpstreamError};
 /// What the guard works with.
 pub struct Guard {
     pub upstream: Arc<UpstreamClient>,
+    /// For the listed hosts of exported files.
+    pub elsewhere: UpstreamClient,
     pub keys: Arc<GateKeys>,
     pub capabilities: Arc<Capabilities>,
+    pub pins: Arc<Pins>,
     pub ambient: Ambient,
 }
 
@@ -66,6 +81,11 @@ pub struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
+    /// The same exchange with another body.
+    fn with_body(&self, body: Bytes) -> Exchange<'_> {
+        Exchange { body, ..*self }
+    }
+
     /// The whole body of an answer, within the limit.
     async fn collect(&self, answer: UpstreamAnswer) -> Result<Bytes, Refusal> {
         let limit = self.snapshot.limits.response_body;
@@ -125,11 +145,33 @@ impl Guard {
                 let wanted = bundle::Wanted { request, letter: *letter, kind: *kind, pages: *pages };
                 bundle::verified(self, exchange, &wanted).await.map(Outcome::Whole)
             }
+            Action::Guard { verify: Verify::Document, .. }
+            | Action::Export(_)
+            | Action::Operation(_)
+            | Action::Conditional(_) => self.seldom(permit, exchange).await,
             Action::Write { request, body, readable } => {
                 write::carry_out(self, exchange, request, body, *readable).await.map(Outcome::Whole)
             }
             Action::Checked(write) => checked::carry_out(self, exchange, write).await.map(Outcome::Whole),
             Action::Bundle => batch::carry_out(self, exchange).await.map(Outcome::Whole),
+        }
+    }
+
+    /// The rarer and larger ways, on the heap, so that the common ones stay small on the stack: a batch goes through
+    /// [`Guard::carry_out`] twice.
+    fn seldom<'f>(
+        &'f self,
+        permit: &'f Permit,
+        exchange: &'f Exchange<'_>,
+    ) -> Pin<Box<dyn Future<Output = Result<Outcome, Refusal>> + Send + 'f>> {
+        match permit.action() {
+            Action::Export(export) => Box::pin(export::carry_out(self, exchange, export)),
+            Action::Operation(call) => Box::pin(operation::carry_out(self, exchange, call)),
+            Action::Conditional(write) => {
+                Box::pin(async { conditional::carry_out(self, exchange, write).await.map(Outcome::Whole) })
+            }
+            Action::Guard { request, .. } => Box::pin(document::carry_out(self, exchange, request)),
+            _ => Box::pin(ready(Ok(Outcome::Whole(Answer::uniform_denial())))),
         }
     }
 
@@ -156,8 +198,10 @@ pub fn needs_body(permit: &Permit) -> bool {
     match permit.action() {
         Action::Bundle => true,
         Action::Write { body, .. } => *body != BodyRule::None,
+        Action::Operation(call) => !matches!(call.input(), Input::Query | Input::Pairs),
         Action::Checked(write) => !matches!(write.kind(), CheckedKind::Delete(_)),
-        Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } => false,
+        Action::Conditional(write) => write.kind() != ConditionalKind::Delete,
+        Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } | Action::Export(_) => false,
     }
 }
 

@@ -8,8 +8,8 @@ use super::*;
 use crate::ambient::UnixSeconds;
 use crate::gate::Listeners;
 use crate::store::{
-    Digest, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, Store, StoreError,
-    StoredKey,
+    Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, Store,
+    StoreError, StoredKey,
 };
 
 fn asked(method: &Method, path: &str, host: &str) -> Asked {
@@ -124,6 +124,10 @@ impl Store for Pinged {
         unused()
     }
 
+    async fn grants_of(&self, _: &str, _: UnixSeconds) -> Result<Vec<LiveGrant>, StoreError> {
+        unused()
+    }
+
     async fn rotate_refresh(&self, _: &Rotation) -> Result<Rotated, StoreError> {
         unused()
     }
@@ -140,6 +144,12 @@ impl Store for Pinged {
         unused()
     }
 
+    async fn probe(&self, _: &str) -> Result<Option<String>, StoreError> {
+        unused()
+    }
+    async fn put_probe(&self, _: &str, _: &str) -> Result<(), StoreError> {
+        unused()
+    }
     async fn sweep(&self, _: UnixSeconds) -> Result<usize, StoreError> {
         unused()
     }

@@ -19,6 +19,7 @@ pub(crate) async fn run(store: &dyn Store) {
     store.sweep(i64::MAX).await.unwrap();
     first_use(store).await;
     revocations(store).await;
+    probes(store).await;
     sweep(store).await;
 }
 
@@ -152,6 +153,25 @@ pub(crate) async fn refresh_tokens(store: &dyn Store) {
     a_reuse(store).await;
     refresh_expiry(store).await;
     a_grant_that_is_revoked(store).await;
+    what_a_user_gave(store).await;
+}
+
+async fn what_a_user_gave(store: &dyn Store) {
+    let grant = |id: &str, username: &str| RefreshGrant { username: username.to_owned(), ..refresh_grant(id) };
+    for (n, id, username, used) in
+        [(70, "gil-old", "gil", NOW), (71, "gil-new", "gil", NOW + 5), (72, "hal-own", "hal", NOW)]
+    {
+        assert!(store.put_refresh(&[n; 32], &grant(id, username), used, NOW + 50).await.unwrap());
+    }
+    let ids = async |now| {
+        let held = store.grants_of("gil", now).await.unwrap();
+        held.into_iter().map(|kept| (kept.grant.id, kept.used, kept.expires)).collect::<Vec<_>>()
+    };
+    let (old, new) = (("gil-old".to_owned(), NOW, NOW + 50), ("gil-new".to_owned(), NOW + 5, NOW + 50));
+    assert_eq!(ids(NOW + 10).await, [new.clone(), old], "the latest used first, and nobody else's");
+    store.revoke(&Revoked::Grant("gil-old".to_owned()), NOW + 100).await.unwrap();
+    assert_eq!(ids(NOW + 10).await, [new]);
+    assert_eq!(ids(NOW + 50).await, [], "what has expired is gone");
 }
 
 async fn one_live_successor(store: &dyn Store) {
@@ -264,6 +284,17 @@ async fn revocations(store: &dyn Store) {
     store.revoke(&token("c"), NOW + 900).await.unwrap();
     let after = store.revocations_after(news[0].sequence, NOW).await.unwrap();
     assert_eq!(after.len(), 1, "a swept sequence is not given again");
+}
+
+async fn probes(store: &dyn Store) {
+    assert_eq!(store.probe("http://u/fhir").await.unwrap(), None);
+    store.put_probe("http://u/fhir", "one").await.unwrap();
+    store.put_probe("http://v/fhir", "other").await.unwrap();
+    store.put_probe("http://u/fhir", "two").await.unwrap();
+    assert_eq!(store.probe("http://u/fhir").await.unwrap().as_deref(), Some("two"), "the last one counts");
+    assert_eq!(store.probe("http://v/fhir").await.unwrap().as_deref(), Some("other"), "each server has its own");
+    store.sweep(i64::MAX).await.unwrap();
+    assert!(store.probe("http://u/fhir").await.unwrap().is_some(), "it does not expire");
 }
 
 async fn sweep(store: &dyn Store) {

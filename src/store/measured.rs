@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{
-    Digest, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, SharedStore, Store,
-    StoreError, StoredKey,
+    Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, SharedStore,
+    Store, StoreError, StoredKey,
 };
 use crate::ambient::UnixSeconds;
 use crate::telemetry::Metrics;
@@ -99,6 +99,10 @@ impl Store for MeasuredStore {
         self.timed("refresh", self.inner.refresh(token, now)).await
     }
 
+    async fn grants_of(&self, username: &str, now: UnixSeconds) -> Result<Vec<LiveGrant>, StoreError> {
+        self.timed("grants_of", self.inner.grants_of(username, now)).await
+    }
+
     async fn rotate_refresh(&self, rotation: &Rotation) -> Result<Rotated, StoreError> {
         self.timed("rotate_refresh", self.inner.rotate_refresh(rotation)).await
     }
@@ -119,6 +123,14 @@ impl Store for MeasuredStore {
 
     async fn revocations_after(&self, sequence: i64, now: UnixSeconds) -> Result<Vec<Revocation>, StoreError> {
         self.timed("revocations_after", self.inner.revocations_after(sequence, now)).await
+    }
+
+    async fn probe(&self, upstream: &str) -> Result<Option<String>, StoreError> {
+        self.timed("probe", self.inner.probe(upstream)).await
+    }
+
+    async fn put_probe(&self, upstream: &str, found: &str) -> Result<(), StoreError> {
+        self.timed("put_probe", self.inner.put_probe(upstream, found)).await
     }
 
     async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError> {

@@ -76,6 +76,15 @@ pub struct RefreshGrant {
     pub payload: String,
 }
 
+/// A grant that is alive, as its giver sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LiveGrant {
+    pub grant: RefreshGrant,
+    /// When the app last got a token by it.
+    pub used: UnixSeconds,
+    pub expires: UnixSeconds,
+}
+
 /// A refresh token that was presented.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RefreshToken {
@@ -180,6 +189,9 @@ pub trait Store: Send + Sync {
     /// Reads a refresh token that has not expired, live or exchanged, without using it.
     async fn refresh(&self, token: &Digest, now: UnixSeconds) -> Result<Option<RefreshToken>, StoreError>;
 
+    /// The grants of a user that are alive, the latest used first.
+    async fn grants_of(&self, username: &str, now: UnixSeconds) -> Result<Vec<LiveGrant>, StoreError>;
+
     /// Exchanges a refresh token for its successor: a grant never has two live ones, whoever asks and how often.
     async fn rotate_refresh(&self, rotation: &Rotation) -> Result<Rotated, StoreError>;
 
@@ -199,6 +211,12 @@ pub trait Store: Send + Sync {
     /// Revocations after `sequence` that are still needed at `now`, in order, a page at a time; an empty answer means that
     /// there are no more.
     async fn revocations_after(&self, sequence: i64, now: UnixSeconds) -> Result<Vec<Revocation>, StoreError>;
+
+    /// What was found out about the FHIR server with this base.
+    async fn probe(&self, upstream: &str) -> Result<Option<String>, StoreError>;
+
+    /// Keeps what was found out about the FHIR server with this base, in the place of what was found before.
+    async fn put_probe(&self, upstream: &str, found: &str) -> Result<(), StoreError>;
 
     /// Deletes what has expired; returns how many rows went.
     async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError>;

@@ -1,6 +1,8 @@
 //! A FHIR server that keeps every byte it was sent, holds the resources of attacks.md's conventions, and misbehaves when told to.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -58,6 +60,12 @@ pub(crate) enum Manners {
     WritesElsewhere,
     /// Two versions at once: in the ETag another than in the body.
     TwoVersions,
+    /// Applies every write, whatever its condition says.
+    IgnoresConditions,
+    /// Applies every deletion.
+    IgnoresConditionsOfDelete,
+    /// Takes no Basic.
+    NoBasic,
 }
 
 /// One request as it arrived.
@@ -85,6 +93,10 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     manners: Mutex<Manners>,
     resources: Mutex<Vec<Value>>,
+    steals: AtomicBool,
+    arriving: Mutex<Option<Value>>,
+    /// Answers by request line.
+    scripted: Mutex<HashMap<String, Answer>>,
 }
 
 pub(crate) struct Double {
@@ -118,6 +130,22 @@ impl Double {
         *self.state.manners.lock() = manners;
     }
 
+    /// Whatever is read or found becomes B's right after, besides its other manners.
+    pub(crate) fn steal(&self, steals: bool) {
+        self.state.steals.store(steals, Ordering::Relaxed);
+    }
+
+    /// Answers requests with this line from now on as told.
+    pub(crate) fn script(&self, line: &str, status: u16, headers: &[(&'static str, &str)], body: &str) {
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        self.state.scripted.lock().insert(line.to_owned(), Answer { status, headers, body: body.into() });
+    }
+
+    /// This will be there as soon as the next search is answered.
+    pub(crate) fn after_search(&self, resource: Value) {
+        *self.state.arriving.lock() = Some(resource);
+    }
+
     /// Other resources than the conventional ones.
     pub(crate) fn hold(&self, resources: Vec<Value>) {
         *self.state.resources.lock() = resources;
@@ -136,24 +164,25 @@ impl Double {
 }
 
 #[derive(Clone)]
-struct Server {
-    base: String,
+pub(crate) struct Server {
+    pub(crate) base: String,
     state: Arc<State>,
 }
 
-struct Answer {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
+#[derive(Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    fn json(status: u16, body: &Value) -> Self {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
         let headers = vec![("Content-Type", "application/fhir+json;charset=utf-8".to_owned())];
         Self { status, headers, body: body.to_string().into_bytes() }
     }
 
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
@@ -170,7 +199,8 @@ impl Server {
                 Manners::ClosesEarly => return,
                 _ => {}
             }
-            let answer = self.answer(&seen, manners);
+            let scripted = self.state.scripted.lock().get(&seen.line()).cloned();
+            let answer = scripted.unwrap_or_else(|| self.answer(&seen, manners));
             let mut head = format!("HTTP/1.1 {} -\r\n", answer.status);
             for (name, value) in &answer.headers {
                 head.push_str(&format!("{name}: {value}\r\n"));
@@ -220,6 +250,9 @@ impl Server {
             return Answer::json(400, &outcome("unreadable"));
         };
         let path: Vec<&str> = target.path.iter().map(String::as_str).collect();
+        if path.last().is_some_and(|last| last.starts_with('$')) {
+            return self.operation(seen, &target, manners);
+        }
         if let (false, ["fhir", of, id @ ..]) = (matches!(seen.method.as_str(), "GET" | "HEAD"), path.as_slice()) {
             return self.written(seen, of, id, manners);
         }
@@ -235,6 +268,7 @@ impl Server {
                 };
                 let found = resources.iter().rfind(|resource| is(resource, of, id));
                 match manners {
+                    _ if self.steals() && found.is_some() => self.hand_over(of, id),
                     Manners::ChangesHands if found.is_some() => self.hand_over(of, id),
                     Manners::Vanishes => self.state.resources.lock().retain(|resource| !is(resource, of, id)),
                     _ => {}
@@ -260,7 +294,12 @@ impl Server {
             ("GET" | "HEAD", ["fhir", of]) => {
                 let found = resources.iter().filter(|r| manners == Manners::EveryType || is_of(r, of));
                 let found = found.filter(|r| manners == Manners::IgnoresParameters || selected(r, &target.query));
-                self.bundle("searchset", found.cloned().collect(), &target, manners)
+                let found: Vec<Value> = found.cloned().collect();
+                for resource in found.iter().filter(|_| self.steals()) {
+                    self.hand_over(of, resource["id"].as_str().unwrap());
+                }
+                self.state.resources.lock().extend(self.state.arriving.lock().take());
+                self.bundle("searchset", found, &target, manners)
             }
             ("GET" | "HEAD", ["fhir"]) => {
                 let types = target.query.iter().find(|(name, _)| name == "_type").map(|(_, value)| value.as_str());
@@ -290,12 +329,31 @@ impl Server {
             [id] if !id.starts_with('$') => (false, *id),
             _ => return Answer::json(200, &json!({ "resourceType": "Parameters" })),
         };
+        if let Some(criteria) = seen.header("if-none-exist").filter(|_| seen.method == "POST") {
+            let query = Target::parse(&format!("/x?{criteria}"), 1000).unwrap().query;
+            let meets = |r: &&Value| is_of(r, of) && (manners == Manners::IgnoresParameters || selected(r, &query));
+            let found: Vec<&Value> = resources.iter().filter(meets).collect();
+            match found.as_slice() {
+                [] => {}
+                [one] => {
+                    let location = format!("{}/{of}/{}", self.base, one["id"].as_str().unwrap());
+                    return Answer::json(200, one).with("Location", location);
+                }
+                _ => return Answer::json(412, &outcome(&format!("several are Patient/B's: {OF_ANOTHER}"))),
+            }
+        }
         let held = resources.iter().rfind(|resource| is(resource, of, id)).cloned();
         let version = held.as_ref().and_then(|held| held["meta"]["versionId"].as_str()).map(str::to_owned);
         let tag = version.as_ref().map(|version| format!("W/\"{version}\""));
+        if manners == Manners::NoBasic && of == "Basic" {
+            return Answer::json(404, &outcome("no such type"));
+        }
         let expected = seen.header("if-match");
-        if expected.is_some() && expected != tag.as_deref()
-            || seen.header("if-none-match") == Some("*") && held.is_some()
+        let ignores = manners == Manners::IgnoresConditions
+            || manners == Manners::IgnoresConditionsOfDelete && seen.method == "DELETE";
+        if !ignores
+            && (expected.is_some() && expected != tag.as_deref()
+                || seen.header("if-none-match") == Some("*") && held.is_some())
         {
             return Answer::json(412, &outcome(&format!("the version is Patient/B's: {OF_ANOTHER}")));
         }
@@ -317,6 +375,10 @@ impl Server {
         Answer::json(if new || held.is_none() { 201 } else { 200 }, &resource)
             .with("Location", format!("{}/{of}/{id}/_history/{next}", self.base))
             .with("ETag", format!("W/\"{next}\""))
+    }
+
+    fn steals(&self) -> bool {
+        self.state.steals.load(Ordering::Relaxed)
     }
 
     /// Makes the resource B's, behind everyone's back.
@@ -345,7 +407,11 @@ impl Server {
             .with("Content-Location", format!("{}/somewhere", self.base))
     }
 
-    fn bundle(&self, kind: &str, resources: Vec<Value>, target: &Target, manners: Manners) -> Answer {
+    pub(crate) fn held_now(&self) -> Vec<Value> {
+        self.state.resources.lock().clone()
+    }
+
+    pub(crate) fn bundle(&self, kind: &str, resources: Vec<Value>, target: &Target, manners: Manners) -> Answer {
         let number = |name: &str| {
             let found = target.query.iter().find(|(given, _)| given == name);
             found.and_then(|(_, value)| value.parse::<usize>().ok())
@@ -437,22 +503,22 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Se
     })
 }
 
-fn is_of(resource: &Value, of: &str) -> bool {
+pub(crate) fn is_of(resource: &Value, of: &str) -> bool {
     resource["resourceType"] == of
 }
 
-fn is(resource: &Value, of: &str, id: &str) -> bool {
+pub(crate) fn is(resource: &Value, of: &str, id: &str) -> bool {
     is_of(resource, of) && resource["id"] == id
 }
 
 /// Whether an element that says whose the resource is names `patient`.
-fn names(resource: &Value, patient: &str) -> bool {
+pub(crate) fn names(resource: &Value, patient: &str) -> bool {
     let elements = ["subject", "patient", "for", "beneficiary", "individual"].map(|name| &resource[name]);
     let participants = resource["participant"].as_array().into_iter().flatten().map(|one| &one["actor"]);
     elements.into_iter().chain(participants).any(|element| element["reference"] == patient)
 }
 
-fn selected(resource: &Value, query: &[(String, String)]) -> bool {
+pub(crate) fn selected(resource: &Value, query: &[(String, String)]) -> bool {
     query.iter().all(|(name, value)| match name.as_str() {
         "_id" => value.split(',').any(|id| resource["id"] == id),
         "patient" | "subject" | "actor" => value.split(',').any(|patient| names(resource, patient)),
@@ -483,7 +549,7 @@ fn processed(body: &str) -> Value {
     json!({ "resourceType": "Bundle", "type": kind, "entry": entry })
 }
 
-fn outcome(text: &str) -> Value {
+pub(crate) fn outcome(text: &str) -> Value {
     json!({ "resourceType": "OperationOutcome", "issue": [{ "severity": "error", "code": "processing", "diagnostics": text }] })
 }
 

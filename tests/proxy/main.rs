@@ -11,11 +11,15 @@
 )]
 
 mod case;
+mod conditional;
 mod connection;
 mod corpus;
 mod double;
+mod export;
 mod granular;
+mod operations;
 mod pages;
+mod pins;
 mod resources;
 mod revocation;
 mod tokens;

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use http::HeaderName;
 
-use super::upstream::upstream;
+use super::upstream::{bulk_hosts, upstream};
 use crate::config::table::Table;
-use crate::config::{Fhir, IdentityHeaders, Narrowing, PatientData};
+use crate::config::value::choice;
+use crate::config::{Fhir, IdentityHeaders, Narrowing, PatientData, UnpinnedWrites};
 use crate::fhir::{FhirVersion, ResourceType, SearchParameterKind, Tables, TypeSet};
 
 const DEFAULT_BASE_PATH: &str = "/fhir";
@@ -48,11 +49,11 @@ pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhi
     let (patient_data, narrowing) = patient_data(&mut table);
     let narrowing_by_type = narrowing_by_type(&mut table, tables);
     let shared_types = shared_types(&mut table, tables);
-    let patient_writes = table.choice("patient_writes", false, &[("deny", false), ("pinned", true)]);
+    let unpinned_writes = unpinned_writes(&mut table);
     let upsert = table.choice("upsert", false, &[("deny", false), ("allow", true)]);
     let upstream = upstream(&mut table);
+    let bulk_hosts = bulk_hosts(&mut table, upstream.as_ref());
     let identity_headers = table.table("identity_headers").map(identity_headers).unwrap_or_default();
-    table.later(&["unpinned_writes", "bulk_hosts"]);
     table.finish();
     let base_path = base_path?;
     Some(Fhir {
@@ -65,9 +66,10 @@ pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhi
         narrowing,
         narrowing_by_type,
         shared_types,
-        patient_writes,
+        unpinned_writes,
         upsert,
         identity_headers,
+        bulk_hosts,
     })
 }
 
@@ -142,7 +144,18 @@ fn shared_types(table: &mut Table<'_>, tables: &Tables) -> TypeSet {
     }
 }
 
-fn resource_type(tables: &Tables, name: &str) -> Result<ResourceType, String> {
+fn unpinned_writes(table: &mut Table<'_>) -> UnpinnedWrites {
+    let put = UnpinnedWrites { put: true, delete: false };
+    let delete = UnpinnedWrites { put: false, delete: true };
+    let methods = table.texts("unpinned_writes").unwrap_or_default().into_iter();
+    let methods = methods.filter_map(|found| found.parse(|text| choice(text, &[("PUT", put), ("DELETE", delete)])));
+    methods.fold(UnpinnedWrites::default(), |open, method| UnpinnedWrites {
+        put: open.put || method.put,
+        delete: open.delete || method.delete,
+    })
+}
+
+pub(super) fn resource_type(tables: &Tables, name: &str) -> Result<ResourceType, String> {
     let version = tables.version();
     ResourceType::parse(version, name)
         .ok_or_else(|| format!("{name:?} is no resource type of {}; write for example \"Appointment\"", version.name()))

@@ -11,8 +11,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    Digest, KeyPurpose, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, Store,
-    StoreError, StoredKey,
+    Digest, KeyPurpose, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation,
+    Store, StoreError, StoredKey,
 };
 use crate::ambient::UnixSeconds;
 use worker::{Access, Worker};
@@ -176,6 +176,11 @@ impl Store for SqliteStore {
         self.reader.run(move |connection| refresh::get(connection, &token, now)).await
     }
 
+    async fn grants_of(&self, username: &str, now: UnixSeconds) -> Result<Vec<LiveGrant>, StoreError> {
+        let username = username.to_owned();
+        self.reader.run(move |connection| refresh::grants_of(connection, &username, now)).await
+    }
+
     async fn rotate_refresh(&self, rotation: &Rotation) -> Result<Rotated, StoreError> {
         let rotation = rotation.clone();
         self.writer.run(move |connection| refresh::rotate(connection, &rotation)).await
@@ -219,6 +224,23 @@ impl Store for SqliteStore {
                     .collect()
             })
             .await
+    }
+
+    async fn probe(&self, upstream: &str) -> Result<Option<String>, StoreError> {
+        let upstream = upstream.to_owned();
+        self.reader
+            .run(move |connection| {
+                let found = "SELECT found FROM probes WHERE upstream = ?1";
+                connection.query_row(found, [upstream], |row| row.get(0)).optional()
+            })
+            .await
+    }
+
+    async fn put_probe(&self, upstream: &str, found: &str) -> Result<(), StoreError> {
+        let (upstream, found) = (upstream.to_owned(), found.to_owned());
+        let put = "INSERT INTO probes (upstream, found) VALUES (?1, ?2)
+                   ON CONFLICT (upstream) DO UPDATE SET found = excluded.found";
+        self.writer.run(move |connection| connection.execute(put, params![upstream, found]).map(|_| ())).await
     }
 
     async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError> {
