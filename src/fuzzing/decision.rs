@@ -86,7 +86,9 @@ pub(super) fn decision(bytes: &[u8]) {
                 assert!(entries.iter().all(open), "{request:?}");
             }
             Action::Guard { request, .. } | Action::Write { request, .. } => is_one_target(request),
-            Action::Answer(_) | Action::Checked(_) | Action::Bundle => {}
+            Action::Operation(call) => is_one_target(call.request()),
+            // Decided further where they are carried out.
+            _ => {}
         }
         let without_rights = matches!(request.interaction, Interaction::Capabilities | Interaction::Bundle);
         assert!(index > 0 || without_rights, "{permit:?}");
@@ -139,15 +141,13 @@ pub(super) fn bundle(bytes: &[u8]) {
         for (entry, given) in decision.entries.iter().zip(given) {
             let Ok(permit) = entry else { continue };
             assert!(index > 0, "a token without scopes: {permit:?}");
-            match permit {
-                EntryPermit::Together { .. } => {
-                    assert!(grant.is_unrestricted());
-                    goes_up_as_it_is_read(given);
-                }
-                EntryPermit::Alone(alone) => {
-                    assert_eq!(decide(snapshot, grant, &alone.request).as_ref(), Ok(&alone.permit));
-                    means_the_same(snapshot, &alone.request, &alone.original);
-                }
+            if let EntryPermit::Together { .. } = permit {
+                assert!(grant.is_unrestricted());
+                goes_up_as_it_is_read(given);
+            }
+            if let EntryPermit::Alone(alone) = permit {
+                assert_eq!(decide(snapshot, grant, &alone.request).as_ref(), Ok(&alone.permit));
+                means_the_same(snapshot, &alone.request, &alone.original);
             }
         }
     }
