@@ -7,7 +7,7 @@ use http::Method;
 
 use super::grammar::read_elsewhere;
 use crate::config::{Snapshot, load_str};
-use crate::decide::{Action, EntryPermit, Grant, Processing, UpstreamRequest, decide, decide_bundle};
+use crate::decide::{Action, Grant, Processing, UpstreamRequest, decide, decide_bundle};
 use crate::fhir::interaction::{Interaction, Request, classify};
 use crate::fhir::json::Json;
 use crate::fhir::target::{Target, print_query};
@@ -137,17 +137,17 @@ pub(super) fn bundle(bytes: &[u8]) {
         let Ok(decision) = decide_bundle(snapshot, grant, &body) else { continue };
         let given = body.get("entry").and_then(Json::as_array).unwrap_or_default();
         assert_eq!(decision.entries.len(), given.len());
-        assert!(decision.processing == Processing::Batch || decision.entries.iter().all(Result::is_ok));
+        let batch = decision.processing == Processing::Batch;
+        assert!(batch || decision.entries.iter().all(Result::is_ok));
+        assert!(!decision.together || grant.is_unrestricted());
         for (entry, given) in decision.entries.iter().zip(given) {
-            let Ok(permit) = entry else { continue };
-            assert!(index > 0, "a token without scopes: {permit:?}");
-            if let EntryPermit::Together { .. } = permit {
-                assert!(grant.is_unrestricted());
+            let Ok(entry) = entry else { continue };
+            assert!(index > 0, "a token without scopes: {:?}", entry.permit);
+            // What an entry of a transaction refers to may be another entry.
+            assert!(!batch || decide(snapshot, grant, &entry.request).as_ref() == Ok(&entry.permit));
+            means_the_same(snapshot, &entry.request, &entry.original);
+            if decision.together {
                 goes_up_as_it_is_read(given);
-            }
-            if let EntryPermit::Alone(alone) = permit {
-                assert_eq!(decide(snapshot, grant, &alone.request).as_ref(), Ok(&alone.permit));
-                means_the_same(snapshot, &alone.request, &alone.original);
             }
         }
     }
