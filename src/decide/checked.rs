@@ -1,4 +1,4 @@
-//! Writes under a restricted grant: what is stored and what is to be stored must both be about the permit's patients, and the
+//! Writes under a restricted grant: what is stored and what is to be stored must both be within a permit, and the
 //! write meets the checked version or nothing (enforcement.md §2.7, §5).
 //!
 //! Whose a written resource is, is always said by its subject elements, and every patient in them counts: one who is only the
@@ -7,104 +7,30 @@
 use http::Method;
 
 use super::bundle::check_resource;
+use super::change;
+use super::constraint::holds;
 use super::grant::Grant;
 use super::parameters::{self, FORMAT_NOT_JSON};
 use super::permit::{Action, Permit, Pin, UpstreamRequest};
 use super::reach::{SCOPE_MISSING, TYPE_NOT_PATIENT_DATA, type_of};
 use super::references::{self, LookUp};
 use super::rule::{Refusal, Rule};
-use super::write::WRITE_RESTRICTED;
+use super::subjects::{SUBJECT_NOT_OWN, check_subjects, patients_in};
 use crate::config::Snapshot;
+use crate::fhir::ResourceType;
 use crate::fhir::interaction::Request;
 use crate::fhir::json::Json;
-use crate::fhir::patch::PatchError;
-use crate::fhir::reference::Literal;
-use crate::fhir::tree::Tree;
-use crate::fhir::{ResourceType, SubjectRule};
-use crate::scope::Letter;
-
-pub(super) const SUBJECT_SHAPE: Rule = Rule::bad_request(
-    "subject-shape",
-    "an element that says whom the resource is about is no Reference of one meaning: an object whose `reference` is a text, whose `type` agrees with it, and without an `identifier` beside it",
-);
-
-pub(super) const SUBJECT_NOT_OWN: Rule = Rule::forbidden(
-    "subject-not-own",
-    "what is written must be about the token's patient and no other: each element that says whom it is about refers to it as `Patient/id`",
-);
+use crate::scope::{Filter, Letter};
 
 pub(super) const PATIENT_CREATE: Rule =
     Rule::forbidden("patient-create", "a token in a patient context does not create a Patient");
 
-pub(super) const PATIENT_IDENTITY: Rule = Rule::forbidden(
-    "patient-identity",
-    "a token in a patient context does not change `Patient.identifier` or `Patient.link`, which say who the patient is",
+pub(super) const CONSTRAINT_NOT_MET: Rule = Rule::forbidden(
+    "constraint-not-met",
+    "what is written must meet the constraint of the scope that lets write it (`?category=…`)",
 );
 
-pub const PATCH_FORMAT: Rule = Rule::other(
-    "patch-format",
-    415,
-    "not-supported",
-    "under a patient context a patch is a JSON Patch, sent as `application/json-patch+json`",
-);
-
-pub(super) const PATCH_MALFORMED: Rule =
-    Rule::bad_request("patch-malformed", "the body is no list of JSON Patch operations (RFC 6902)");
-
-pub(super) const PATCH_TOO_MUCH: Rule = Rule::other(
-    "patch-too-much",
-    413,
-    "too-long",
-    "the patch has too many operations, or makes the resource too large or nest too deep",
-);
-
-pub(super) const PATCH_NOT_APPLICABLE: Rule = Rule::other(
-    "patch-not-applicable",
-    422,
-    "processing",
-    "the patch does not fit the resource: a path is not there, or a `test` failed",
-);
-
-pub const VERSION_UNKNOWN: Rule = Rule::other(
-    "version-unknown",
-    502,
-    "processing",
-    "the FHIR server gives this resource no version, or two of them, so that a write could overwrite what was not checked",
-);
-
-pub const PRECONDITION_FAILED: Rule = Rule::other(
-    "precondition-failed",
-    412,
-    "conflict",
-    "the current version is not one that `If-Match` and `If-None-Match` allow",
-);
-
-pub const PRECONDITION_UNSUPPORTED: Rule = Rule::bad_request(
-    "precondition-unsupported",
-    "a write under a patient context is made conditional by `If-Match` or `If-None-Match`, not by a date",
-);
-
-pub const WRITE_CONFLICT: Rule = Rule::other(
-    "write-conflict",
-    409,
-    "conflict",
-    "the resource changed while it was being written: read it again and repeat the change",
-);
-
-pub(super) const RULES: &[&Rule] = &[
-    &SUBJECT_SHAPE,
-    &SUBJECT_NOT_OWN,
-    &PATIENT_CREATE,
-    &PATIENT_IDENTITY,
-    &PATCH_FORMAT,
-    &PATCH_MALFORMED,
-    &PATCH_TOO_MUCH,
-    &PATCH_NOT_APPLICABLE,
-    &VERSION_UNKNOWN,
-    &PRECONDITION_FAILED,
-    &PRECONDITION_UNSUPPORTED,
-    &WRITE_CONFLICT,
-];
+pub(super) const RULES: &[&Rule] = &[&PATIENT_CREATE, &CONSTRAINT_NOT_MET];
 
 /// What is written, and to which id.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -115,17 +41,46 @@ pub enum CheckedKind {
     Delete(String),
 }
 
+impl CheckedKind {
+    fn letter(&self) -> Letter {
+        match self {
+            Self::Create => Letter::Create,
+            Self::Update(_) | Self::Patch(_) => Letter::Update,
+            Self::Delete(_) => Letter::Delete,
+        }
+    }
+}
+
 /// A write that is carried out in steps, each of which asks here: fetch, check what is stored, check what is to be stored, send.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CheckedWrite {
     of: ResourceType,
     kind: CheckedKind,
-    /// The patients of each permit that covers the write; what is written is within one of these sets.
-    permits: Vec<Vec<String>>,
+    /// One of these must cover the stored version, and one the new.
+    permits: Vec<WritePermit>,
     readable: bool,
 }
 
-/// Decides a write whose every permit has a patient context.
+/// What one permit lets write of a type.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct WritePermit {
+    /// Whose data; none for whosever it is.
+    patients: Option<Vec<String>>,
+    filter: Option<Filter>,
+}
+
+impl WritePermit {
+    fn is_about(&self, patients: &[String]) -> bool {
+        let all_own = |own: &Vec<String>| !patients.is_empty() && patients.iter().all(|one| own.contains(one));
+        self.patients.as_ref().is_none_or(all_own)
+    }
+
+    fn is_met(&self, snapshot: &Snapshot, resource: &Json<'_>) -> bool {
+        self.filter.as_ref().is_none_or(|filter| holds(snapshot, filter, resource))
+    }
+}
+
+/// Decides a write that no permit covers without a patient context or a constraint.
 pub(super) fn checked(
     snapshot: &Snapshot,
     grant: &Grant,
@@ -133,31 +88,56 @@ pub(super) fn checked(
     of: ResourceType,
     kind: CheckedKind,
 ) -> Result<Permit, Refusal> {
-    if snapshot.fhir.tables.subject(of).is_none() {
-        return Err(TYPE_NOT_PATIENT_DATA.refuse());
-    }
-    if of == ResourceType::PATIENT && kind == CheckedKind::Create {
-        return Err(PATIENT_CREATE.refuse());
-    }
+    let write = CheckedWrite::new(snapshot, grant, of, kind)?;
     parameters::of_read(request, true)?;
     if !request.accepts_json {
         return Err(FORMAT_NOT_JSON.refuse());
     }
-    let letter = match kind {
-        CheckedKind::Create => Letter::Create,
-        CheckedKind::Update(_) | CheckedKind::Patch(_) => Letter::Update,
-        CheckedKind::Delete(_) => Letter::Delete,
-    };
-    let permits = grant.patient_sets(of, letter);
-    if permits.is_empty() {
-        // Only permits with a constraint cover it, and none of these lets write.
-        return Err(WRITE_RESTRICTED.refuse().because("a scope with a constraint"));
+    let rule = write.rule();
+    Ok(Permit { action: Action::Checked(write), rule })
+}
+
+fn permits(snapshot: &Snapshot, grant: &Grant, of: ResourceType, letter: Letter) -> Result<Vec<WritePermit>, Refusal> {
+    let about_patients = snapshot.fhir.tables.subject(of).is_some() && !snapshot.fhir.shared_types.contains(of);
+    let whole = grant.patient_sets(of, letter).into_iter();
+    let whole = whole.map(|patients| WritePermit { patients: Some(patients), filter: None });
+    let constrained = grant.constrained(of, letter);
+    let constrained = constrained
+        .map(|(permit, filter)| WritePermit { patients: permit.patients.clone(), filter: Some(filter.clone()) });
+    let covering: Vec<WritePermit> = whole.chain(constrained).collect();
+    if covering.is_empty() {
+        return Err(SCOPE_MISSING.refuse().needing(grant.needed(Some(of), letter)));
     }
-    let readable = grant.covers(of, Letter::Read);
-    Ok(Permit { action: Action::Checked(CheckedWrite { of, kind, permits, readable }), rule: "own-patient" })
+    let reaching: Vec<WritePermit> =
+        covering.into_iter().filter(|permit| about_patients || permit.patients.is_none()).collect();
+    if reaching.is_empty() { Err(TYPE_NOT_PATIENT_DATA.refuse()) } else { Ok(reaching) }
 }
 
 impl CheckedWrite {
+    pub(super) fn new(
+        snapshot: &Snapshot,
+        grant: &Grant,
+        of: ResourceType,
+        kind: CheckedKind,
+    ) -> Result<Self, Refusal> {
+        let permits = permits(snapshot, grant, of, kind.letter())?;
+        let write = Self { of, kind, permits, readable: grant.covers(of, Letter::Read) };
+        match write.kind {
+            CheckedKind::Create => write.may_be_new().map(|()| write),
+            _ => Ok(write),
+        }
+    }
+
+    /// The name of the rule that lets it pass.
+    pub(super) fn rule(&self) -> &'static str {
+        if self.permits.iter().any(|permit| permit.filter.is_none()) { "own-patient" } else { "constrained" }
+    }
+
+    fn may_be_new(&self) -> Result<(), Refusal> {
+        let somebody_new = self.permits.iter().any(|permit| permit.patients.is_none());
+        if self.of != ResourceType::PATIENT || somebody_new { Ok(()) } else { Err(PATIENT_CREATE.refuse()) }
+    }
+
     pub fn of(&self) -> ResourceType {
         self.of
     }
@@ -189,11 +169,12 @@ impl CheckedWrite {
         Some(UpstreamRequest::new(Method::GET, format!("/{}/{}", self.of, self.id()?)).inspected())
     }
 
-    /// Whether what is stored is what was asked for and about the permit's patients only.
+    /// Whether what is stored is what was asked for and within one of the permits.
     pub fn stored_is_own(&self, snapshot: &Snapshot, stored: &Json<'_>) -> bool {
         let as_asked =
             type_of(snapshot, stored) == Some(self.of) && stored.get("id").and_then(Json::as_str) == self.id();
-        as_asked && self.is_own(&patients_in(snapshot, self.of, stored))
+        let patients = patients_in(snapshot, self.of, stored);
+        as_asked && self.permits.iter().any(|permit| permit.is_about(&patients) && permit.is_met(snapshot, stored))
     }
 
     /// Checks what is to be stored, and tells which of its references are still to be looked up.
@@ -202,31 +183,40 @@ impl CheckedWrite {
     /// The rule that the body breaks.
     pub fn check_new(&self, snapshot: &Snapshot, grant: &Grant, body: &Json<'_>) -> Result<Vec<LookUp>, Refusal> {
         check_resource(snapshot, body, self.of, self.id())?;
-        if let Some(rule) = snapshot.fhir.tables.subject(self.of) {
-            check_subjects(snapshot, rule, body)?;
+        if self.permits.iter().any(|permit| permit.patients.is_some()) {
+            check_subjects(snapshot, self.of, body)?;
         }
         let patients = patients_in(snapshot, self.of, body);
-        if !self.is_own(&patients) {
+        let about: Vec<&WritePermit> = self.permits.iter().filter(|permit| permit.is_about(&patients)).collect();
+        if about.is_empty() {
             return Err(SUBJECT_NOT_OWN.refuse());
         }
-        references::look_ups(snapshot, grant, &self.patients_beside(&patients), body)
+        let taking: Vec<&WritePermit> = about.into_iter().filter(|permit| permit.is_met(snapshot, body)).collect();
+        if taking.is_empty() {
+            return Err(CONSTRAINT_NOT_MET.refuse());
+        }
+        // Patients that may be referred to because the write is theirs.
+        let beside: Vec<&str> = taking
+            .iter()
+            .flat_map(|permit| permit.patients.as_ref().unwrap_or(&patients))
+            .map(String::as_str)
+            .collect();
+        references::look_ups(snapshot, grant, &beside, body)
     }
 
-    /// Checks what a new version may not change of the stored one.
+    /// Checks what a new version may not change of the stored one. Both are within the permits.
     ///
     /// # Errors
-    /// [`PATIENT_IDENTITY`].
-    pub fn check_change(&self, stored: &str, new: &str) -> Result<(), Refusal> {
-        if self.of != ResourceType::PATIENT {
-            return Ok(());
-        }
-        let (stored, new) = (Tree::read(stored), Tree::read(new));
-        let kept = |name| match (stored.as_ref().and_then(|s| s.get(name)), new.as_ref().and_then(|n| n.get(name))) {
-            (None, None) => true,
-            (Some(stored), Some(new)) => stored.same(new),
-            _ => false,
-        };
-        if kept("identifier") && kept("link") { Ok(()) } else { Err(PATIENT_IDENTITY.refuse()) }
+    /// It changes who a patient is, or takes a security label away.
+    pub fn check_change(&self, snapshot: &Snapshot, stored: &str, new: &str) -> Result<(), Refusal> {
+        let depth = snapshot.limits.json_depth;
+        let versions = (Json::parse(stored.as_bytes(), depth), Json::parse(new.as_bytes(), depth));
+        let (Ok(stored_version), Ok(new_version)) = versions else { return Err(SUBJECT_NOT_OWN.refuse()) };
+        change::keeps_labels(&stored_version, &new_version)?;
+        let is_met =
+            |permit: &&WritePermit| permit.is_met(snapshot, &stored_version) && permit.is_met(snapshot, &new_version);
+        let anyones = self.permits.iter().filter(is_met).any(|permit| permit.patients.is_none());
+        if self.of != ResourceType::PATIENT || anyones { Ok(()) } else { change::keeps_identity(stored, new) }
     }
 
     /// A `test` operation tells what the resource holds: `readable` says whether the token may know that.
@@ -251,92 +241,6 @@ impl CheckedWrite {
         request.minimal = !self.readable;
         request.pin = Some(pin);
         request
-    }
-
-    /// Whether `patients` are somebody, and all within one permit.
-    fn is_own(&self, patients: &[String]) -> bool {
-        !patients.is_empty() && self.permits.iter().any(|permit| patients.iter().all(|one| permit.contains(one)))
-    }
-
-    /// The patients of a permit that `patients` are within.
-    fn patients_beside(&self, patients: &[String]) -> Vec<&str> {
-        let within = |permit: &&Vec<String>| patients.iter().all(|one| permit.contains(one));
-        self.permits.iter().filter(within).flatten().map(String::as_str).collect()
-    }
-}
-
-/// The refusal of a patch that was not applied.
-pub(crate) fn patch_refusal(error: PatchError) -> Refusal {
-    let rule = match error {
-        PatchError::Malformed => &PATCH_MALFORMED,
-        PatchError::TooMuch => &PATCH_TOO_MUCH,
-        PatchError::NotThere | PatchError::TestFailed => &PATCH_NOT_APPLICABLE,
-    };
-    rule.refuse().because(error.to_string())
-}
-
-/// Every patient that a subject element of the resource names, or the Patient itself.
-fn patients_in(snapshot: &Snapshot, of: ResourceType, resource: &Json<'_>) -> Vec<String> {
-    if of == ResourceType::PATIENT {
-        return resource.get("id").and_then(Json::as_str).map(str::to_owned).into_iter().collect();
-    }
-    let bases = snapshot.fhir.bases();
-    let mut patients = Vec::new();
-    for element in snapshot.fhir.tables.subject(of).map(|rule| rule.elements.as_slice()).unwrap_or_default() {
-        resource.visit(&element.steps, &mut |value| {
-            let text = value.get("reference").and_then(Json::as_str);
-            if let Some(literal) = text.and_then(|text| Literal::parse(text, &bases))
-                && literal.resource_type == "Patient"
-            {
-                patients.push(literal.id.to_owned());
-            }
-        });
-    }
-    patients
-}
-
-/// Subject elements are References with one meaning: literal, or nothing but a text to display.
-fn check_subjects(snapshot: &Snapshot, rule: &SubjectRule, body: &Json<'_>) -> Result<(), Refusal> {
-    let bases = snapshot.fhir.bases();
-    let mut subjects = Vec::new();
-    for element in &rule.elements {
-        reached(body, &element.steps, &mut subjects)?;
-    }
-    for subject in subjects {
-        let identified = subject.get("identifier").is_some();
-        match subject.get("reference") {
-            // A logical reference may be anyone's.
-            None if identified => return Err(SUBJECT_NOT_OWN.refuse()),
-            None => {}
-            Some(Json::String(_)) if identified => return Err(SUBJECT_SHAPE.refuse()),
-            Some(Json::String(text)) => {
-                let literal = Literal::parse(text, &bases).ok_or_else(|| SUBJECT_NOT_OWN.refuse())?;
-                if subject.get("type").is_some_and(|of| of.as_str() != Some(literal.resource_type)) {
-                    return Err(SUBJECT_SHAPE.refuse());
-                }
-            }
-            Some(_) => return Err(SUBJECT_SHAPE.refuse()),
-        }
-    }
-    Ok(())
-}
-
-/// The objects at the end of a path; anything else on the way or there is no shape that FHIR has.
-fn reached<'j>(value: &'j Json<'j>, path: &[&str], found: &mut Vec<&'j Json<'j>>) -> Result<(), Refusal> {
-    match (value, path.split_first()) {
-        (Json::Array(elements), _) => elements.iter().try_for_each(|element| match element {
-            Json::Object(_) => reached(element, path, found),
-            _ => Err(SUBJECT_SHAPE.refuse()),
-        }),
-        (Json::Object(_), None) => {
-            found.push(value);
-            Ok(())
-        }
-        (Json::Object(_), Some((step, rest))) => match value.get(step) {
-            Some(next) => reached(next, rest, found),
-            None => Ok(()),
-        },
-        _ => Err(SUBJECT_SHAPE.refuse()),
     }
 }
 

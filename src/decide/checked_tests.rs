@@ -74,11 +74,32 @@ fn what_goes_up_is_pinned_and_minimal_without_r() {
 }
 
 #[test]
-fn a_granular_scope_does_not_write() {
+fn a_granular_scope_writes_within_its_constraint() {
     let snapshot = snapshot("");
-    let scope = "patient/Observation.cud?category=laboratory";
-    let body = r#"{"resourceType":"Observation","subject":{"reference":"Patient/A"}}"#;
-    assert_eq!(sent(&snapshot, scope, None, "Observation", body), "write-restricted");
+    let body = |patient: &str, code: &str| {
+        format!(
+            r#"{{"resourceType":"Observation","category":[{{"coding":[{{"code":"{code}"}}]}}],"subject":{{"reference":"Patient/{patient}"}}}}"#
+        )
+    };
+    let scope = "patient/Observation.c?category=laboratory user/Observation.c?category=vital-signs";
+    let kid = Some("Patient/kid");
+    assert_eq!(sent(&snapshot, scope, kid, "Observation", &body("A", "laboratory")), "0");
+    assert_eq!(sent(&snapshot, scope, kid, "Observation", &body("kid", "vital-signs")), "0");
+    // Each permit with its own patients and its own constraint.
+    assert_eq!(sent(&snapshot, scope, kid, "Observation", &body("kid", "laboratory")), "constraint-not-met");
+    assert_eq!(sent(&snapshot, scope, kid, "Observation", &body("A", "vital-signs")), "constraint-not-met");
+    assert_eq!(sent(&snapshot, scope, kid, "Observation", &body("B", "laboratory")), "subject-not-own");
+}
+
+#[test]
+fn a_clinician_writes_shared_types_within_a_constraint() {
+    let snapshot = snapshot("");
+    let scope = "user/Practitioner.c?gender=female patient/Practitioner.c?gender=male";
+    let body = |gender: &str| format!(r#"{{"resourceType":"Practitioner","gender":"{gender}"}}"#);
+    let clinician = Some("Practitioner/p");
+    assert_eq!(sent(&snapshot, scope, clinician, "Practitioner", &body("female")), "0");
+    assert_eq!(sent(&snapshot, scope, clinician, "Practitioner", &body("male")), "constraint-not-met");
+    assert_eq!(sent(&snapshot, scope, None, "Practitioner", &body("female")), "type-not-patient-data");
 }
 
 #[test]

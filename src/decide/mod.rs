@@ -4,34 +4,37 @@
 //! verify; nothing else can make a permit.
 
 mod bundle;
+mod change;
 mod checked;
 mod constraint;
 mod grant;
 mod joins;
 mod operation;
 mod parameters;
+mod patch;
 mod permit;
+mod pin;
 mod reach;
 mod read;
 mod references;
 pub mod request;
 mod rule;
 mod search;
+mod subjects;
 mod write;
 
 pub use bundle::{Alone, BundleDecision, EntryPermit, Processing, check_resource, decide_bundle};
-pub(crate) use checked::patch_refusal;
-pub use checked::{
-    CheckedKind, CheckedWrite, PATCH_FORMAT, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN,
-    WRITE_CONFLICT,
-};
+pub use checked::{CheckedKind, CheckedWrite};
 pub use grant::{Constrained, Grant, MAX_PATIENTS, Restricted};
 pub use parameters::FORMAT_NOT_JSON;
+pub use patch::PATCH_FORMAT;
+pub(crate) use patch::patch_refusal;
 pub(crate) use permit::bundle_request;
 pub use permit::{
     Action, BodyRule, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
     patients_lookup,
 };
+pub use pin::{PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN, WRITE_CONFLICT};
 pub use reach::{type_of, visible};
 pub use references::LookUp;
 pub use rule::{Challenge, Refusal, Rule, all as all_rules};

@@ -67,8 +67,7 @@ pub(super) fn reach<'s>(
     }
     let patients = grant.patients(of, letter);
     let reads = matches!(letter, Letter::Read | Letter::Search);
-    // What a permit without constraint lets write stays as it is; none with one lets write.
-    if (reads || patients.is_empty()) && grant.constrained(of, letter).next().is_some() {
+    if grant.constrained(of, letter).next().is_some() {
         return constrained(snapshot, grant, of, letter, patients);
     }
     if patients.is_empty() {

@@ -3,7 +3,10 @@
 //! A rule is a constant beside the code that applies it, so that one search for its name finds both. [`all`] lists them for
 //! the documentation and for the test that no name is used twice.
 
-use super::{bundle, checked, grant, operation, parameters, reach, read, references, request, search, write};
+use super::{
+    bundle, change, checked, grant, operation, parameters, patch, pin, reach, read, references, request, search,
+    subjects, write,
+};
 
 /// The error of a `WWW-Authenticate: Bearer` challenge (RFC 6750 §3.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,6 +110,10 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         parameters::RULES,
         write::RULES,
         checked::RULES,
+        subjects::RULES,
+        change::RULES,
+        patch::RULES,
+        pin::RULES,
         references::RULES,
         operation::RULES,
         bundle::RULES,

@@ -5,7 +5,7 @@ use http::Method;
 use super::checked::{self, CheckedKind};
 use super::grant::Grant;
 use super::permit::{Action, BodyRule, Permit, UpstreamRequest};
-use super::reach::{Reach, reach};
+use super::reach::SCOPE_MISSING;
 use super::read::with_query;
 use super::rule::{Refusal, Rule};
 use super::search::criteria;
@@ -95,8 +95,10 @@ pub(super) fn write(
     of: ResourceType,
     write: &Write<'_>,
 ) -> Result<Permit, Refusal> {
-    let reach = reach(snapshot, grant, of, write.letter())?;
-    if !matches!(reach, Reach::Everything) {
+    if !grant.covers(of, write.letter()) {
+        return Err(SCOPE_MISSING.refuse().needing(grant.needed(Some(of), write.letter())));
+    }
+    if !grant.unrestricted(of, write.letter()) {
         if !snapshot.fhir.patient_writes {
             return Err(WRITE_RESTRICTED.refuse().because("[fhir] patient_writes"));
         }
@@ -134,7 +136,7 @@ pub(super) fn write(
         }
         upstream.if_none_exist = Some(print_parameters(&accepted.parameters));
     }
-    Ok(Permit { action: Action::Write { request: upstream, body: write.body(of), readable }, rule: reach.rule() })
+    Ok(Permit { action: Action::Write { request: upstream, body: write.body(of), readable }, rule: "unrestricted" })
 }
 
 /// Whether some parameter selects by content. Result parameters alone would mean every resource of the type, and so would a

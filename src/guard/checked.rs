@@ -19,16 +19,36 @@ use crate::fhir::patch::{Bounds, Patch};
 use crate::fhir::reference::Literal;
 use crate::fhir::tree::Tree;
 use crate::scope::Letter;
-use crate::upstream::UpstreamAnswer;
+
+/// A write that was checked and is still to be sent.
+pub(super) struct Ready {
+    pub(super) pin: Pin,
+    pub(super) body: Option<Bytes>,
+    /// What the body refers to, still to be looked at.
+    pub(super) look_ups: Vec<LookUp>,
+}
 
 pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) -> Result<Answer, Refusal> {
+    let Some(ready) = check(guard, exchange, write).await? else { return Ok(denied()) };
+    look_up(guard, exchange, &ready.look_ups).await?;
+    let answer = guard.send(exchange, &write.send(ready.pin), ready.body).await?;
+    let (status, headers) = (answer.status, answer.headers.clone());
+    let body = if status.is_success() { exchange.collect(answer).await? } else { Bytes::new() };
+    written(exchange, write, status, &headers, &body)
+}
+
+/// Checks a write as far as that goes without its references; none if what it names is not there or not the token's to write.
+pub(super) async fn check(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    write: &CheckedWrite,
+) -> Result<Option<Ready>, Refusal> {
     // What is wrong with the request is wrong whatever is stored, so that is judged first.
     match write.kind() {
         CheckedKind::Create => {
             let look_ups = check_new(exchange, write, sent_text(exchange)?)?;
             precondition::check(exchange.headers, None)?;
-            look_up(guard, exchange, &look_ups).await?;
-            send(guard, exchange, write, Pin::New, Some(exchange.body.clone())).await
+            Ok(Some(Ready { pin: Pin::New, body: Some(exchange.body.clone()), look_ups }))
         }
         CheckedKind::Update(_) => {
             let body = sent_text(exchange)?;
@@ -36,44 +56,38 @@ pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>, write: &Ch
             let pin = match stored(guard, exchange, write).await? {
                 Found::Own(stored) => {
                     precondition::check(exchange.headers, Some(&stored.version))?;
-                    write.check_change(stored.text()?, body)?;
+                    write.check_change(exchange.snapshot, stored.text()?, body)?;
                     Pin::Version(stored.version)
                 }
                 Found::Nothing if write.may_create(exchange.snapshot) => {
                     precondition::check(exchange.headers, None)?;
                     Pin::Absent
                 }
-                Found::Nothing | Found::NotOwn => return Ok(denied()),
+                Found::Nothing | Found::NotOwn => return Ok(None),
             };
-            look_up(guard, exchange, &look_ups).await?;
-            send(guard, exchange, write, pin, Some(exchange.body.clone())).await
+            Ok(Some(Ready { pin, body: Some(exchange.body.clone()), look_ups }))
         }
         CheckedKind::Patch(_) => {
             let patch = patch(exchange, write)?;
             let tests = patch.tests();
-            let Found::Own(stored) = stored(guard, exchange, write).await? else {
-                return Ok(denied());
-            };
+            let Found::Own(stored) = stored(guard, exchange, write).await? else { return Ok(None) };
             write.check_tests(exchange.grant, stored.readable || !tests)?;
             precondition::check(exchange.headers, Some(&stored.version))?;
             let result = apply(exchange, patch, stored.text()?)?;
             let look_ups = check_new(exchange, write, &result)?;
-            write.check_change(stored.text()?, &result)?;
-            look_up(guard, exchange, &look_ups).await?;
-            send(guard, exchange, write, Pin::Version(stored.version), Some(result.into())).await
+            write.check_change(exchange.snapshot, stored.text()?, &result)?;
+            Ok(Some(Ready { pin: Pin::Version(stored.version), body: Some(result.into()), look_ups }))
         }
         CheckedKind::Delete(_) => {
-            let Found::Own(stored) = stored(guard, exchange, write).await? else {
-                return Ok(denied());
-            };
+            let Found::Own(stored) = stored(guard, exchange, write).await? else { return Ok(None) };
             precondition::check(exchange.headers, Some(&stored.version))?;
-            send(guard, exchange, write, Pin::Version(stored.version), None).await
+            Ok(Some(Ready { pin: Pin::Version(stored.version), body: None, look_ups: Vec::new() }))
         }
     }
 }
 
 /// The one answer for what is not there and for what is not the token's to write.
-fn denied() -> Answer {
+pub(super) fn denied() -> Answer {
     Answer { upstream_status: Some(StatusCode::NOT_FOUND), ..Answer::uniform_denial() }
 }
 
@@ -156,7 +170,7 @@ fn check_new(exchange: &Exchange<'_>, write: &CheckedWrite, body: &str) -> Resul
 }
 
 /// Looks at everything that the body refers to, beyond what can be told without looking.
-async fn look_up(guard: &Guard, exchange: &Exchange<'_>, look_ups: &[LookUp]) -> Result<(), Refusal> {
+pub(super) async fn look_up(guard: &Guard, exchange: &Exchange<'_>, look_ups: &[LookUp]) -> Result<(), Refusal> {
     let depth = exchange.snapshot.limits.json_depth;
     for look_up in look_ups {
         let fetched = fetch(guard, exchange, look_up.request()).await?;
@@ -183,20 +197,14 @@ async fn fetch(
     }
 }
 
-async fn send(
-    guard: &Guard,
+/// What the client hears of a write: never the FHIR server's own words, and a resource only if it was verified.
+pub(super) fn written(
     exchange: &Exchange<'_>,
     write: &CheckedWrite,
-    pin: Pin,
-    body: Option<Bytes>,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
 ) -> Result<Answer, Refusal> {
-    let answer = guard.send(exchange, &write.send(pin), body).await?;
-    answered(exchange, write, answer).await
-}
-
-/// What the client hears of a write: never the FHIR server's own words, and a resource only if it was verified.
-async fn answered(exchange: &Exchange<'_>, write: &CheckedWrite, answer: UpstreamAnswer) -> Result<Answer, Refusal> {
-    let status = answer.status;
     match status {
         StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => {}
         // Between the check and the write it was changed, or made.
@@ -204,12 +212,10 @@ async fn answered(exchange: &Exchange<'_>, write: &CheckedWrite, answer: Upstrea
         StatusCode::NOT_FOUND | StatusCode::GONE if write.id().is_some() => return Ok(denied()),
         status => return Err(own_words(status)),
     }
-    let headers = answer.headers.clone();
-    let body = exchange.collect(answer).await?;
     let mut written = Answer { upstream_status: Some(status), ..Answer::fhir(status, Bytes::new()) };
     let deleted = matches!(write.kind(), CheckedKind::Delete(_));
     if write.readable() && !deleted && !body.is_empty() {
-        if returns_own(exchange, write, &body) {
+        if returns_own(exchange, write, body) {
             let moved =
                 move_urls(body.to_vec(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
             written.body = moved.into();
@@ -223,9 +229,9 @@ async fn answered(exchange: &Exchange<'_>, write: &CheckedWrite, answer: Upstrea
     if deleted {
         return Ok(written);
     }
-    written.copy(&headers, &header::ETAG);
-    written.copy(&headers, &header::LAST_MODIFIED);
-    locations(exchange, &headers, &mut written);
+    written.copy(headers, &header::ETAG);
+    written.copy(headers, &header::LAST_MODIFIED);
+    locations(exchange, headers, &mut written);
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         let own =
             written.headers.get(&name).and_then(|url| url.to_str().ok()).is_none_or(|url| is_of(exchange, write, url));
