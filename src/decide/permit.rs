@@ -5,6 +5,7 @@ use std::fmt;
 use http::Method;
 
 use super::checked::CheckedWrite;
+use super::provenance::TargetSearch;
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
@@ -185,6 +186,8 @@ pub enum Action {
     },
     /// What is stored and what is to be stored are checked, then the write goes up for the checked version only.
     Checked(CheckedWrite),
+    /// The values of `target` are looked up, then the search goes up for those that the grant sees.
+    Targets(TargetSearch),
     /// Each entry of the body is to be decided: [`super::decide_bundle`].
     Bundle,
 }
@@ -202,7 +205,7 @@ impl Permit {
     }
 
     /// The rule that lets it pass: `public`, `unrestricted`, `own-patient`, `shared-type`, `own-identity`,
-    /// `constrained`.
+    /// `constrained`, `linked`.
     pub fn rule(&self) -> &'static str {
         self.rule
     }
@@ -212,7 +215,9 @@ impl Permit {
         match &self.action {
             Action::Answer(_) => "answer",
             Action::Stream { .. } => "stream",
-            Action::Guard { .. } | Action::Write { .. } | Action::Checked(_) | Action::Bundle => "guard",
+            Action::Guard { .. } | Action::Write { .. } | Action::Checked(_) | Action::Targets(_) | Action::Bundle => {
+                "guard"
+            }
         }
     }
 }

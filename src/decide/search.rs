@@ -6,6 +6,7 @@ use super::constraint::{Part, narrowing};
 use super::grant::Grant;
 use super::parameters::{self, Accepted, FORMAT_NOT_JSON, Search};
 use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify};
+use super::provenance;
 use super::reach::{Reach, SCOPE_MISSING, reach};
 use super::read::{require_all, target};
 use super::rule::{Refusal, Rule};
@@ -61,6 +62,7 @@ pub(super) fn search_type(
             let accepted = accept(snapshot, grant, of, request, &request.parameters)?;
             Ok(guarded(target(request, &format!("/{of}"), &accepted), reach.rule(), true))
         }
+        Reach::Linked { patients } => provenance::search(snapshot, grant, request, of, patients),
     }
 }
 
@@ -88,6 +90,10 @@ pub(super) fn search_compartment(
         }
         _ if owner != ResourceType::PATIENT => Err(COMPARTMENT_RESTRICTED.refuse()),
         Reach::Shared => Err(COMPARTMENT_RESTRICTED.refuse()),
+        Reach::Linked { patients } => {
+            let permit = provenance::search(snapshot, grant, request, of, &[id])?;
+            Ok(if patients.contains(&id) { permit } else { empty(reach.rule()) })
+        }
         Reach::Patients { patients, rule } => {
             let within = patients.iter().filter(|patient| **patient == id).map(|_| id.to_owned()).collect();
             narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[] })
@@ -224,7 +230,7 @@ fn narrowed(
     Ok(guarded(target(request, &path, &accepted), name, exact))
 }
 
-fn accept(
+pub(super) fn accept(
     snapshot: &Snapshot,
     grant: &Grant,
     of: ResourceType,
@@ -240,7 +246,7 @@ fn accept(
     Ok(accepted)
 }
 
-fn guarded(target: String, rule: &'static str, exact: bool) -> Permit {
+pub(super) fn guarded(target: String, rule: &'static str, exact: bool) -> Permit {
     let pages = PageRule::Filled { exact };
     let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, pages };
     Permit { action: Action::Guard { request: UpstreamRequest::new(Method::GET, target).inspected(), verify }, rule }

@@ -5,6 +5,7 @@
 mod alone;
 mod answer;
 mod batch;
+mod binary;
 mod bundle;
 mod capabilities;
 mod checked;
@@ -15,6 +16,7 @@ mod page;
 mod patients;
 mod precondition;
 mod resource;
+mod sight;
 mod stream;
 mod write;
 
@@ -36,7 +38,7 @@ pub use stream::Stream;
 use crate::ambient::Ambient;
 use crate::config::Snapshot;
 use crate::decide::{
-    Action, BodyRule, CheckedKind, Grant, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify, request as rules,
+    Action, BodyRule, CheckedKind, Grant, OwnAnswer, Permit, Refusal, Seen, UpstreamRequest, Verify, request as rules,
 };
 use crate::fhir::interaction::{Interaction, Request};
 use crate::token::GateKeys;
@@ -119,16 +121,18 @@ impl Guard {
             }
             Action::Guard { request, verify: Verify::Resource { of, id } } => {
                 let answer = self.send(exchange, request, None).await?;
-                resource::verified(exchange, answer, *of, id).await.map(Outcome::Whole)
+                resource::verified(self, exchange, answer, *of, id).await.map(Outcome::Whole)
             }
             Action::Guard { request, verify: Verify::Bundle { letter, kind, pages } } => {
-                let wanted = bundle::Wanted { request, letter: *letter, kind: *kind, pages: *pages };
+                let wanted =
+                    bundle::Wanted { request, letter: *letter, kind: *kind, pages: *pages, seen: Seen::default() };
                 bundle::verified(self, exchange, &wanted).await.map(Outcome::Whole)
             }
             Action::Write { request, body, readable } => {
                 write::carry_out(self, exchange, request, body, *readable).await.map(Outcome::Whole)
             }
             Action::Checked(write) => checked::carry_out(self, exchange, write).await.map(Outcome::Whole),
+            Action::Targets(search) => sight::searched(self, exchange, search).await.map(Outcome::Whole),
             Action::Bundle => batch::carry_out(self, exchange).await.map(Outcome::Whole),
         }
     }
@@ -157,7 +161,7 @@ pub fn needs_body(permit: &Permit) -> bool {
         Action::Bundle => true,
         Action::Write { body, .. } => *body != BodyRule::None,
         Action::Checked(write) => !matches!(write.kind(), CheckedKind::Delete(_)),
-        Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } => false,
+        Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } | Action::Targets(_) => false,
     }
 }
 

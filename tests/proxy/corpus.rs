@@ -2,6 +2,7 @@
 
 use crate::case;
 use crate::granular;
+use crate::linked;
 use crate::resources;
 use crate::tokens::Signature;
 use crate::trial::Trial;
@@ -25,6 +26,7 @@ sections!(
     f_joins_and_results,
     g_granular,
     h_reads,
+    h_linked,
     i_writes,
     j_bundles,
     k_operations,
@@ -37,7 +39,11 @@ sections!(
 async fn run(file: &str) {
     let world = World::start("", "[limits]\nrequest_body = 65536\n").await;
     world.capabilities_known().await;
-    let held = if file == "g_granular.toml" { granular::resources() } else { resources::conventional() };
+    let held = match file {
+        "g_granular.toml" => granular::resources(),
+        "h_linked.toml" => linked::resources(),
+        _ => resources::conventional(),
+    };
     let tokens = case::tokens();
     let mut failures = Vec::new();
     for case in case::section(file) {

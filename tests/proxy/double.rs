@@ -456,6 +456,12 @@ fn selected(resource: &Value, query: &[(String, String)]) -> bool {
     query.iter().all(|(name, value)| match name.as_str() {
         "_id" => value.split(',').any(|id| resource["id"] == id),
         "patient" | "subject" | "actor" => value.split(',').any(|patient| names(resource, patient)),
+        "target" => value.split(',').any(|target| {
+            let leads = |text: &str| text == target || text.strip_prefix(target).is_some_and(|r| r.starts_with("/_history/"));
+            let targets = resource["target"].as_array().into_iter().flatten();
+            targets.filter_map(|one| one["reference"].as_str()).any(leads)
+        }),
+        "location" => value.split(',').any(|url| resource["content"][0]["attachment"]["url"] == url),
         "code" => resource["code"]["text"] == value.as_str(),
         "category" => value.split(',').any(|token| is_coded(&resource["category"][0]["coding"], token)),
         "_security" => value.split(',').any(|token| is_coded(&resource["meta"]["security"], token)),

@@ -15,6 +15,7 @@ mod connection;
 mod corpus;
 mod double;
 mod granular;
+mod linked;
 mod pages;
 mod resources;
 mod revocation;

@@ -16,7 +16,7 @@ use crate::wire::{self, Reply};
 use crate::world::{World, usual_claims};
 
 /// Headers that an answer of the FHIR side may have.
-const ALLOWED: [&str; 20] = [
+const ALLOWED: [&str; 21] = [
     "access-control-allow-headers",
     "access-control-allow-methods",
     "access-control-allow-origin",
@@ -25,6 +25,7 @@ const ALLOWED: [&str; 20] = [
     "allow",
     "cache-control",
     "connection",
+    "content-disposition",
     "content-length",
     "content-location",
     "content-security-policy",
@@ -303,6 +304,7 @@ fn goes_up(permit: &Permit) -> Vec<String> {
         Action::Stream { request, .. } | Action::Guard { request, .. } | Action::Write { request, .. } => line(request),
         // What a creation looks up first depends on its body.
         Action::Checked(write) => write.look_up().map(|request| line(&request)).unwrap_or_default(),
-        Action::Answer(_) | Action::Bundle => Vec::new(),
+        // What a search by target looks up depends on the grant.
+        Action::Answer(_) | Action::Targets(_) | Action::Bundle => Vec::new(),
     }
 }
