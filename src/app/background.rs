@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::ambient::Ambient;
 use crate::config::Snapshot;
-use crate::guard::Capabilities;
+use crate::guard::{Capabilities, Pins};
 use crate::store::SharedStore;
 use crate::token::{Fetcher, GateKeys, Revocations};
 use crate::upstream::UpstreamClient;
@@ -22,6 +22,9 @@ const KEYS_EVERY: Duration = Duration::from_secs(10);
 
 /// How often the issuers' key sets are looked at whether they are due: with every token in the cache nobody else asks for them.
 const ISSUERS_EVERY: Duration = Duration::from_secs(10);
+
+/// How often is looked whether another process has found out what the FHIR server obeys.
+const PINS_EVERY: Duration = Duration::from_secs(60);
 
 /// How often expired rows are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -40,6 +43,7 @@ pub(super) struct Background {
     pub(super) revocations: Arc<Revocations>,
     pub(super) upstream: Arc<UpstreamClient>,
     pub(super) capabilities: Arc<Capabilities>,
+    pub(super) pins: Arc<Pins>,
     pub(super) ambient: Ambient,
 }
 
@@ -51,6 +55,7 @@ impl Background {
         tasks.spawn(self.clone().follow_keys());
         tasks.spawn(self.clone().follow_issuers());
         tasks.spawn(self.clone().sweep());
+        tasks.spawn(self.clone().follow_pins());
         tasks.spawn(self.follow_capabilities());
         tasks
     }
@@ -101,6 +106,14 @@ impl Background {
                 Ok(rows) => tracing::debug!(rows, "swept the store"),
                 Err(error) => tracing::error!(%error, "the store cannot be swept"),
             }
+        }
+    }
+
+    async fn follow_pins(self) {
+        let mut every = ticks(PINS_EVERY);
+        loop {
+            every.tick().await;
+            self.pins.follow(&self.config.load_full()).await;
         }
     }
 

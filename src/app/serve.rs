@@ -18,7 +18,7 @@ use crate::auth::{AuthParts, AuthServer};
 use crate::config::Snapshot;
 use crate::decide::all_rules;
 use crate::gate::{Certificates, Gate, Listeners, Parts};
-use crate::guard::{Capabilities, Guard, UpstreamPatients};
+use crate::guard::{Capabilities, Guard, Pins, UpstreamPatients};
 use crate::ops::{AdminApp, Readiness};
 use crate::store::{MeasuredStore, SharedStore};
 use crate::telemetry::{AuditLog, Metrics};
@@ -111,6 +111,7 @@ impl Core {
         let verifier = Arc::new(Verifier { keys: keys.clone(), fetcher: fetcher.clone(), ambient: ambient.clone() });
         let upstream = Arc::new(UpstreamClient::new());
         let capabilities = Arc::new(Capabilities::default());
+        let pins = Arc::new(Pins::new(upstream.clone(), store.clone()));
         let auth = AuthServer::new(AuthParts {
             keys: keys.clone(),
             verifier: verifier.clone(),
@@ -126,6 +127,7 @@ impl Core {
             upstream: upstream.clone(),
             keys: keys.clone(),
             capabilities: capabilities.clone(),
+            pins: pins.clone(),
             ambient: ambient.clone(),
         };
         let gate = Gate::new(Parts {
@@ -141,7 +143,8 @@ impl Core {
         });
         let config = config.clone();
         let ambient = ambient.clone();
-        let background = Background { config, store, keys, fetcher, revocations, upstream, capabilities, ambient };
+        let background =
+            Background { config, store, keys, fetcher, revocations, upstream, capabilities, pins, ambient };
         Ok(Self { gate, background })
     }
 }

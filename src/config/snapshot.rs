@@ -97,9 +97,9 @@ pub struct Fhir {
     pub narrowing_by_type: HashMap<ResourceType, String>,
     /// Types that hold no patient's data.
     pub shared_types: TypeSet,
-    /// Whether a restricted grant may write at all: the FHIR server must honour `If-Match`, or a write may meet a version that was
-    /// not checked (enforcement.md §2.7).
-    pub patient_writes: bool,
+    /// Methods that a restricted grant may write by although the FHIR server does not obey `If-Match`, or nobody has tried
+    /// (enforcement.md §2.7).
+    pub unpinned_writes: UnpinnedWrites,
     /// Whether a restricted grant may create by PUT; tells whether an id is taken.
     pub upsert: bool,
     pub identity_headers: IdentityHeaders,
@@ -110,6 +110,14 @@ impl Fhir {
     pub fn bases(&self) -> [&str; 2] {
         [&self.upstream.base, &self.public_base]
     }
+}
+
+/// Methods whose writes may meet a version that was not checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct UnpinnedWrites {
+    /// PATCH too, which goes up as a PUT.
+    pub put: bool,
+    pub delete: bool,
 }
 
 /// The FHIR server.
@@ -296,13 +304,54 @@ pub struct Client {
     pub name: String,
     pub auth: ClientAuth,
     pub redirect_uris: Vec<String>,
+    /// Where an EHR launch sends the browser, exactly.
+    pub launch_uris: Vec<String>,
     /// What it may be granted at most.
     pub scopes: Scopes,
     pub grant_types: Vec<GrantType>,
     pub origins: Vec<String>,
     pub consent: Consent,
     pub may_introspect: bool,
+    /// Whether it is an EHR that launches apps, and how.
+    pub launcher: Option<Launcher>,
     pub enabled: bool,
+}
+
+/// What an EHR may do that launches apps (SMART App Launch 2.2 app-launch, "Launch App: EHR Launch").
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Launcher {
+    /// For whom it may launch.
+    pub users: LaunchUsers,
+    /// How the browser is told from another one.
+    pub binding: LaunchBinding,
+    /// Origins of the EHR's pages that may hold this server's pages in a frame.
+    pub frame_ancestors: Vec<String>,
+}
+
+/// The users for whom an EHR may launch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LaunchUsers {
+    Any,
+    These(Vec<String>),
+}
+
+impl LaunchUsers {
+    /// Whether `username` is one of them.
+    pub fn contains(&self, username: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(names) => names.iter().any(|name| name == username),
+        }
+    }
+}
+
+/// What shows at `/auth/authorize` that the browser is the one that the EHR sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LaunchBinding {
+    /// A cookie that it got at the launch's `start_url`.
+    Cookie,
+    /// Nothing: whoever has the launch value is taken for the EHR's user.
+    None,
 }
 
 /// How a client proves who it is at the token endpoint.

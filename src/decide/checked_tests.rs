@@ -101,10 +101,3 @@ fn a_clinician_writes_shared_types_within_a_constraint() {
     assert_eq!(sent(&snapshot, scope, clinician, "Practitioner", &body("male")), "constraint-not-met");
     assert_eq!(sent(&snapshot, scope, None, "Practitioner", &body("female")), "type-not-patient-data");
 }
-
-#[test]
-fn writing_is_closed_unless_the_operator_opens_it() {
-    let closed = Snapshot { fhir: crate::config::Fhir { patient_writes: false, ..snapshot("").fhir }, ..snapshot("") };
-    let body = r#"{"resourceType":"Observation","subject":{"reference":"Patient/A"}}"#;
-    assert_eq!(sent(&closed, "patient/Observation.c", None, "Observation", body), "write-restricted");
-}

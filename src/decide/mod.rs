@@ -15,6 +15,7 @@ mod parameters;
 mod patch;
 mod permit;
 mod pin;
+mod probe;
 mod provenance;
 mod reach;
 mod read;
@@ -35,9 +36,10 @@ pub(crate) use patch::patch_refusal;
 pub(crate) use permit::bundle_request;
 pub use permit::{
     Action, BodyRule, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
-    patients_lookup,
+    encounters_lookup, patients_lookup,
 };
-pub use pin::{PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN, WRITE_CONFLICT};
+pub use pin::{Obeyed, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN, WRITE_CONFLICT, WRITE_UNPROBED};
+pub use probe::{ProbeResource, probe_search};
 pub use provenance::TargetSearch;
 pub use reach::{type_of, visible, visible_with};
 pub use references::LookUp;

@@ -1,7 +1,11 @@
 //! Which version a write meets at the FHIR server, and whether that server can be trusted to apply it to no other
 //! (enforcement.md §2.7).
 
-use super::rule::Rule;
+use serde::{Deserialize, Serialize};
+
+use super::checked::{CheckedKind, CheckedWrite};
+use super::rule::{Refusal, Rule};
+use crate::config::Snapshot;
 
 pub const VERSION_UNKNOWN: Rule = Rule::other(
     "version-unknown",
@@ -29,5 +33,67 @@ pub const WRITE_CONFLICT: Rule = Rule::other(
     "the resource changed while it was being written: read it again and repeat the change",
 );
 
+pub(super) const WRITE_UNPINNED: Rule = Rule::forbidden(
+    "write-unpinned",
+    "the FHIR server ignores `If-Match` here and would apply this write to a version that was not checked, so it is closed to a token in a patient context or with a constraint",
+);
+
+pub const WRITE_UNPROBED: Rule = Rule::other(
+    "write-unprobed",
+    503,
+    "transient",
+    "it is not known yet whether the FHIR server applies a write to the checked version only; try again in a minute",
+);
+
 pub(super) const RULES: &[&Rule] =
     &[&VERSION_UNKNOWN, &PRECONDITION_FAILED, &PRECONDITION_UNSUPPORTED, &WRITE_CONFLICT];
+
+/// What a FHIR server was seen to do with the conditions of a write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Obeyed {
+    /// PUT with a stale `If-Match` changes nothing.
+    pub put: bool,
+    /// DELETE with a stale `If-Match` deletes nothing.
+    pub delete: bool,
+    /// PUT with `If-None-Match: *` overwrites nothing.
+    pub absent: bool,
+}
+
+impl CheckedWrite {
+    /// Whether it must be known what the FHIR server obeys: not for a creation, nor for a method that the operator has opened.
+    pub fn needs_pin(&self, snapshot: &Snapshot) -> bool {
+        let open = snapshot.fhir.unpinned_writes;
+        match self.kind() {
+            CheckedKind::Create => false,
+            CheckedKind::Update(_) | CheckedKind::Patch(_) => !open.put,
+            CheckedKind::Delete(_) => !open.delete,
+        }
+    }
+
+    /// Whether the FHIR server applies this write to the version that is checked and no other.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check_pin(&self, obeyed: Obeyed) -> Result<(), Refusal> {
+        let (pinned, method) = match self.kind() {
+            CheckedKind::Create => (true, "POST"),
+            CheckedKind::Update(_) | CheckedKind::Patch(_) => (obeyed.put, "PUT"),
+            CheckedKind::Delete(_) => (obeyed.delete, "DELETE"),
+        };
+        if pinned { Ok(()) } else { Err(unpinned(method)) }
+    }
+
+    /// Whether the FHIR server creates by PUT only what is not there.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check_absent(&self, obeyed: Obeyed) -> Result<(), Refusal> {
+        if obeyed.absent { Ok(()) } else { Err(unpinned("PUT with If-None-Match: *")) }
+    }
+}
+
+fn unpinned(method: &str) -> Refusal {
+    WRITE_UNPINNED
+        .refuse()
+        .because(format!("the FHIR server does not obey the condition of {method}; [fhir] unpinned_writes opens it"))
+}

@@ -24,7 +24,6 @@ public_url = "https://p"
 listen = ["127.0.0.1:0"]
 [fhir]
 upstream = "http://u:8080/fhir"
-patient_writes = "pinned"
 "#;
 
 const REST: &str = r#"

@@ -99,9 +99,6 @@ pub(super) fn write(
         return Err(SCOPE_MISSING.refuse().needing(grant.needed(Some(of), write.letter())));
     }
     if !grant.unrestricted(of, write.letter()) {
-        if !snapshot.fhir.patient_writes {
-            return Err(WRITE_RESTRICTED.refuse().because("[fhir] patient_writes"));
-        }
         let kind = match write {
             Write::Create if request.if_none_exist.is_none() => CheckedKind::Create,
             Write::Update(id) => CheckedKind::Update((*id).to_owned()),

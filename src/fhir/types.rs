@@ -39,6 +39,7 @@ impl ResourceType {
     pub const BINARY: Self = Self::named("Binary");
     pub const BUNDLE: Self = Self::named("Bundle");
     pub const CAPABILITY_STATEMENT: Self = Self::named("CapabilityStatement");
+    pub const BASIC: Self = Self::named("Basic");
     pub const DOCUMENT_REFERENCE: Self = Self::named("DocumentReference");
     pub const OBSERVATION: Self = Self::named("Observation");
     pub const OPERATION_OUTCOME: Self = Self::named("OperationOutcome");

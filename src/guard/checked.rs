@@ -10,8 +10,8 @@ use super::links::move_urls;
 use super::write::{is_json, locations};
 use super::{Answer, Exchange, Guard, own_words, precondition};
 use crate::decide::{
-    BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, CheckedKind, CheckedWrite, LookUp, PATCH_FORMAT, Pin, Refusal, UpstreamRequest,
-    WRITE_CONFLICT, patch_refusal, request as rules, type_of, visible,
+    BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, CheckedKind, CheckedWrite, LookUp, Obeyed, PATCH_FORMAT, Pin, Refusal,
+    UpstreamRequest, WRITE_CONFLICT, patch_refusal, request as rules, type_of, visible,
 };
 use crate::fhir::ResourceType;
 use crate::fhir::json::Json;
@@ -53,6 +53,7 @@ pub(super) async fn check(
         CheckedKind::Update(_) => {
             let body = sent_text(exchange)?;
             let look_ups = check_new(exchange, write, body)?;
+            let obeyed = pinned(guard, exchange, write).await?;
             let pin = match stored(guard, exchange, write).await? {
                 Found::Own(stored) => {
                     precondition::check(exchange.headers, Some(&stored.version))?;
@@ -61,6 +62,7 @@ pub(super) async fn check(
                 }
                 Found::Nothing if write.may_create(exchange.snapshot) => {
                     precondition::check(exchange.headers, None)?;
+                    obeyed.map_or(Ok(()), |obeyed| write.check_absent(obeyed))?;
                     Pin::Absent
                 }
                 Found::Nothing | Found::NotOwn => return Ok(None),
@@ -70,6 +72,7 @@ pub(super) async fn check(
         CheckedKind::Patch(_) => {
             let patch = patch(exchange, write)?;
             let tests = patch.tests();
+            pinned(guard, exchange, write).await?;
             let Found::Own(stored) = stored(guard, exchange, write).await? else { return Ok(None) };
             write.check_tests(exchange.grant, stored.readable || !tests)?;
             precondition::check(exchange.headers, Some(&stored.version))?;
@@ -79,11 +82,23 @@ pub(super) async fn check(
             Ok(Some(Ready { pin: Pin::Version(stored.version), body: Some(result.into()), look_ups }))
         }
         CheckedKind::Delete(_) => {
+            pinned(guard, exchange, write).await?;
             let Found::Own(stored) = stored(guard, exchange, write).await? else { return Ok(None) };
             precondition::check(exchange.headers, Some(&stored.version))?;
             Ok(Some(Ready { pin: Pin::Version(stored.version), body: None, look_ups: Vec::new() }))
         }
     }
+}
+
+/// Makes sure that the FHIR server applies the write to the checked version only; what else it obeys, where that had to be asked.
+/// Before anything is looked at: the answer does not depend on what is stored.
+async fn pinned(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) -> Result<Option<Obeyed>, Refusal> {
+    if !write.needs_pin(exchange.snapshot) {
+        return Ok(None);
+    }
+    let obeyed = guard.pins.of(exchange.snapshot).await?;
+    write.check_pin(obeyed)?;
+    Ok(Some(obeyed))
 }
 
 /// The one answer for what is not there and for what is not the token's to write.

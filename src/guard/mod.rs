@@ -14,7 +14,9 @@ mod links;
 mod outgoing;
 mod page;
 mod patients;
+mod pins;
 mod precondition;
+mod probe;
 mod resource;
 mod sight;
 mod stream;
@@ -33,6 +35,7 @@ pub use answer::Answer;
 pub use capabilities::Capabilities;
 pub use page::{PAGE_PARAMETER, Page, Pages};
 pub use patients::UpstreamPatients;
+pub use pins::Pins;
 pub use stream::Stream;
 
 use crate::ambient::Ambient;
@@ -49,6 +52,7 @@ pub struct Guard {
     pub upstream: Arc<UpstreamClient>,
     pub keys: Arc<GateKeys>,
     pub capabilities: Arc<Capabilities>,
+    pub pins: Arc<Pins>,
     pub ambient: Ambient,
 }
 

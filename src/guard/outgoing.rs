@@ -35,16 +35,7 @@ pub(super) fn headers(exchange: &Exchange<'_>, request: &UpstreamRequest, has_bo
     if has_body {
         pass(&header::CONTENT_TYPE);
     }
-    match request.pin() {
-        Some(Pin::Version(version)) => {
-            let tag = HeaderValue::from_str(&format!("W/\"{version}\"")).ok();
-            tag.map(|tag| headers.insert(header::IF_MATCH, tag));
-        }
-        Some(Pin::Absent) => {
-            headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
-        }
-        Some(Pin::New) | None => {}
-    }
+    pin(request, &mut headers);
     // What was checked is a resource in JSON, also where the client sent a patch.
     if has_body && request.pin().is_some() {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
@@ -60,6 +51,20 @@ pub(super) fn headers(exchange: &Exchange<'_>, request: &UpstreamRequest, has_bo
     }
     identify(exchange, &mut headers);
     headers
+}
+
+/// The condition that ties a write to what was checked.
+pub(super) fn pin(request: &UpstreamRequest, headers: &mut HeaderMap) {
+    match request.pin() {
+        Some(Pin::Version(version)) => {
+            let tag = HeaderValue::from_str(&format!("W/\"{version}\"")).ok();
+            tag.map(|tag| headers.insert(header::IF_MATCH, tag));
+        }
+        Some(Pin::Absent) => {
+            headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
+        }
+        Some(Pin::New) | None => {}
+    }
 }
 
 /// The preferences that the gate understands; asynchronous answers would leave by a door that nobody guards.

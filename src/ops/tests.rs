@@ -140,6 +140,12 @@ impl Store for Pinged {
         unused()
     }
 
+    async fn probe(&self, _: &str) -> Result<Option<String>, StoreError> {
+        unused()
+    }
+    async fn put_probe(&self, _: &str, _: &str) -> Result<(), StoreError> {
+        unused()
+    }
     async fn sweep(&self, _: UnixSeconds) -> Result<usize, StoreError> {
         unused()
     }

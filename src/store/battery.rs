@@ -19,6 +19,7 @@ pub(crate) async fn run(store: &dyn Store) {
     store.sweep(i64::MAX).await.unwrap();
     first_use(store).await;
     revocations(store).await;
+    probes(store).await;
     sweep(store).await;
 }
 
@@ -264,6 +265,17 @@ async fn revocations(store: &dyn Store) {
     store.revoke(&token("c"), NOW + 900).await.unwrap();
     let after = store.revocations_after(news[0].sequence, NOW).await.unwrap();
     assert_eq!(after.len(), 1, "a swept sequence is not given again");
+}
+
+async fn probes(store: &dyn Store) {
+    assert_eq!(store.probe("http://u/fhir").await.unwrap(), None);
+    store.put_probe("http://u/fhir", "one").await.unwrap();
+    store.put_probe("http://v/fhir", "other").await.unwrap();
+    store.put_probe("http://u/fhir", "two").await.unwrap();
+    assert_eq!(store.probe("http://u/fhir").await.unwrap().as_deref(), Some("two"), "the last one counts");
+    assert_eq!(store.probe("http://v/fhir").await.unwrap().as_deref(), Some("other"), "each server has its own");
+    store.sweep(i64::MAX).await.unwrap();
+    assert!(store.probe("http://u/fhir").await.unwrap().is_some(), "it does not expire");
 }
 
 async fn sweep(store: &dyn Store) {

@@ -121,6 +121,14 @@ impl Store for MeasuredStore {
         self.timed("revocations_after", self.inner.revocations_after(sequence, now)).await
     }
 
+    async fn probe(&self, upstream: &str) -> Result<Option<String>, StoreError> {
+        self.timed("probe", self.inner.probe(upstream)).await
+    }
+
+    async fn put_probe(&self, upstream: &str, found: &str) -> Result<(), StoreError> {
+        self.timed("put_probe", self.inner.put_probe(upstream, found)).await
+    }
+
     async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError> {
         self.timed("sweep", self.inner.sweep(now)).await
     }

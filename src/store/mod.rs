@@ -200,6 +200,12 @@ pub trait Store: Send + Sync {
     /// there are no more.
     async fn revocations_after(&self, sequence: i64, now: UnixSeconds) -> Result<Vec<Revocation>, StoreError>;
 
+    /// What was found out about the FHIR server with this base.
+    async fn probe(&self, upstream: &str) -> Result<Option<String>, StoreError>;
+
+    /// Keeps what was found out about the FHIR server with this base, in the place of what was found before.
+    async fn put_probe(&self, upstream: &str, found: &str) -> Result<(), StoreError>;
+
     /// Deletes what has expired; returns how many rows went.
     async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError>;
 

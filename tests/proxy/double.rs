@@ -1,6 +1,7 @@
 //! A FHIR server that keeps every byte it was sent, holds the resources of attacks.md's conventions, and misbehaves when told to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -58,6 +59,12 @@ pub(crate) enum Manners {
     WritesElsewhere,
     /// Two versions at once: in the ETag another than in the body.
     TwoVersions,
+    /// Applies every write, whatever its condition says.
+    IgnoresConditions,
+    /// Applies every deletion.
+    IgnoresConditionsOfDelete,
+    /// Takes no Basic.
+    NoBasic,
 }
 
 /// One request as it arrived.
@@ -85,6 +92,7 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     manners: Mutex<Manners>,
     resources: Mutex<Vec<Value>>,
+    steals: AtomicBool,
 }
 
 pub(crate) struct Double {
@@ -116,6 +124,11 @@ impl Double {
 
     pub(crate) fn behave(&self, manners: Manners) {
         *self.state.manners.lock() = manners;
+    }
+
+    /// Whatever is read or found becomes B's right after, besides its other manners.
+    pub(crate) fn steal(&self, steals: bool) {
+        self.state.steals.store(steals, Ordering::Relaxed);
     }
 
     /// Other resources than the conventional ones.
@@ -235,6 +248,7 @@ impl Server {
                 };
                 let found = resources.iter().rfind(|resource| is(resource, of, id));
                 match manners {
+                    _ if self.steals() && found.is_some() => self.hand_over(of, id),
                     Manners::ChangesHands if found.is_some() => self.hand_over(of, id),
                     Manners::Vanishes => self.state.resources.lock().retain(|resource| !is(resource, of, id)),
                     _ => {}
@@ -293,9 +307,15 @@ impl Server {
         let held = resources.iter().rfind(|resource| is(resource, of, id)).cloned();
         let version = held.as_ref().and_then(|held| held["meta"]["versionId"].as_str()).map(str::to_owned);
         let tag = version.as_ref().map(|version| format!("W/\"{version}\""));
+        if manners == Manners::NoBasic && of == "Basic" {
+            return Answer::json(404, &outcome("no such type"));
+        }
         let expected = seen.header("if-match");
-        if expected.is_some() && expected != tag.as_deref()
-            || seen.header("if-none-match") == Some("*") && held.is_some()
+        let ignores = manners == Manners::IgnoresConditions
+            || manners == Manners::IgnoresConditionsOfDelete && seen.method == "DELETE";
+        if !ignores
+            && (expected.is_some() && expected != tag.as_deref()
+                || seen.header("if-none-match") == Some("*") && held.is_some())
         {
             return Answer::json(412, &outcome(&format!("the version is Patient/B's: {OF_ANOTHER}")));
         }
@@ -317,6 +337,10 @@ impl Server {
         Answer::json(if new || held.is_none() { 201 } else { 200 }, &resource)
             .with("Location", format!("{}/{of}/{id}/_history/{next}", self.base))
             .with("ETag", format!("W/\"{next}\""))
+    }
+
+    fn steals(&self) -> bool {
+        self.state.steals.load(Ordering::Relaxed)
     }
 
     /// Makes the resource B's, behind everyone's back.
@@ -457,7 +481,8 @@ fn selected(resource: &Value, query: &[(String, String)]) -> bool {
         "_id" => value.split(',').any(|id| resource["id"] == id),
         "patient" | "subject" | "actor" => value.split(',').any(|patient| names(resource, patient)),
         "target" => value.split(',').any(|target| {
-            let leads = |text: &str| text == target || text.strip_prefix(target).is_some_and(|r| r.starts_with("/_history/"));
+            let leads =
+                |text: &str| text == target || text.strip_prefix(target).is_some_and(|r| r.starts_with("/_history/"));
             let targets = resource["target"].as_array().into_iter().flatten();
             targets.filter_map(|one| one["reference"].as_str()).any(leads)
         }),

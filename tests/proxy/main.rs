@@ -17,6 +17,7 @@ mod double;
 mod granular;
 mod linked;
 mod pages;
+mod pins;
 mod resources;
 mod revocation;
 mod tokens;

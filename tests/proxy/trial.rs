@@ -109,7 +109,7 @@ impl Trial<'_> {
     }
 
     fn goes_up(&self) -> Vec<String> {
-        self.case.expect.goes_up.iter().map(|line| line.replace("{target}", self.target)).collect()
+        self.case.expect.goes_up.iter().map(|line| self.fill_in(&line.replace("{target}", self.target))).collect()
     }
 
     /// What `decide` says, without a socket.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use smartgate::ambient::{Ambient, Clock, UnixSeconds};
 use smartgate::app::{Running, start};
 use smartgate::config::{Snapshot, load_str};
+use smartgate::store::{SqliteStore, Store as _};
 use smartgate::telemetry::Metrics;
 use tempfile::TempDir;
 
@@ -40,6 +41,11 @@ pub(crate) struct World {
 impl World {
     /// A gate as operators run it; `fhir` and `rest` are lines for `[fhir]` and for the end of the configuration.
     pub(crate) async fn start(fhir: &str, rest: &str) -> Self {
+        Self::start_with(fhir, rest, Some(r#"{"put":true,"delete":true,"absent":true}"#)).await
+    }
+
+    /// A gate that knows this of what the FHIR server obeys; see [`World::start`].
+    pub(crate) async fn start_with(fhir: &str, rest: &str, obeyed: Option<&str>) -> Self {
         smartgate::token::install_crypto();
         let folder = tempfile::tempdir().unwrap();
         let upstream = Double::start().await;
@@ -47,6 +53,10 @@ impl World {
         std::fs::write(folder.path().join("idp.json"), issuer.jwks()).unwrap();
         let text = configuration(upstream.base(), fhir, &format!("{}{rest}", backend()));
         let config = Arc::new(ArcSwap::from_pointee(snapshot(&text, &folder)));
+        if let Some(obeyed) = obeyed {
+            let store = SqliteStore::open(&folder.path().join("gate.db")).unwrap();
+            store.put_probe(upstream.base(), obeyed).await.unwrap();
+        }
         let clock = Arc::new(StandingClock(AtomicI64::new(NOW)));
         let ambient = Ambient { clock: clock.clone(), ..Ambient::system() };
         let gate = start(config.clone(), Metrics::new().unwrap(), ambient).await.unwrap_or_else(|why| panic!("{why}"));
@@ -61,9 +71,22 @@ impl World {
         self.clock.0.fetch_add(seconds, Ordering::Relaxed);
     }
 
+    /// What the store has of what the FHIR server obeys.
+    pub(crate) async fn recorded(&self) -> Option<String> {
+        let store = SqliteStore::open(&self.folder.path().join("gate.db")).unwrap();
+        store.probe(self.upstream.base()).await.unwrap()
+    }
+
     /// Puts another configuration in effect: without the client `backend`.
     pub(crate) fn reload(&self, fhir: &str, rest: &str) {
         let mut next = snapshot(&configuration(self.upstream.base(), fhir, rest), &self.folder);
+        next.generation = self.config.load().generation + 1;
+        self.config.store(Arc::new(next));
+    }
+
+    /// Puts another FHIR server behind the gate.
+    pub(crate) fn reload_to(&self, upstream: &str) {
+        let mut next = snapshot(&configuration(upstream, "", ""), &self.folder);
         next.generation = self.config.load().generation + 1;
         self.config.store(Arc::new(next));
     }
@@ -159,7 +182,6 @@ listen = ["127.0.0.1:0"]
 [fhir]
 upstream = "{upstream}"
 read_timeout = "1s"
-patient_writes = "pinned"
 {fhir}
 
 [store]

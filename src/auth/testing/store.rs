@@ -200,6 +200,14 @@ impl Store for MemoryStore {
         Ok(Vec::new())
     }
 
+    async fn probe(&self, _: &str) -> Result<Option<String>, StoreError> {
+        self.up().map(|()| None)
+    }
+
+    async fn put_probe(&self, _: &str, _: &str) -> Result<(), StoreError> {
+        self.up()
+    }
+
     async fn sweep(&self, _: UnixSeconds) -> Result<usize, StoreError> {
         self.up()?;
         Ok(0)

@@ -6,7 +6,8 @@ use http::HeaderName;
 
 use super::upstream::upstream;
 use crate::config::table::Table;
-use crate::config::{Fhir, IdentityHeaders, Narrowing, PatientData};
+use crate::config::value::choice;
+use crate::config::{Fhir, IdentityHeaders, Narrowing, PatientData, UnpinnedWrites};
 use crate::fhir::{FhirVersion, ResourceType, SearchParameterKind, Tables, TypeSet};
 
 const DEFAULT_BASE_PATH: &str = "/fhir";
@@ -48,11 +49,11 @@ pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhi
     let (patient_data, narrowing) = patient_data(&mut table);
     let narrowing_by_type = narrowing_by_type(&mut table, tables);
     let shared_types = shared_types(&mut table, tables);
-    let patient_writes = table.choice("patient_writes", false, &[("deny", false), ("pinned", true)]);
+    let unpinned_writes = unpinned_writes(&mut table);
     let upsert = table.choice("upsert", false, &[("deny", false), ("allow", true)]);
     let upstream = upstream(&mut table);
     let identity_headers = table.table("identity_headers").map(identity_headers).unwrap_or_default();
-    table.later(&["unpinned_writes", "bulk_hosts"]);
+    table.later(&["bulk_hosts"]);
     table.finish();
     let base_path = base_path?;
     Some(Fhir {
@@ -65,7 +66,7 @@ pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhi
         narrowing,
         narrowing_by_type,
         shared_types,
-        patient_writes,
+        unpinned_writes,
         upsert,
         identity_headers,
     })
@@ -140,6 +141,17 @@ fn shared_types(table: &mut Table<'_>, tables: &Tables) -> TypeSet {
         None => *tables.default_shared(),
         Some(list) => list.into_iter().filter_map(|found| found.parse(shared)).collect(),
     }
+}
+
+fn unpinned_writes(table: &mut Table<'_>) -> UnpinnedWrites {
+    let put = UnpinnedWrites { put: true, delete: false };
+    let delete = UnpinnedWrites { put: false, delete: true };
+    let methods = table.texts("unpinned_writes").unwrap_or_default().into_iter();
+    let methods = methods.filter_map(|found| found.parse(|text| choice(text, &[("PUT", put), ("DELETE", delete)])));
+    methods.fold(UnpinnedWrites::default(), |open, method| UnpinnedWrites {
+        put: open.put || method.put,
+        delete: open.delete || method.delete,
+    })
 }
 
 fn resource_type(tables: &Tables, name: &str) -> Result<ResourceType, String> {

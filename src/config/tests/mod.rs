@@ -95,7 +95,7 @@ fn every_error_is_told_at_once_with_file_and_line() {
             "smartgate.toml:4: [fhir] upstream: \"ftp://x\" is no http or https URL; \
              write for example \"http://127.0.0.1:8090/fhir\"",
             "smartgate.toml:5: [fhir] upstrem: there is no such key; there are base_path, version, patient_data, narrowing, \
-             narrowing_by_type, shared_types, patient_writes, upsert, upstream, upstream_auth, ca_file, connect_timeout, \
+             narrowing_by_type, shared_types, unpinned_writes, upsert, upstream, upstream_auth, ca_file, connect_timeout, \
              read_timeout, idle_timeout, identity_headers",
             "smartgate.toml:7: [tokens] access_lifetime: is a whole number; write a string in quotes",
         ]
@@ -151,7 +151,8 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("fhir", "identity_headers = { user = \"a b\" }", "is no name of a header"),
     ("fhir", "identity_headers = { user = \"X-A\", patient = \"x-a\" }", "is used twice"),
     ("fhir", "ca_file = \"ca.pem\"\nupstream = \"https://a/fhir\"", "cannot be read"),
-    ("fhir", "unpinned_writes = []", "is not in this version yet"),
+    ("fhir", "unpinned_writes = [\"PATCH\"]", "is none of \"PUT\", \"DELETE\""),
+    ("fhir", "bulk_hosts = []", "is not in this version yet"),
     ("enforcement", "mode = \"report\"", "\"report\" is not in this version yet"),
     ("enforcement", "mode = \"off\"", "write \"enforce\""),
     ("store", "url = \"postgres://u:sesame@h/db\"", "PostgreSQL is not in this version yet"),

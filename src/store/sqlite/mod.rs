@@ -221,6 +221,23 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn probe(&self, upstream: &str) -> Result<Option<String>, StoreError> {
+        let upstream = upstream.to_owned();
+        self.reader
+            .run(move |connection| {
+                let found = "SELECT found FROM probes WHERE upstream = ?1";
+                connection.query_row(found, [upstream], |row| row.get(0)).optional()
+            })
+            .await
+    }
+
+    async fn put_probe(&self, upstream: &str, found: &str) -> Result<(), StoreError> {
+        let (upstream, found) = (upstream.to_owned(), found.to_owned());
+        let put = "INSERT INTO probes (upstream, found) VALUES (?1, ?2)
+                   ON CONFLICT (upstream) DO UPDATE SET found = excluded.found";
+        self.writer.run(move |connection| connection.execute(put, params![upstream, found]).map(|_| ())).await
+    }
+
     async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError> {
         self.writer
             .run(move |connection| {

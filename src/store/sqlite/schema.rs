@@ -88,10 +88,19 @@ const MIGRATIONS: &[(u32, &str)] = &[
     CREATE UNIQUE INDEX refresh_tokens_live ON refresh_tokens (grant_id) WHERE exchanged IS NULL;
     ",
     ),
+    (
+        3,
+        "
+    CREATE TABLE probes (
+        upstream TEXT PRIMARY KEY,
+        found TEXT NOT NULL
+    ) STRICT;
+    ",
+    ),
 ];
 
 /// The version that this program writes.
-const LATEST: u32 = 2;
+const LATEST: u32 = 3;
 
 /// Opens the file for writing, and makes or updates it as needed.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
