@@ -4,7 +4,8 @@
 //! up. So the answer cannot depend on what is told about anything else.
 
 use super::grant::Grant;
-use super::linked::{LinkLookUp, Seen, Target, look_up};
+use super::linked::{Seen, Target};
+use super::look_up::{LinkLookUp, look_up};
 use super::parameters::Accepted;
 use super::permit::{Action, OwnAnswer, Permit};
 use super::read::{target, with_query};
