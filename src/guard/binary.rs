@@ -16,7 +16,7 @@ const UNTYPED: &str = "application/octet-stream";
 /// Whether the client asks for the resource in JSON rather than for what it holds: only a name of JSON says so.
 pub(super) fn asked_as_json(exchange: &Exchange<'_>) -> bool {
     let format = exchange.request.parameters.iter().any(|parameter| parameter.code() == "_format");
-    format || ranges(exchange.headers).any(|range| is_json(range))
+    format || ranges(exchange.headers).any(is_json)
 }
 
 /// The content of a verified Binary.
