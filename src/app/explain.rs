@@ -207,6 +207,10 @@ fn describe(snapshot: &Snapshot, grant: Option<&Grant>, permit: &Permit) -> Stri
             grant.map(|grant| search.look_ups(snapshot, grant)).unwrap_or_default().first().map_or_else(|| "nothing".to_owned(), |first| upstream(first.request())),
             "each `target` is looked up, then the search goes up for those that the token sees".to_owned(),
         ),
+        Action::Conditional(write) => (
+            write.search().map_or_else(|| "nothing".to_owned(), upstream),
+            "what meets the criteria and is the patient's is looked for; one is written to by its id, several are refused".to_owned(),
+        ),
         Action::Bundle => (format!("POST {}", snapshot.fhir.upstream.base), "each entry is decided by itself".to_owned()),
     };
     let _ = writeln!(text, "upstream     {sent}");

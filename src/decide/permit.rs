@@ -5,6 +5,7 @@ use std::fmt;
 use http::Method;
 
 use super::checked::CheckedWrite;
+use super::conditional::ConditionalWrite;
 use super::provenance::TargetSearch;
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
@@ -186,6 +187,8 @@ pub enum Action {
     },
     /// What is stored and what is to be stored are checked, then the write goes up for the checked version only.
     Checked(CheckedWrite),
+    /// What criteria mean is looked for, then it is [`Action::Checked`].
+    Conditional(ConditionalWrite),
     /// The values of `target` are looked up, then the search goes up for those that the grant sees.
     Targets(TargetSearch),
     /// Each entry of the body is to be decided: [`super::decide_bundle`].
@@ -215,9 +218,12 @@ impl Permit {
         match &self.action {
             Action::Answer(_) => "answer",
             Action::Stream { .. } => "stream",
-            Action::Guard { .. } | Action::Write { .. } | Action::Checked(_) | Action::Targets(_) | Action::Bundle => {
-                "guard"
-            }
+            Action::Guard { .. }
+            | Action::Write { .. }
+            | Action::Checked(_)
+            | Action::Conditional(_)
+            | Action::Targets(_)
+            | Action::Bundle => "guard",
         }
     }
 }
