@@ -109,3 +109,39 @@ pub(crate) fn resources() -> Vec<Value> {
     ]);
     all
 }
+
+/// Resources that name several people, or that the whole definition of the compartment has.
+pub(crate) fn of_several() -> Vec<Value> {
+    let about = |of: &str, id: &str, own: bool, rest: Value| {
+        let mut resource = json!({ "resourceType": of, "id": id, "meta": { "versionId": "1" } });
+        resource.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        if !own {
+            resource["language"] = json!(OF_ANOTHER);
+        }
+        resource
+    };
+    let to = |reference: &str| json!({ "reference": reference });
+    let mut all = conventional();
+    // In this mode what the patient performed is the patient's as well.
+    for resource in all.iter_mut().filter(|resource| resource["id"] == "ab") {
+        resource.as_object_mut().unwrap().remove("note");
+    }
+    all.extend([
+        about("Group", "ga", true, json!({ "member": [{ "entity": to("Patient/B") }, { "entity": to("Patient/A") }] })),
+        about("Group", "gb", false, json!({ "member": [{ "entity": to("Patient/B") }] })),
+        about("AuditEvent", "ea", true, json!({ "agent": [{ "who": to("Patient/A") }] })),
+        about("AuditEvent", "en", true, json!({ "entity": [{ "what": to("Patient/A") }] })),
+        about("AuditEvent", "eb", false, json!({ "entity": [{ "what": to("Patient/B") }] })),
+        about("Provenance", "pc", true, json!({ "target": [to("Observation/ab")] })),
+        about("Provenance", "pm", false, json!({ "target": [to("Patient/A"), to("Observation/b1")] })),
+    ]);
+    all
+}
+
+/// A third patient beside A and B.
+pub(crate) fn of_a_family() -> Vec<Value> {
+    let mut all = conventional();
+    all.push(json!({ "resourceType": "Patient", "id": "C", "meta": { "versionId": "1" } }));
+    all.push(crate::resources::observation("c1", "C", "x"));
+    all
+}
