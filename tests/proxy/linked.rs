@@ -73,6 +73,7 @@ pub(crate) fn resources() -> Vec<Value> {
     let mut broken = binary("br", true, "text/plain", Some("Patient/A"));
     broken["data"] = json!("%%%");
     let mut all = conventional();
+    all.extend(contained());
     all.extend([
         provenance("p2", &["Observation/a1", "Observation/b1"]),
         provenance("p3", &["Observation/b1"]),
@@ -108,6 +109,19 @@ pub(crate) fn resources() -> Vec<Value> {
         document("db", "B", "Binary/bo"),
     ]);
     all
+}
+
+/// Resources that contain others.
+fn contained() -> [Value; 3] {
+    use crate::resources::observation;
+    let mut container = observation("co", "A", "z");
+    container["contained"] = json!([{ "resourceType": "Patient", "id": "B", "name": [{ "text": "a sister" }] }]);
+    let mut own_contained = observation("cs", "B", "z");
+    own_contained["subject"] = json!({ "reference": "#A" });
+    own_contained["contained"] = json!([{ "resourceType": "Patient", "id": "A" }]);
+    let mut inside = observation("ci", "B", "z");
+    inside["contained"] = json!([{ "resourceType": "Observation", "id": "i", "subject": { "reference": "Patient/A" } }]);
+    [container, own_contained, inside]
 }
 
 /// Resources that name several people, or that the whole definition of the compartment has.
