@@ -274,7 +274,9 @@ impl Server {
             }
             ("GET" | "HEAD", ["fhir", "Patient", id, of]) => {
                 let patient = format!("Patient/{id}");
-                let of_patient = |r: &&Value| is_of(r, of) && (names(r, &patient) || mentions(r, &patient));
+                let of_patient = |r: &&Value| {
+                    is_of(r, of) && (names(r, &patient) || mentions(r, &patient)) && selected(r, &target.query)
+                };
                 let found = resources.iter().filter(of_patient).cloned().collect();
                 self.bundle("searchset", found, &target, manners)
             }
@@ -496,12 +498,10 @@ fn is(resource: &Value, of: &str, id: &str) -> bool {
 
 /// Whether an element that says whose the resource is names `patient`.
 fn names(resource: &Value, patient: &str) -> bool {
-    let elements = [
-        "subject", "patient", "for", "beneficiary", "individual", "actor", "candidate", "deliverTo", "deliverFor",
-    ];
-    let inside = |outer: &str, inner: &'static str| {
-        resource[outer].as_array().into_iter().flatten().map(move |one| &one[inner])
-    };
+    let elements =
+        ["subject", "patient", "for", "beneficiary", "individual", "actor", "candidate", "deliverTo", "deliverFor"];
+    let inside =
+        |outer: &str, inner: &'static str| resource[outer].as_array().into_iter().flatten().map(move |one| &one[inner]);
     let inner = inside("participant", "actor").chain(inside("link", "target"));
     elements.map(|name| &resource[name]).into_iter().chain(inner).any(|element| element["reference"] == patient)
 }
