@@ -213,9 +213,9 @@ fn narrowed(
     accepted.parameters.extend(limits);
     let mut path = format!("/{of}");
     let exact = match snapshot.fhir.narrowing {
-        Narrowing::Compartment if of != ResourceType::PATIENT && named.within.len() == 1 => {
+        Narrowing::Compartment if named.within.len() == 1 && in_compartment(snapshot, of, rule).is_some() => {
             path = format!("/Patient/{first}/{of}");
-            true
+            in_compartment(snapshot, of, rule) == Some(Whole::Visible)
         }
         Narrowing::None if of != ResourceType::PATIENT && !named.replaced => false,
         narrowing => {
@@ -228,6 +228,22 @@ fn narrowed(
     // A token is compared here with the case of its letters, upstream perhaps without.
     let exact = exact && within.parts.is_empty();
     Ok(guarded(target(request, &path, &accepted), name, exact))
+}
+
+/// How much of a patient's compartment is the patient's by `rule`.
+#[derive(PartialEq, Eq)]
+enum Whole {
+    Visible,
+    /// It holds more: what the patient performed, recorded, took part in.
+    PartlyVisible,
+}
+
+/// Whether the compartment holds all that is the patient's by `rule`; the definition leaves some types and elements out.
+fn in_compartment(snapshot: &Snapshot, of: ResourceType, rule: &SubjectRule) -> Option<Whole> {
+    let whole = snapshot.fhir.tables.compartment(of).filter(|_| of != ResourceType::PATIENT)?;
+    let covered = rule.elements.iter().all(|element| whole.elements.contains(element));
+    let exact = rule.elements.len() == whole.elements.len();
+    covered.then_some(if exact { Whole::Visible } else { Whole::PartlyVisible })
 }
 
 pub(super) fn accept(

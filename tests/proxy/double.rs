@@ -273,7 +273,10 @@ impl Server {
                 self.bundle("history", versions, &target, manners)
             }
             ("GET" | "HEAD", ["fhir", "Patient", id, of]) => {
-                let of_patient = |r: &&Value| is_of(r, of) && names(r, &format!("Patient/{id}"));
+                let patient = format!("Patient/{id}");
+                let of_patient = |r: &&Value| {
+                    is_of(r, of) && (names(r, &patient) || mentions(r, &patient)) && selected(r, &target.query)
+                };
                 let found = resources.iter().filter(of_patient).cloned().collect();
                 self.bundle("searchset", found, &target, manners)
             }
@@ -495,9 +498,18 @@ fn is(resource: &Value, of: &str, id: &str) -> bool {
 
 /// Whether an element that says whose the resource is names `patient`.
 fn names(resource: &Value, patient: &str) -> bool {
-    let elements = ["subject", "patient", "for", "beneficiary", "individual"].map(|name| &resource[name]);
-    let participants = resource["participant"].as_array().into_iter().flatten().map(|one| &one["actor"]);
-    elements.into_iter().chain(participants).any(|element| element["reference"] == patient)
+    let elements =
+        ["subject", "patient", "for", "beneficiary", "individual", "actor", "candidate", "deliverTo", "deliverFor"];
+    let inside =
+        |outer: &str, inner: &'static str| resource[outer].as_array().into_iter().flatten().map(move |one| &one[inner]);
+    let inner = inside("participant", "actor").chain(inside("link", "target"));
+    elements.map(|name| &resource[name]).into_iter().chain(inner).any(|element| element["reference"] == patient)
+}
+
+/// Whether an element names `patient` that the compartment has besides.
+fn mentions(resource: &Value, patient: &str) -> bool {
+    let performers = resource["performer"].as_array().into_iter().flatten();
+    performers.into_iter().any(|performer| performer["reference"] == patient)
 }
 
 fn selected(resource: &Value, query: &[(String, String)]) -> bool {

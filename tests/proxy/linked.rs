@@ -73,6 +73,7 @@ pub(crate) fn resources() -> Vec<Value> {
     let mut broken = binary("br", true, "text/plain", Some("Patient/A"));
     broken["data"] = json!("%%%");
     let mut all = conventional();
+    all.extend(contained());
     all.extend([
         provenance("p2", &["Observation/a1", "Observation/b1"]),
         provenance("p3", &["Observation/b1"]),
@@ -107,5 +108,57 @@ pub(crate) fn resources() -> Vec<Value> {
         document("dx", "A", "Binary/bx"),
         document("db", "B", "Binary/bo"),
     ]);
+    all
+}
+
+/// Resources that contain others.
+fn contained() -> [Value; 3] {
+    use crate::resources::observation;
+    let mut container = observation("co", "A", "z");
+    container["contained"] = json!([{ "resourceType": "Patient", "id": "B", "name": [{ "text": "a sister" }] }]);
+    let mut own_contained = observation("cs", "B", "z");
+    own_contained["subject"] = json!({ "reference": "#A" });
+    own_contained["contained"] = json!([{ "resourceType": "Patient", "id": "A" }]);
+    let mut inside = observation("ci", "B", "z");
+    inside["contained"] =
+        json!([{ "resourceType": "Observation", "id": "i", "subject": { "reference": "Patient/A" } }]);
+    [container, own_contained, inside]
+}
+
+/// Resources that name several people, or that the whole definition of the compartment has.
+pub(crate) fn of_several() -> Vec<Value> {
+    let about = |of: &str, id: &str, own: bool, rest: Value| {
+        let mut resource = json!({ "resourceType": of, "id": id, "meta": { "versionId": "1" } });
+        resource.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        if !own {
+            resource["language"] = json!(OF_ANOTHER);
+        }
+        resource
+    };
+    let to = |reference: &str| json!({ "reference": reference });
+    let mut all = conventional();
+    // In this mode what the patient performed is the patient's as well.
+    for resource in all.iter_mut().filter(|resource| resource["id"] == "ab") {
+        resource.as_object_mut().unwrap().remove("note");
+    }
+    all.extend([
+        about("Group", "ga", true, json!({ "member": [{ "entity": to("Patient/B") }, { "entity": to("Patient/A") }] })),
+        about("Group", "gb", false, json!({ "member": [{ "entity": to("Patient/B") }] })),
+        about("AuditEvent", "ea", true, json!({ "agent": [{ "who": to("Patient/A") }] })),
+        about("AuditEvent", "en", true, json!({ "entity": [{ "what": to("Patient/A") }] })),
+        about("AuditEvent", "eb", false, json!({ "entity": [{ "what": to("Patient/B") }] })),
+        about("Provenance", "pc", true, json!({ "target": [to("Observation/ab")] })),
+        about("Provenance", "pm", false, json!({ "target": [to("Patient/A"), to("Observation/b1")] })),
+    ]);
+    all
+}
+
+/// A third patient beside A and B.
+pub(crate) fn of_a_family() -> Vec<Value> {
+    let mut all = conventional();
+    all.push(json!({ "resourceType": "Patient", "id": "C", "meta": { "versionId": "1" } }));
+    let mut of_c = crate::resources::observation("c1", "C", "x");
+    of_c.as_object_mut().unwrap().remove("note");
+    all.push(of_c);
     all
 }

@@ -23,6 +23,7 @@ mod resources;
 mod revocation;
 mod tokens;
 mod trial;
+mod typed;
 mod uniform;
 mod wire;
 mod world;
