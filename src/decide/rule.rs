@@ -118,6 +118,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         references::RULES,
         operation::RULES,
         provenance::RULES,
+        operation::EXPORT_RULES,
         bundle::RULES,
     ]
     .into_iter()

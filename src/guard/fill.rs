@@ -92,7 +92,7 @@ impl Filling {
         let body = exchange.collect(answer).await?;
         let source = RawBundle::parse(&body).map_err(|error| unreadable(&error.to_string()))?;
         let next = link(guard, exchange, &source, &["next"])?;
-        self.sight.page(guard, exchange, wanted, &source).await?;
+        self.sight.page(guard, exchange, (wanted.letter, wanted.kind != BundleKind::History), &source).await?;
         if wanted.pages == PageRule::Kept {
             let previous = link(guard, exchange, &source, &["previous", "prev"])?;
             return self.as_it_came(exchange, wanted, &source, next, previous).map(Some);

@@ -8,8 +8,8 @@ use super::bundle::{self, Wanted, is_included, unreadable};
 use super::fill::next_page;
 use super::{Answer, Exchange, Guard, own_words};
 use crate::decide::{
-    Action, BundleKind, LinkLookUp, Occasion, Refusal, Seen, TargetSearch, UpstreamRequest, Verify, look_ups,
-    request as rules, visible_with,
+    Action, LinkLookUp, Occasion, Refusal, Seen, TargetSearch, UpstreamRequest, Verify, look_ups, request as rules,
+    visible_with,
 };
 use crate::fhir::bundle::RawBundle;
 use crate::fhir::json::Json;
@@ -46,12 +46,13 @@ impl Sight {
         Ok(visible_with(snapshot, grant, letter, resource, &self.seen))
     }
 
-    /// Looks at what the entries of one page lead to; what else stands on the page needs no look-up.
+    /// Looks at what the entries of one page lead to; what else stands on the page needs no look-up. `letter` is what a match
+    /// needs, and `current` says that the page has no older versions.
     pub(super) async fn page(
         &mut self,
         guard: &Guard,
         exchange: &Exchange<'_>,
-        wanted: &Wanted<'_>,
+        (letter, current): (Letter, bool),
         source: &RawBundle<'_>,
     ) -> Result<(), Refusal> {
         let led = |text: &str| text.contains("\"Provenance\"") || text.contains("\"Binary\"");
@@ -63,9 +64,8 @@ impl Sight {
         for entry in &source.entry {
             let Some(raw) = entry.resource else { continue };
             let resource = Json::parse(raw.get().as_bytes(), depth).map_err(|error| unreadable(&error.to_string()))?;
-            let current = wanted.kind != BundleKind::History;
             self.seen.note(exchange.snapshot, exchange.grant, &resource, current);
-            resources.push((if is_included(entry) { Letter::Read } else { wanted.letter }, resource));
+            resources.push((if is_included(entry) { Letter::Read } else { letter }, resource));
         }
         for (letter, resource) in &resources {
             self.visible(guard, exchange, *letter, resource).await?;

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::case::{self, Case};
 use crate::granular;
 use crate::linked;
+use crate::operations;
 use crate::resources;
 use crate::tokens::Signature;
 use crate::trial::Trial;
@@ -44,11 +45,12 @@ sections!(
 
 async fn run(file: &str) {
     let section = case::section(file);
+    let rows = if file == "k_operations.toml" { operations::ROWS } else { "" };
     let tokens = case::tokens();
     let mut failures = Vec::new();
     for version in &section.versions {
         let fhir = format!("version = \"{version}\"\n{}", section.fhir);
-        let world = World::start(&fhir, &format!("{}\n[limits]\nrequest_body = 65536\n", section.rest)).await;
+        let world = World::start(&fhir, &format!("{}\n[limits]\nrequest_body = 65536\n{rows}", section.rest)).await;
         world.capabilities_known().await;
         let held = held(file, version);
         let holds = |case: &&Case| case.versions.is_empty() || case.versions.contains(version);
@@ -70,6 +72,7 @@ fn held(file: &str, version: &str) -> Vec<Value> {
         "h_linked.toml" => linked::resources(),
         "h_types.toml" => typed::resources(version),
         "h_users.toml" => linked::of_a_family(),
+        "k_operations.toml" => operations::resources(),
         _ => resources::conventional(),
     }
 }
@@ -87,6 +90,9 @@ fn every_row_that_concerns_this_version_has_a_case() {
     let missing: Vec<u32> =
         [26, 28, 29, 30, 31, 32, 33, 34, 35, 37, 38, 39, 40].into_iter().filter(|row| !c.contains(row)).collect();
     assert!(missing.is_empty(), "C lacks {missing:?}");
+    let k = rows(&["k_operations.toml"]);
+    let missing: Vec<u32> = (164..=174).chain([255]).filter(|row| !k.contains(row)).collect();
+    assert!(missing.is_empty(), "K lacks {missing:?}");
 }
 
 #[test]
