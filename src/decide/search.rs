@@ -184,6 +184,14 @@ struct Within<'r> {
     operation: &'static str,
 }
 
+impl Within<'_> {
+    /// How an operation is told the patient where no search parameter covers every element that makes data the patient's.
+    fn of_operation(&self, patients: &[String]) -> Option<Parameter> {
+        let patients: Vec<String> = patients.iter().map(|patient| format!("Patient/{patient}")).collect();
+        (!self.operation.is_empty()).then(|| Parameter::plain("patient", patients.join(",")))
+    }
+}
+
 /// Every patient that `parts` reach; none where one of them is not about patients.
 fn patients_of(parts: &[Part<'_>]) -> Option<Vec<String>> {
     let mut patients: Vec<String> = Vec::new();
@@ -259,7 +267,8 @@ fn narrowed(
         }
         Narrowing::None if of != ResourceType::PATIENT && !named.replaced => false,
         narrowing => {
-            let parameter = narrowing_parameter(snapshot, of, rule, &named.within);
+            let parameter =
+                narrowing_parameter(snapshot, of, rule, &named.within).or_else(|| within.of_operation(&named.within));
             let exact = parameter.is_some() && (narrowing != Narrowing::None || of == ResourceType::PATIENT);
             accepted.parameters.extend(parameter);
             exact
@@ -360,13 +369,13 @@ fn named(
             named.parameters.push(parameter.clone());
             continue;
         }
-        match &parameter.key {
-            Key::Plain { modifier: None, .. } => {}
-            Key::Plain { modifier: Some(modifier), .. } if modifier == "Patient" => {}
+        let patients_only = match &parameter.key {
+            Key::Plain { modifier: None, .. } => false,
+            Key::Plain { modifier: Some(modifier), .. } if modifier == "Patient" => true,
             Key::Plain { .. } | Key::Chain { .. } | Key::Has { .. } => {
                 return Err(PATIENT_PARAMETER.refuse().because(parameter.code()));
             }
-        }
+        };
         let values = or_list(&parameter.value)
             .into_iter()
             .map(|value| value_of(snapshot, value))
@@ -375,7 +384,7 @@ fn named(
         let others: Vec<&str> = values
             .iter()
             .filter_map(|value| match value {
-                Value::Other(text) if of != ResourceType::PATIENT => Some(*text),
+                Value::Other(text) if of != ResourceType::PATIENT && !patients_only => Some(*text),
                 _ => None,
             })
             .collect();

@@ -215,7 +215,9 @@ pub(super) fn written(
                 move_urls(body.to_vec(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
             written.body = moved.into();
         } else {
-            written.removed = 1;
+            // Nothing is told of an answer about something else, not even where it is.
+            written.headers.remove(header::CONTENT_TYPE);
+            return Ok(Answer { removed: 1, ..written });
         }
     }
     if written.body.is_empty() {
@@ -224,15 +226,20 @@ pub(super) fn written(
     if deleted {
         return Ok(written);
     }
-    written.copy(headers, &header::ETAG);
-    written.copy(headers, &header::LAST_MODIFIED);
     locations(exchange, headers, &mut written);
+    let mut of_it = written.removed == 0;
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         let own =
             written.headers.get(&name).and_then(|url| url.to_str().ok()).is_none_or(|url| is_of(exchange, write, url));
         if !own {
             written.headers.remove(name);
+            of_it = false;
         }
+    }
+    // Of an answer about something else nothing is told.
+    if of_it {
+        written.copy(headers, &header::ETAG);
+        written.copy(headers, &header::LAST_MODIFIED);
     }
     Ok(written)
 }

@@ -12,6 +12,8 @@ mod checked;
 mod conditional;
 mod criteria;
 mod document;
+mod entries;
+mod entry_writes;
 mod export;
 mod fill;
 mod links;
@@ -26,6 +28,8 @@ mod resource;
 mod sent;
 mod sight;
 mod stream;
+mod together;
+mod transaction;
 mod write;
 
 use std::future::{Future, ready};
@@ -38,11 +42,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 
-pub use answer::Answer;
+pub use answer::{Answer, EntryAnswer};
 pub use capabilities::Capabilities;
 pub use page::{PAGE_PARAMETER, Page, Pages};
 pub use patients::UpstreamPatients;
 pub use pins::Pins;
+pub(crate) use probe::Probe;
 pub use stream::Stream;
 pub use write::is_json;
 
