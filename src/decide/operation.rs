@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::grant::Grant;
+use super::includes::Includes;
 use super::parameters::FORMAT_NOT_JSON;
 use super::permit::{Action, BodyRule, BundleKind, PageRule, Permit, UpstreamRequest, Verify};
 use super::reach::{Reach, SCOPE_MISSING, reach};
@@ -126,7 +127,12 @@ pub(super) fn operation(
     let action = match listed.answer {
         Answer::Bundle if method == Method::GET => Action::Guard {
             request: upstream,
-            verify: Verify::Bundle { letter: Letter::Read, kind: BundleKind::Result, pages: PageRule::Kept },
+            verify: Verify::Bundle {
+                letter: Letter::Read,
+                kind: BundleKind::Result,
+                pages: PageRule::Kept,
+                includes: Includes::VISIBLE,
+            },
         },
         // A form or body could widen what the URL narrowed.
         Answer::Bundle => return Err(OPERATION_NOT_LISTED.refuse().because(format!("${name} by POST"))),

@@ -5,6 +5,7 @@ use std::fmt;
 use http::Method;
 
 use super::checked::CheckedWrite;
+use super::includes::Includes;
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
@@ -115,7 +116,7 @@ pub enum Verify {
     /// One resource: this type, this id, visible; else the uniform denial.
     Resource { of: ResourceType, id: String },
     /// A Bundle: entries that are not visible are dropped. `letter` is what a match needs; includes need `r`.
-    Bundle { letter: Letter, kind: BundleKind, pages: PageRule },
+    Bundle { letter: Letter, kind: BundleKind, pages: PageRule, includes: Includes },
 }
 
 impl fmt::Display for Verify {
@@ -142,6 +143,8 @@ pub enum PageRule {
     /// By the gate, from visible entries only, so that where a page ends tells nothing of what was removed. `exact` says that
     /// the upstream was asked for nothing but what is visible.
     Filled { exact: bool },
+    /// Not at all: the matches are counted, and that is the answer.
+    Counted,
 }
 
 /// What kind of Bundle is expected.

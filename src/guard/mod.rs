@@ -125,8 +125,8 @@ impl Guard {
                 let answer = self.send(exchange, request, None).await?;
                 resource::verified(exchange, answer, *of, id).await.map(Outcome::Whole)
             }
-            Action::Guard { request, verify: Verify::Bundle { letter, kind, pages } } => {
-                let wanted = bundle::Wanted { request, letter: *letter, kind: *kind, pages: *pages };
+            Action::Guard { request, verify: Verify::Bundle { letter, kind, pages, includes } } => {
+                let wanted = bundle::Wanted { request, letter: *letter, kind: *kind, pages: *pages, includes };
                 bundle::verified(self, exchange, &wanted).await.map(Outcome::Whole)
             }
             Action::Write { request, body, readable } => {

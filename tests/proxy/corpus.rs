@@ -2,6 +2,7 @@
 
 use crate::case;
 use crate::granular;
+use crate::joined;
 use crate::resources;
 use crate::tokens::Signature;
 use crate::trial::Trial;
@@ -30,14 +31,17 @@ sections!(
     k_operations,
     l_bodies,
     m_answers,
-    n_http,
-    later
+    n_http
 );
 
 async fn run(file: &str) {
     let world = World::start("", "[limits]\nrequest_body = 65536\n").await;
     world.capabilities_known().await;
-    let held = if file == "g_granular.toml" { granular::resources() } else { resources::conventional() };
+    let held = match file {
+        "f_joins_and_results.toml" => joined::resources(),
+        "g_granular.toml" => granular::resources(),
+        _ => resources::conventional(),
+    };
     let tokens = case::tokens();
     let mut failures = Vec::new();
     for case in case::section(file) {

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::joined;
 use crate::resources::{OF_ANOTHER, conventional, observation};
 use crate::wire::{head_end, header_lines};
 
@@ -43,6 +44,8 @@ pub(crate) enum Manners {
     Gzip,
     /// One key twice in a resource.
     DuplicateKeys,
+    /// One key twice in each resource that is B's.
+    OthersUnreadable,
     /// Fewer bytes than promised.
     Truncated,
     Slow,
@@ -190,6 +193,7 @@ impl Server {
             }
             let body = if seen.method == "HEAD" { &[][..] } else { &answer.body[..] };
             let promised = answer.body.len() + if manners == Manners::Truncated { 10 } else { 0 };
+            head.push_str(&format!("Link: <{}/Patient/B>; rel=\"next\"\r\n", self.base));
             head.push_str(&format!("Content-Length: {promised}\r\nServer: double/1\r\nX-Internal: secret\r\n\r\n"));
             let sent = stream.write_all(head.as_bytes()).await.and(stream.write_all(body).await);
             if sent.is_err() || manners == Manners::Truncated {
@@ -222,6 +226,13 @@ impl Server {
                 let text = String::from_utf8(answer.body).unwrap();
                 let twice = "\"subject\":{\"reference\":\"Patient/B\"},\"subject\":{\"reference\":\"Patient/A\"}";
                 answer.body = text.replace("\"subject\":{\"reference\":\"Patient/A\"}", twice).into_bytes();
+                answer
+            }
+            Manners::OthersUnreadable => {
+                let mut answer = self.well_behaved(seen, manners);
+                let text = String::from_utf8(answer.body).unwrap();
+                let once = "\"subject\":{\"reference\":\"Patient/B\"}";
+                answer.body = text.replace(once, &format!("{once},{once}")).into_bytes();
                 answer
             }
             _ => self.well_behaved(seen, manners),
@@ -273,7 +284,8 @@ impl Server {
             }
             ("GET" | "HEAD", ["fhir", of]) => {
                 let found = resources.iter().filter(|r| manners == Manners::EveryType || is_of(r, of));
-                let found = found.filter(|r| manners == Manners::IgnoresParameters || selected(r, &target.query));
+                let found =
+                    found.filter(|r| manners == Manners::IgnoresParameters || selected(&resources, r, &target.query));
                 self.bundle("searchset", found.cloned().collect(), &target, manners)
             }
             ("GET" | "HEAD", ["fhir"]) => {
@@ -391,8 +403,14 @@ impl Server {
         if from > 0 {
             links.push(json!({ "relation": "previous", "url": page(from.saturating_sub(count)) }));
         }
-        let mut entries: Vec<Value> =
-            resources.iter().skip(from).take(count).map(|resource| self.entry(kind, resource)).collect();
+        let matches: Vec<Value> = resources.into_iter().skip(from).take(count).collect();
+        let mut entries: Vec<Value> = matches.iter().map(|resource| self.entry(kind, resource)).collect();
+        let held = self.state.resources.lock().clone();
+        for resource in joined::included(&held, &matches, &target.query) {
+            let mut entry = self.entry(kind, &resource);
+            entry["search"] = json!({ "mode": "include" });
+            entries.push(entry);
+        }
         if manners == Manners::Talkative {
             let secret = json!({ "resourceType": "Observation", "id": "b9", "subject": { "reference": "Patient/B" }, "note": OF_ANOTHER });
             let full_url = format!("{}/Observation/b9", self.base);
@@ -476,14 +494,14 @@ fn names(resource: &Value, patient: &str) -> bool {
     elements.into_iter().chain(participants).any(|element| element["reference"] == patient)
 }
 
-fn selected(resource: &Value, query: &[(String, String)]) -> bool {
+fn selected(held: &[Value], resource: &Value, query: &[(String, String)]) -> bool {
     query.iter().all(|(name, value)| match name.as_str() {
         "_id" => value.split(',').any(|id| resource["id"] == id),
         "patient" | "subject" | "actor" => value.split(',').any(|patient| names(resource, patient)),
         "code" => resource["code"]["text"] == value.as_str(),
         "category" => value.split(',').any(|token| is_coded(&resource["category"][0]["coding"], token)),
         "_security" => value.split(',').any(|token| is_coded(&resource["meta"]["security"], token)),
-        _ => true,
+        name => joined::selects(held, resource, name, value),
     })
 }
 

@@ -15,6 +15,8 @@ mod connection;
 mod corpus;
 mod double;
 mod granular;
+mod includes;
+mod joined;
 mod pages;
 mod pins;
 mod resources;
