@@ -74,13 +74,20 @@ pub(super) fn options(allow: &'static str) -> Response<Bytes> {
     response
 }
 
-/// A page, closed to frames, scripts and foreign forms.
-pub(super) fn page(status: StatusCode, html: String, content_security_policy: HeaderValue) -> Response<Bytes> {
+/// A page, closed to scripts and foreign forms, and to frames but those that the policy names.
+pub(super) fn page(
+    status: StatusCode,
+    html: String,
+    content_security_policy: HeaderValue,
+    framed: bool,
+) -> Response<Bytes> {
     let mut response = with_body(status, Bytes::from(html), Some(HeaderValue::from_static("text/html; charset=utf-8")));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, content_security_policy);
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    if !framed {
+        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    }
     headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
     response
 }

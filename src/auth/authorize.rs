@@ -13,7 +13,7 @@ use super::error::{AuthorizeError, PageError};
 use super::form::Form;
 use super::granted::{Bearer, MAX_SCOPE_LIST, within_registration};
 use super::pages;
-use super::pending::{LIFETIME, Pending, Search};
+use super::pending::{EncounterChoice, LIFETIME, Login, Pending, Search};
 use super::record::{FAILURE, SUCCESS};
 use crate::config::{Client, GrantType, Snapshot};
 use crate::telemetry::AuthRecord;
@@ -76,8 +76,8 @@ impl AuthServer {
             Err(error) => return self.authorize_failed(call, None, error.name(), "", pages::error(call, error)).await,
         };
         let return_to = ReturnTo { redirect_uri, state: form.get("state") };
-        let pending = match read(call, &form, &client, redirect_uri, self.parts.ambient.id()) {
-            Ok(pending) => pending,
+        let (pending, login) = match self.asked(call, &form, &client, redirect_uri).await {
+            Ok(asked) => asked,
             Err(error) => {
                 let response = return_to.error(call.snapshot, error);
                 let detail = format!("{error:?}");
@@ -99,7 +99,36 @@ impl AuthServer {
             ..AuthRecord::default()
         };
         self.record(call, record).await;
-        pages::go_on(&session, &session.link("login"))
+        let Some(login) = login else {
+            return pages::go_on(&session, &session.link("login"));
+        };
+        match self.enter(call, session, login).await {
+            Ok(response) => response,
+            Err(error) => {
+                let response = return_to.error(call.snapshot, AuthorizeError::Unavailable);
+                self.authorize_failed(call, Some(&client), error.name(), "", response).await
+            }
+        }
+    }
+
+    /// What is asked for, and the login that it comes with where an EHR launched the app.
+    async fn asked(
+        &self,
+        call: &Call<'_>,
+        form: &Form,
+        client: &Client,
+        redirect_uri: &str,
+    ) -> Result<(Pending, Option<Login>), AuthorizeError> {
+        let mut pending = read(call, form, client, redirect_uri, self.parts.ambient.id())?;
+        let login = match form.get("launch") {
+            Some(launch) => self.bind_launch(call, launch, &mut pending).await?,
+            None => {
+                // Nobody launched it: there is no context to give.
+                pending.scope.retain(|scope| scope != "launch");
+                None
+            }
+        };
+        if pending.scope.is_empty() { Err(AuthorizeError::ScopeRefused) } else { Ok((pending, login)) }
     }
 
     async fn authorize_failed(
@@ -168,6 +197,8 @@ fn read(
         login: None,
         patient: None,
         search: Search::default(),
+        encounter: EncounterChoice::Open,
+        launch: None,
     })
 }
 
@@ -186,9 +217,6 @@ fn check_kind(form: &Form, client: &Client) -> Result<(), AuthorizeError> {
     }
     if form.get("response_mode").is_some_and(|mode| mode != "query") {
         return Err(AuthorizeError::ResponseMode);
-    }
-    if form.get("launch").is_some() {
-        return Err(AuthorizeError::Launch);
     }
     Ok(())
 }

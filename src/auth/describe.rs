@@ -60,6 +60,8 @@ pub(super) fn sentence(scope: &str, fhir: &Fhir, owner: Owner) -> String {
         "fhirUser" => return "Know which record here is your own".to_owned(),
         "offline_access" => return "Go on using this access while you are away".to_owned(),
         "online_access" => return "Go on using this access for some time after you log in".to_owned(),
+        "launch" => return "Know from where it was opened, and which patient was shown there".to_owned(),
+        "launch/encounter" => return "Know which visit was chosen".to_owned(),
         "launch/patient" => return "Know which patient was chosen".to_owned(),
         _ => {}
     }

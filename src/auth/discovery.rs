@@ -24,6 +24,7 @@ const SCOPES: &[&str] = &[
     "openid",
     "fhirUser",
     "launch/patient",
+    "launch/encounter",
     "offline_access",
     "online_access",
     "patient/*.rs",
@@ -44,7 +45,9 @@ const CAPABILITIES: &[&str] = &[
     "client-confidential-symmetric",
     "client-confidential-asymmetric",
     "sso-openid-connect",
+    "context-banner",
     "context-standalone-patient",
+    "context-standalone-encounter",
     "permission-offline",
     "permission-online",
     "permission-patient",
@@ -52,6 +55,9 @@ const CAPABILITIES: &[&str] = &[
     "permission-v1",
     "permission-v2",
 ];
+
+/// What is true too where an EHR launches apps.
+const EHR_LAUNCH: &[&str] = &["launch-ehr", "context-ehr-patient", "context-ehr-encounter", "context-style"];
 
 /// What both kinds of document say.
 #[derive(Serialize)]
@@ -68,7 +74,7 @@ struct Common<'a> {
     code_challenge_methods_supported: &'static [&'static str],
     token_endpoint_auth_methods_supported: &'static [&'static str],
     token_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
-    scopes_supported: &'static [&'static str],
+    scopes_supported: Vec<&'static str>,
     authorization_response_iss_parameter_supported: bool,
 }
 
@@ -76,7 +82,7 @@ struct Common<'a> {
 struct Smart<'a> {
     #[serde(flatten)]
     common: Common<'a>,
-    capabilities: &'static [&'static str],
+    capabilities: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -111,14 +117,24 @@ fn common(snapshot: &Snapshot) -> Common<'_> {
         code_challenge_methods_supported: &["S256"],
         token_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
         token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
-        scopes_supported: SCOPES,
+        scopes_supported: has_launcher(snapshot)
+            .then_some("launch")
+            .into_iter()
+            .chain(SCOPES.iter().copied())
+            .collect(),
         authorization_response_iss_parameter_supported: true,
     }
 }
 
 /// `{FHIR base}/.well-known/smart-configuration`.
 pub(super) fn smart_configuration(snapshot: &Snapshot) -> Response<Bytes> {
-    document(&Smart { common: common(snapshot), capabilities: CAPABILITIES })
+    let ehr = if has_launcher(snapshot) { EHR_LAUNCH } else { &[] };
+    document(&Smart { common: common(snapshot), capabilities: [CAPABILITIES, ehr].concat() })
+}
+
+/// Whether some EHR may launch apps here.
+fn has_launcher(snapshot: &Snapshot) -> bool {
+    snapshot.clients.values().any(|client| client.enabled && client.launcher.is_some())
 }
 
 /// The metadata of OpenID Connect Discovery and of RFC 8414, which are one.

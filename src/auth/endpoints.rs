@@ -14,29 +14,35 @@ pub(super) enum Endpoint {
     Authorize,
     Login,
     Patient,
+    Encounter,
     Consent,
     Token,
     Introspect,
     Revoke,
     UserInfo,
+    Launch,
+    LaunchStart,
 }
 
 const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
 
 impl Endpoint {
     /// Every endpoint whose path does not depend on where the FHIR base is.
-    const FIXED: [Self; 11] = [
+    const FIXED: [Self; 14] = [
         Self::OpenidConfiguration,
         Self::ServerMetadata,
         Self::Jwks,
         Self::Authorize,
         Self::Login,
         Self::Patient,
+        Self::Encounter,
         Self::Consent,
         Self::Token,
         Self::Introspect,
         Self::Revoke,
         Self::UserInfo,
+        Self::Launch,
+        Self::LaunchStart,
     ];
 
     /// The endpoint at `path`, by exact match.
@@ -57,11 +63,14 @@ impl Endpoint {
             Self::Authorize => "/auth/authorize",
             Self::Login => "/auth/login",
             Self::Patient => "/auth/patient",
+            Self::Encounter => "/auth/encounter",
             Self::Consent => "/auth/consent",
             Self::Token => "/auth/token",
             Self::Introspect => "/auth/introspect",
             Self::Revoke => "/auth/revoke",
             Self::UserInfo => "/auth/userinfo",
+            Self::Launch => "/auth/launch",
+            Self::LaunchStart => "/auth/launch/start",
         }
     }
 
@@ -80,10 +89,11 @@ impl Endpoint {
             Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => {
                 "GET, HEAD, OPTIONS"
             }
-            Self::Authorize | Self::Login | Self::Patient | Self::Consent | Self::UserInfo => {
+            Self::Authorize | Self::Login | Self::Patient | Self::Encounter | Self::Consent | Self::UserInfo => {
                 "GET, HEAD, POST, OPTIONS"
             }
-            Self::Token | Self::Introspect | Self::Revoke => "POST, OPTIONS",
+            Self::LaunchStart => "GET, HEAD, OPTIONS",
+            Self::Token | Self::Introspect | Self::Revoke | Self::Launch => "POST, OPTIONS",
         }
     }
 
@@ -91,8 +101,10 @@ impl Endpoint {
     pub(super) fn readers(self) -> Readers {
         match self {
             Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => Readers::Anyone,
-            Self::Authorize | Self::Login | Self::Patient | Self::Consent => Readers::Nobody,
-            Self::Token | Self::Introspect | Self::Revoke | Self::UserInfo => Readers::Registered,
+            Self::Authorize | Self::Login | Self::Patient | Self::Encounter | Self::Consent | Self::LaunchStart => {
+                Readers::Nobody
+            }
+            Self::Token | Self::Introspect | Self::Revoke | Self::UserInfo | Self::Launch => Readers::Registered,
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) enum AuthorizeError {
     RequestObject,
     RequestUri,
     Launch,
+    LaunchScope,
+    LaunchUser,
     Audience,
     Challenge,
     ChallengeMethod,
@@ -46,7 +48,9 @@ impl AuthorizeError {
             Self::ResponseMode => ("invalid_request", "`response_mode` can only be `query`"),
             Self::RequestObject => ("request_not_supported", "request objects are not supported"),
             Self::RequestUri => ("request_uri_not_supported", "request objects are not supported"),
-            Self::Launch => ("invalid_request", "EHR launch is not supported by this version; leave `launch` out"),
+            Self::Launch => ("invalid_request", "`launch` is unknown, expired, used, or is another app's"),
+            Self::LaunchScope => ("invalid_scope", "`launch` goes with the scope `launch`"),
+            Self::LaunchUser => ("access_denied", "the launch is for another user than the one who logged in"),
             Self::Audience => ("invalid_request", "`aud` must be this server's FHIR base URL"),
             Self::Challenge => (
                 "invalid_request",
@@ -170,6 +174,9 @@ pub(super) enum ApiError {
     ScopeWider,
     ScopeRefused,
     MayNotIntrospect,
+    MayNotLaunch,
+    /// What an EHR wants to launch cannot be launched so.
+    Launch(&'static str),
     Unavailable,
 }
 
@@ -221,6 +228,10 @@ impl ApiError {
             Self::MayNotIntrospect => {
                 (StatusCode::FORBIDDEN, "unauthorized_client", "the client is not registered to introspect tokens")
             }
+            Self::MayNotLaunch => {
+                (StatusCode::FORBIDDEN, "unauthorized_client", "the client is not registered to launch apps")
+            }
+            Self::Launch(text) => (BAD, "invalid_request", text),
             Self::Unavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "the server cannot do this at the moment")
             }

@@ -2,8 +2,8 @@
 
 use percent_encoding::percent_decode;
 
-/// Parameters in one request.
-const MAX_PARAMETERS: usize = 64;
+/// Parameters in one request: a box for each scope of the longest list, and the rest of the page.
+const MAX_PARAMETERS: usize = 320;
 
 /// Why a request's parameters are not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

@@ -8,7 +8,8 @@ use crate::scope::{Context, Letter, Letters, Scope, Scopes, TypePattern};
 pub(super) const MAX_SCOPE_LIST: usize = 4096;
 
 /// Scopes that grant nothing on FHIR resources and mean something here.
-const OTHER: [&str; 5] = ["openid", "fhirUser", "launch/patient", "offline_access", "online_access"];
+const OTHER: [&str; 7] =
+    ["openid", "fhirUser", "launch", "launch/patient", "launch/encounter", "offline_access", "online_access"];
 
 /// Of these, the ones by which access goes on after the first token.
 const LASTING: [&str; 2] = ["offline_access", "online_access"];
@@ -78,14 +79,14 @@ pub(super) fn within_user(granted: &mut Vec<String>, user: &User, version: FhirV
             Context::System => false,
         },
         Err(_) if text == "fhirUser" => user.fhir_user.is_some(),
-        Err(_) if text == "launch/patient" => !chooses_nobody,
+        Err(_) if text.starts_with("launch/") => !chooses_nobody,
         Err(_) => true,
     });
 }
 
 /// Whether a patient must be in context (SMART App Launch 2.2 scopes, "Requesting context with scopes").
 pub(super) fn need_patient(granted: &[String]) -> bool {
-    granted.iter().any(|text| text == "launch/patient" || text.starts_with("patient/"))
+    granted.iter().any(|text| text.starts_with("launch/") || text.starts_with("patient/"))
 }
 
 fn fhir_scopes(asked: &Scope, limits: &Scopes, bearer: Bearer) -> Vec<String> {

@@ -14,6 +14,8 @@ fn client(scopes: &str) -> Client {
         origins: Vec::new(),
         consent: Consent::Ask,
         may_introspect: false,
+        launcher: None,
+        launch_uris: Vec::new(),
         enabled: true,
     }
 }
@@ -56,8 +58,6 @@ fn what_this_version_does_not_enforce_is_not_granted() {
         "patient/Observation.rs?subject.name=x",
         "patient/Observation.rs?date=2020",
         "patient/Patient.rs?category=laboratory",
-        "launch",
-        "launch/encounter",
         "profile",
         "patient/Unknown.rs",
         "patient/Observation.sr",

@@ -21,7 +21,7 @@ use crate::ambient::UnixSeconds;
 use crate::config::{Client, ClientAuth};
 use crate::store::RefreshToken;
 use crate::telemetry::AuthRecord;
-use crate::token::{Claims, TokenError};
+use crate::token::{Claims, LaunchContext, TokenError};
 
 /// A token that is not valid, without a word about why (RFC 7662 §2.2).
 #[derive(Serialize)]
@@ -52,15 +52,16 @@ struct Active<'a> {
     fhir_user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patient: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    encounter: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    need_patient_banner: Option<bool>,
+    #[serde(flatten)]
+    context: LaunchContext,
 }
 
+/// What introspection tells of an access token that the FHIR side has no use for.
 #[derive(Deserialize)]
-struct IssuedAt {
+struct Further {
     iat: UnixSeconds,
+    #[serde(flatten)]
+    context: LaunchContext,
 }
 
 impl AuthServer {
@@ -149,13 +150,14 @@ fn active<'a>(call: &'a Call<'_>, token: &str, claims: &'a Claims, client: &'a C
     let bearer = if service { Bearer::Service } else { Bearer::User };
     // What the token is worth now: the FHIR side cuts it to the client's present registration too.
     let scope = within_registration(&claims.scope.join(" "), client, call.snapshot.fhir.version, bearer).join(" ");
+    let (iat, context) = payload(token).map(|Further { iat, context }| (iat, context)).unzip();
     Active {
         active: true,
         scope,
         client_id: &client.id,
         token_type: "Bearer",
         exp: claims.expires,
-        iat: issued_at(token),
+        iat,
         iss: &claims.issuer,
         aud: Some(&call.snapshot.fhir.public_base),
         sub: &claims.subject,
@@ -163,8 +165,7 @@ fn active<'a>(call: &'a Call<'_>, token: &str, claims: &'a Claims, client: &'a C
         username: (!service).then_some(claims.subject.as_str()),
         fhir_user: claims.fhir_user.clone(),
         patient: claims.patient.as_deref(),
-        encounter: claims.encounter.as_deref(),
-        need_patient_banner: claims.patient.is_some().then_some(true),
+        context: context.unwrap_or_default(),
     }
 }
 
@@ -190,16 +191,15 @@ fn refresh_token(call: &Call<'_>, kept: &RefreshToken, grant: &UserGrant) -> (Re
         username: Some(&user.username),
         fhir_user: fhir_user(user, call.snapshot),
         patient: grant.patient.as_deref(),
-        encounter: None,
-        need_patient_banner: grant.patient.is_some().then_some(true),
+        context: grant.context.clone(),
     };
     (answer::json(StatusCode::OK, &active), "active")
 }
 
-/// `iat` of a token that is verified already.
-fn issued_at(token: &str) -> Option<UnixSeconds> {
+/// Further claims of a token that is verified already.
+fn payload(token: &str) -> Option<Further> {
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    serde_json::from_slice::<IssuedAt>(&payload).ok().map(|claims| claims.iat)
+    serde_json::from_slice(&payload).ok()
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ impl AuthServer {
             return Ok(pages::go_on(&session, &session.link(step.page())));
         }
         let notice = query.get("notice").filter(|notice| *notice == "failed").map(|_| FAILED);
-        Ok(pages::login(&session, notice, StatusCode::OK))
+        Ok(pages::login(call, &session, notice, StatusCode::OK))
     }
 
     /// `POST /auth/login`.
@@ -48,7 +48,7 @@ impl AuthServer {
         session.pending.username = username.to_owned();
         match verdict {
             Verdict::Right => self.logged_in(call, session, username).await,
-            Verdict::Busy => Ok(pages::login(&session, Some(BUSY), StatusCode::SERVICE_UNAVAILABLE)),
+            Verdict::Busy => Ok(pages::login(call, &session, Some(BUSY), StatusCode::SERVICE_UNAVAILABLE)),
             Verdict::Wrong | Verdict::Throttled => {
                 self.keep(&session).await?;
                 Ok(pages::go_on(&session, &format!("{}&notice=failed", session.link("login"))))
@@ -57,9 +57,24 @@ impl AuthServer {
     }
 
     async fn logged_in(&self, call: &Call<'_>, session: Session, username: &str) -> Result<Response<Bytes>, PageError> {
-        let mut session = self.renew(call, session).await?;
-        session.pending.login = Some(Login { username: username.to_owned(), at: call.now });
-        session.pending.patient = None;
+        let session = self.renew(call, session).await?;
+        if session.pending.launch.as_ref().is_some_and(|launch| launch.username != username) {
+            // Kept so that it can be ended: its secret is new.
+            self.keep(&session).await?;
+            return self.refuse(call, session, AuthorizeError::LaunchUser).await;
+        }
+        self.enter(call, session, Login { username: username.to_owned(), at: call.now }).await
+    }
+
+    /// Goes on as the user of `login`, with the patient of the launch where there is one.
+    pub(super) async fn enter(
+        &self,
+        call: &Call<'_>,
+        mut session: Session,
+        login: Login,
+    ) -> Result<Response<Bytes>, PageError> {
+        session.pending.login = Some(login);
+        session.pending.patient = session.pending.launch.as_ref().and_then(|launch| launch.patient.clone());
         let user = session.user(call.snapshot).ok_or(PageError::Gone)?;
         within_user(&mut session.pending.scope, user, call.snapshot.fhir.version);
         if Step::of(&session, call.snapshot) == Step::Patient {

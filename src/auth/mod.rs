@@ -3,7 +3,8 @@
 //! A function of an HTTP request and a configuration snapshot; it knows no server sessions.
 //!
 //! ```text
-//! authorize ─► login ─► (patient) ─► consent ─► code      token ─► grant_types      introspect   revoke   userinfo   discovery
+//! launch ─► (app)
+//! authorize ─► login ─► (patient, encounter) ─► consent ─► code      token ─► grant_types      introspect   revoke   userinfo   discovery
 //! ```
 
 mod answer;
@@ -11,15 +12,19 @@ mod authorize;
 mod call;
 mod client_auth;
 mod consent;
+mod cookies;
 mod cors;
 mod describe;
 mod discovery;
+mod encounter;
 mod endpoints;
 mod error;
 mod form;
 mod grant_types;
 mod granted;
 mod introspect;
+mod launch;
+mod launch_context;
 mod login;
 mod pages;
 mod password;
@@ -73,9 +78,20 @@ pub struct PatientQuery {
     pub identifier: Option<String>,
 }
 
+/// An encounter as a person can recognise it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EncounterSummary {
+    pub id: String,
+    /// Its kind, in words.
+    pub what: String,
+    /// When it began, as FHIR writes it.
+    pub began: Option<String>,
+    pub status: Option<String>,
+}
+
 /// The directory could not be asked.
 #[derive(Debug, thiserror::Error)]
-#[error("patients cannot be looked up: {0}")]
+#[error("the FHIR server cannot be asked: {0}")]
 pub struct DirectoryError(pub String);
 
 /// Where patients are looked up.
@@ -83,6 +99,9 @@ pub struct DirectoryError(pub String);
 pub trait PatientDirectory: Send + Sync {
     /// Patients that fit, a handful at most.
     async fn find(&self, snapshot: &Snapshot, query: &PatientQuery) -> Result<Vec<PatientSummary>, DirectoryError>;
+
+    /// The latest encounters of one patient, a handful at most.
+    async fn encounters(&self, snapshot: &Snapshot, patient: &str) -> Result<Vec<EncounterSummary>, DirectoryError>;
 }
 
 /// What the authorization server works with.
@@ -141,11 +160,15 @@ impl AuthServer {
             (Endpoint::Introspect, &Method::POST) => return self.introspect(call).await,
             (Endpoint::Revoke, &Method::POST) => return self.revoke(call).await,
             (Endpoint::UserInfo, &Method::GET | &Method::POST) => return self.userinfo(call).await,
+            (Endpoint::Launch, &Method::POST) => return self.launch(call).await,
+            (Endpoint::LaunchStart, &Method::GET) => self.start_launch(call).await,
             (Endpoint::Authorize, &Method::GET | &Method::POST) => return self.authorize(call).await,
             (Endpoint::Login, &Method::GET) => self.login_page(call).await,
             (Endpoint::Login, &Method::POST) => self.log_in(call).await,
             (Endpoint::Patient, &Method::GET) => self.patient_page(call).await,
             (Endpoint::Patient, &Method::POST) => self.choose_patient(call).await,
+            (Endpoint::Encounter, &Method::GET) => self.encounter_page(call).await,
+            (Endpoint::Encounter, &Method::POST) => self.choose_encounter(call).await,
             (Endpoint::Consent, &Method::GET) => self.consent_page(call).await,
             (Endpoint::Consent, &Method::POST) => self.consent(call).await,
             (_, &Method::OPTIONS) => return answer::options(endpoint.allow()),

@@ -11,13 +11,14 @@ use http::{Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 use url::{Host, Url};
 
-use super::PatientSummary;
 use super::answer;
 use super::call::Call;
+use super::consent;
 use super::describe::{self, Owner};
 use super::error::PageError;
 use super::pending::{Search, Session};
 use super::user_grant::Reach;
+use super::{EncounterSummary, PatientSummary};
 use crate::config::{Consent, User};
 
 /// The stylesheet of every page; the policy allows it by its digest and nothing else.
@@ -84,6 +85,21 @@ struct PatientPage<'a> {
     picker: &'a Picker,
 }
 
+/// What the encounter page shows.
+pub(super) struct Chooser {
+    pub(super) encounters: Vec<EncounterSummary>,
+    pub(super) notice: Option<&'static str>,
+}
+
+#[derive(Template)]
+#[template(path = "encounter.html")]
+struct EncounterPage<'a> {
+    style: &'static str,
+    app: App<'a>,
+    id: &'a str,
+    chooser: &'a Chooser,
+}
+
 #[derive(Template)]
 #[template(path = "consent.html")]
 struct ConsentPage<'a> {
@@ -93,9 +109,27 @@ struct ConsentPage<'a> {
     username: &'a str,
     patient: Option<PatientSummary>,
     patient_id: Option<&'a str>,
-    sentences: Vec<String>,
+    asks: Vec<Ask>,
+    encounter: Option<&'a str>,
     /// When the access ends by itself.
     ends: String,
+}
+
+/// One scope on the consent page.
+struct Ask {
+    sentence: String,
+    /// Name and value of its box, where it can be left out.
+    tick: Option<(String, String)>,
+}
+
+impl Ask {
+    fn of(index: usize, scope: &str, call: &Call<'_>, owner: Owner) -> Self {
+        let optional = consent::is_optional(scope, call.snapshot.fhir.version);
+        Self {
+            sentence: describe::sentence(scope, &call.snapshot.fhir, owner),
+            tick: optional.then(|| (consent::box_name(index), scope.to_owned())),
+        }
+    }
 }
 
 impl PatientSummary {
@@ -111,20 +145,33 @@ impl PatientSummary {
 pub(super) fn error(call: &Call<'_>, error: PageError) -> Response<Bytes> {
     let (heading, text) = error.words();
     let page = ErrorPage { style: STYLE, heading, text, request_id: call.request_id };
-    render(&page, error.status(), None)
+    // It may stand in any EHR's frame, and there is nothing on it to click.
+    let launchers = call.snapshot.clients.values().filter_map(|client| client.launcher.as_ref());
+    let frame_ancestors: Vec<String> = launchers.flat_map(|launcher| launcher.frame_ancestors.clone()).collect();
+    render(&page, error.status(), &Around { redirect_uri: None, frame_ancestors: &frame_ancestors })
 }
 
-pub(super) fn login(session: &Session, notice: Option<&'static str>, status: StatusCode) -> Response<Bytes> {
+pub(super) fn login(
+    call: &Call<'_>,
+    session: &Session,
+    notice: Option<&'static str>,
+    status: StatusCode,
+) -> Response<Bytes> {
     let pending = &session.pending;
     let page = LoginPage { style: STYLE, app: App::of(session), id: &pending.id, username: &pending.username, notice };
-    with_cookies(render(&page, status, Some(&pending.redirect_uri)), session)
+    with_cookies(render(&page, status, &Around::of(call, session)), session)
 }
 
-pub(super) fn patient(session: &Session, username: &str, picker: &Picker) -> Response<Bytes> {
+pub(super) fn patient(call: &Call<'_>, session: &Session, username: &str, picker: &Picker) -> Response<Bytes> {
     let pending = &session.pending;
     let page =
         PatientPage { style: STYLE, app: App::of(session), id: &pending.id, username, search: &pending.search, picker };
-    with_cookies(render(&page, StatusCode::OK, Some(&pending.redirect_uri)), session)
+    with_cookies(render(&page, StatusCode::OK, &Around::of(call, session)), session)
+}
+
+pub(super) fn encounter(call: &Call<'_>, session: &Session, chooser: &Chooser) -> Response<Bytes> {
+    let page = EncounterPage { style: STYLE, app: App::of(session), id: &session.pending.id, chooser };
+    with_cookies(render(&page, StatusCode::OK, &Around::of(call, session)), session)
 }
 
 pub(super) fn consent(
@@ -142,10 +189,11 @@ pub(super) fn consent(
         username: &user.username,
         patient,
         patient_id: pending.patient.as_deref(),
-        sentences: pending.scope.iter().map(|scope| describe::sentence(scope, &call.snapshot.fhir, owner)).collect(),
+        asks: pending.scope.iter().enumerate().map(|(index, scope)| Ask::of(index, scope, call, owner)).collect(),
+        encounter: pending.encounter(),
         ends: describe::end(Reach::of(&pending.scope), &call.snapshot.tokens),
     };
-    with_cookies(render(&page, StatusCode::OK, Some(&pending.redirect_uri)), session)
+    with_cookies(render(&page, StatusCode::OK, &Around::of(call, session)), session)
 }
 
 /// Sends the browser to another page of the same authorization.
@@ -161,9 +209,26 @@ pub(super) fn with_cookies(mut response: Response<Bytes>, session: &Session) -> 
     response
 }
 
-fn render(page: &impl Template, status: StatusCode, redirect_uri: Option<&str>) -> Response<Bytes> {
+/// What a page's policy must let through.
+struct Around<'a> {
+    /// Where its forms may lead in the end.
+    redirect_uri: Option<&'a str>,
+    /// Whose pages may hold it in a frame.
+    frame_ancestors: &'a [String],
+}
+
+impl<'a> Around<'a> {
+    fn of(call: &'a Call<'_>, session: &'a Session) -> Self {
+        Self {
+            redirect_uri: Some(&session.pending.redirect_uri),
+            frame_ancestors: session.frame_ancestors(call.snapshot),
+        }
+    }
+}
+
+fn render(page: &impl Template, status: StatusCode, around: &Around<'_>) -> Response<Bytes> {
     match page.render() {
-        Ok(html) => answer::page(status, html, policy(redirect_uri)),
+        Ok(html) => answer::page(status, html, policy(around), !around.frame_ancestors.is_empty()),
         Err(error) => {
             tracing::error!(%error, "a page could not be rendered");
             answer::empty(StatusCode::INTERNAL_SERVER_ERROR)
@@ -172,13 +237,17 @@ fn render(page: &impl Template, status: StatusCode, redirect_uri: Option<&str>) 
 }
 
 /// The content security policy. Browsers hold a form's redirects against `form-action` too, so the app's own place is in it.
-fn policy(redirect_uri: Option<&str>) -> HeaderValue {
-    let form_action = match redirect_uri {
+fn policy(around: &Around<'_>) -> HeaderValue {
+    let form_action = match around.redirect_uri {
         Some(uri) => format!("'self' {}", form_target(uri)),
         None => "'none'".to_owned(),
     };
+    let frame_ancestors = match around.frame_ancestors {
+        [] => "'none'".to_owned(),
+        origins => origins.join(" "),
+    };
     let policy = format!(
-        "default-src 'none'; style-src {}; form-action {form_action}; frame-ancestors 'none'; base-uri 'none'",
+        "default-src 'none'; style-src {}; form-action {form_action}; frame-ancestors {frame_ancestors}; base-uri 'none'",
         *STYLE_SOURCE
     );
     HeaderValue::from_str(policy.trim_end()).unwrap_or(HeaderValue::from_static("default-src 'none'"))

@@ -11,13 +11,16 @@ fn the_policy_lets_a_form_lead_back_to_the_app_and_nowhere_else() {
         ("org.example.app:/callback", "org.example.app:"),
         ("org.example.app://host/callback", "org.example.app:"),
     ] {
-        let policy = policy(Some(redirect_uri));
+        let policy = policy(&Around { redirect_uri: Some(redirect_uri), frame_ancestors: &[] });
         let policy = policy.to_str().unwrap();
         assert!(policy.contains(&format!("form-action 'self' {expected};")), "{redirect_uri}: {policy}");
         assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
         assert!(policy.ends_with("frame-ancestors 'none'; base-uri 'none'"), "{policy}");
     }
-    assert!(policy(None).to_str().unwrap().contains("form-action 'none';"));
+    let ehr = ["https://ehr.example.org".to_owned(), "https://other.example.org".to_owned()];
+    let framed = policy(&Around { redirect_uri: None, frame_ancestors: &ehr });
+    assert!(framed.to_str().unwrap().contains("form-action 'none';"));
+    assert!(framed.to_str().unwrap().contains("frame-ancestors https://ehr.example.org https://other.example.org;"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::call::Call;
 use super::error::{AuthorizeError, PageError};
 use super::form::Form;
 use super::pages::{self, Picker};
-use super::pending::{Search, Session};
+use super::pending::{EncounterChoice, Search, Session};
 use super::record::FAILURE;
 use super::steps::Step;
 use super::{PatientQuery, PatientSummary};
@@ -55,7 +55,7 @@ impl AuthServer {
             }
             None => Picker { searches, patients: Vec::new(), asked: false, notice },
         };
-        Ok(pages::patient(&session, &user.username, &picker))
+        Ok(pages::patient(call, &session, &user.username, &picker))
     }
 
     /// `POST /auth/patient`.
@@ -85,6 +85,7 @@ impl AuthServer {
                     return Ok(pages::go_on(&session, &format!("{}&notice=choose", session.link("patient"))));
                 }
                 session.pending.patient = Some(chosen.to_owned());
+                session.pending.encounter = EncounterChoice::Open;
                 self.keep(&session).await?;
                 self.go_on(call, session).await
             }
@@ -111,7 +112,7 @@ impl AuthServer {
     }
 
     /// Whether this user may choose this patient, and the patient exists.
-    async fn may_choose(&self, call: &Call<'_>, user: &User, id: &str) -> Result<bool, PageError> {
+    pub(super) async fn may_choose(&self, call: &Call<'_>, user: &User, id: &str) -> Result<bool, PageError> {
         if !is_id(id) || !permits(user, id) {
             return Ok(false);
         }

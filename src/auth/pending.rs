@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
-use cookie::{Cookie, SameSite};
-use http::header::{self, HeaderValue};
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::AuthServer;
 use super::call::Call;
+use super::cookies;
 use super::error::PageError;
+use super::launch::Bound;
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::{Client, Snapshot, User};
 use crate::store::Digest;
@@ -41,6 +42,15 @@ impl Search {
     }
 }
 
+/// Which encounter is in context.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
+pub(super) enum EncounterChoice {
+    #[default]
+    Open,
+    Nothing,
+    Chosen(String),
+}
+
 /// What is known of an authorization so far.
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub(super) struct Pending {
@@ -59,6 +69,21 @@ pub(super) struct Pending {
     pub(super) login: Option<Login>,
     pub(super) patient: Option<String>,
     pub(super) search: Search,
+    #[serde(default)]
+    pub(super) encounter: EncounterChoice,
+    /// The EHR launch that this belongs to.
+    #[serde(default)]
+    pub(super) launch: Option<Bound>,
+}
+
+impl Pending {
+    /// The encounter in context: the one that was chosen, or the launch's.
+    pub(super) fn encounter(&self) -> Option<&str> {
+        match &self.encounter {
+            EncounterChoice::Chosen(id) => Some(id),
+            _ => self.launch.as_ref().and_then(|launch| launch.context.encounter.as_deref()),
+        }
+    }
 }
 
 /// An authorization in progress that this browser may go on with.
@@ -75,6 +100,11 @@ impl Session {
     pub(super) fn user<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a Arc<User>> {
         let login = self.pending.login.as_ref()?;
         snapshot.users.get(&login.username).filter(|user| user.enabled)
+    }
+
+    /// Origins whose pages may hold those of this authorization in a frame: the EHR's that launched the app.
+    pub(super) fn frame_ancestors<'a>(&self, snapshot: &'a Snapshot) -> &'a [String] {
+        self.pending.launch.as_ref().map_or(&[], |launch| launch.frame_ancestors(snapshot))
     }
 
     /// A link to a page of this authorization, relative so that it works under whatever name the browser came by.
@@ -99,8 +129,8 @@ impl AuthServer {
 
     /// The authorization that the form or link names by `id` and the browser by its cookie.
     pub(super) async fn resume(&self, call: &Call<'_>, id: Option<&str>) -> Result<Session, PageError> {
-        let id = id.filter(|id| is_plain(id)).ok_or(PageError::Gone)?;
-        let secret = cookie_value(call, &cookie_name(call.snapshot, id)).ok_or(PageError::Gone)?;
+        let id = id.filter(|id| cookies::is_id(id)).ok_or(PageError::Gone)?;
+        let secret = cookies::value(call, &cookies::name(call.snapshot, id)).ok_or(PageError::Gone)?;
         let handle: Digest = Sha256::digest(secret.as_bytes()).into();
         let state = self.parts.store.pending(&handle, call.now).await?.ok_or(PageError::Gone)?;
         let pending = read(&state).filter(|pending| pending.id == id && pending.expires > call.now);
@@ -131,8 +161,9 @@ impl AuthServer {
     /// Ends the authorization: of two requests exactly one gets this far.
     pub(super) async fn end(&self, call: &Call<'_>, session: Session) -> Result<Session, PageError> {
         self.parts.store.take_pending(&session.handle, call.now).await?.ok_or(PageError::Gone)?;
-        let forget = expired_cookie(call.snapshot, &session.pending);
-        Ok(Session { cookies: vec![forget], ..session })
+        let mut session = session;
+        session.cookies.push(expired_cookie(call.snapshot, &session.pending));
+        Ok(session)
     }
 }
 
@@ -151,43 +182,14 @@ fn read(state: &str) -> Option<Pending> {
 fn fresh_secret(ambient: &Ambient, snapshot: &Snapshot, pending: &Pending) -> (Digest, HeaderValue) {
     let secret = ambient.secret();
     let digest = Sha256::digest(secret.as_bytes()).into();
-    (digest, set_cookie(snapshot, &pending.id, &secret, LIFETIME))
+    (digest, cookies::set(snapshot, &pending.id, &secret, LIFETIME, site(pending)))
 }
 
 fn expired_cookie(snapshot: &Snapshot, pending: &Pending) -> HeaderValue {
-    set_cookie(snapshot, &pending.id, "", 0)
+    cookies::set(snapshot, &pending.id, "", 0, site(pending))
 }
 
-/// `__Host-` keeps other hosts and plain HTTP from planting the cookie (RFC 6265bis §4.1.3); browsers take it with TLS only.
-fn cookie_name(snapshot: &Snapshot, id: &str) -> String {
-    let prefix = if is_https(snapshot) { "__Host-" } else { "" };
-    format!("{prefix}smartgate-{id}")
-}
-
-fn set_cookie(snapshot: &Snapshot, id: &str, value: &str, seconds: UnixSeconds) -> HeaderValue {
-    let cookie = Cookie::build((cookie_name(snapshot, id), value))
-        .path("/")
-        .http_only(true)
-        .secure(is_https(snapshot))
-        .same_site(SameSite::Lax)
-        .max_age(cookie::time::Duration::seconds(seconds));
-    // Name and value are base64url: they fit a header.
-    HeaderValue::from_str(&cookie.to_string()).unwrap_or(HeaderValue::from_static(""))
-}
-
-fn cookie_value(call: &Call<'_>, name: &str) -> Option<String> {
-    let headers = call.headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let mut cookies = headers.flat_map(Cookie::split_parse).flatten().filter(|cookie| cookie.name() == name);
-    let value = cookies.next()?.value().to_owned();
-    // Two of one name: one of them was planted.
-    cookies.next().is_none().then_some(value)
-}
-
-fn is_https(snapshot: &Snapshot) -> bool {
-    snapshot.server.public_url.starts_with("https://")
-}
-
-/// Whether `id` could be one of [`Ambient::id`]'s: it goes into the name of a cookie.
-fn is_plain(id: &str) -> bool {
-    id.len() == 22 && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+/// An EHR may hold the pages in a frame, where browsers keep back what is for this site alone.
+fn site(pending: &Pending) -> cookies::Site {
+    if pending.launch.is_some() { cookies::Site::Framed } else { cookies::Site::Own }
 }

@@ -8,22 +8,25 @@ use super::AuthServer;
 use super::answer;
 use super::authorize::ReturnTo;
 use super::call::Call;
+use super::encounter;
 use super::error::{AuthorizeError, PageError};
 use super::grant_types::CodeGrant;
 use super::granted::need_patient;
 use super::pages;
-use super::pending::Session;
+use super::pending::{EncounterChoice, Pending, Session};
 use super::record::{FAILURE, SUCCESS};
 use super::token::seconds;
 use super::user_grant::UserGrant;
 use crate::config::{Consent, Snapshot};
 use crate::telemetry::AuthRecord;
+use crate::token::LaunchContext;
 
 /// What is still to be done before the app gets its code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Step {
     Login,
     Patient,
+    Encounter,
     Consent,
     Done,
 }
@@ -35,6 +38,8 @@ impl Step {
             Self::Login
         } else if need_patient(&session.pending.scope) && session.pending.patient.is_none() {
             Self::Patient
+        } else if needs_encounter(&session.pending) {
+            Self::Encounter
         } else if session.client.consent == Consent::Ask {
             Self::Consent
         } else {
@@ -47,9 +52,15 @@ impl Step {
         match self {
             Self::Login => "login",
             Self::Patient => "patient",
+            Self::Encounter => "encounter",
             Self::Consent | Self::Done => "consent",
         }
     }
+}
+
+fn needs_encounter(pending: &Pending) -> bool {
+    let asked = pending.scope.iter().any(|scope| scope == encounter::SCOPE);
+    asked && pending.encounter == EncounterChoice::Open && pending.encounter().is_none()
 }
 
 impl AuthServer {
@@ -68,6 +79,11 @@ impl AuthServer {
         session: Session,
         how: &'static str,
     ) -> Result<Response<Bytes>, PageError> {
+        if let Some(launch) = &session.pending.launch
+            && let Err(error) = self.spend_launch(call, launch).await
+        {
+            return self.refuse(call, session, error).await;
+        }
         let session = self.end(call, session).await?;
         let pending = &session.pending;
         let login = pending.login.as_ref().ok_or(PageError::Gone)?;
@@ -78,6 +94,7 @@ impl AuthServer {
                 scope: pending.scope.clone(),
                 username: login.username.clone(),
                 patient: pending.patient.clone(),
+                context: context(pending),
                 authenticated: login.at,
             },
             redirect_uri: pending.redirect_uri.clone(),
@@ -126,6 +143,15 @@ impl AuthServer {
         let digest = Sha256::digest(code.as_bytes()).into();
         Ok(self.parts.store.put_code(&digest, &grant.grant.id, &payload, expires).await?)
     }
+}
+
+/// What the app is told of where it was launched. Whose data it shows it must say itself, unless the EHR does
+/// (SMART App Launch 2.2 scopes, `need_patient_banner`).
+fn context(pending: &Pending) -> LaunchContext {
+    let mut context = pending.launch.as_ref().map(|launch| launch.context.clone()).unwrap_or_default();
+    context.encounter = pending.encounter().map(str::to_owned);
+    context.need_patient_banner = context.need_patient_banner.or(pending.patient.is_some().then_some(true));
+    context
 }
 
 fn consent_record(session: &Session) -> AuthRecord {

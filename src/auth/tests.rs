@@ -30,7 +30,8 @@ fn it_owns_what_exists_and_nothing_that_only_looks_like_it() {
         "/auth/",
         "/auth/token/",
         "/auth/manage",
-        "/auth/launch",
+        "/auth/launch/",
+        "/auth/launch/start/",
         "/fhir",
         "/fhir/auth/token",
         "/fhir/Patient/.well-known/smart-configuration",
@@ -80,7 +81,7 @@ async fn discovery_says_what_is_there_with_absolute_urls_of_the_configuration() 
         serde_json::json!(["authorization_code", "refresh_token", "client_credentials"])
     );
     let capabilities = smart["capabilities"].as_array().unwrap();
-    assert!(capabilities.contains(&"permission-v2".into()) && !capabilities.contains(&"launch-ehr".into()));
+    assert!(capabilities.contains(&"permission-v2".into()) && capabilities.contains(&"launch-ehr".into()));
     for name in ["permission-offline", "permission-online"] {
         assert!(capabilities.contains(&name.into()), "{name}");
     }

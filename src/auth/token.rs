@@ -14,6 +14,7 @@ use super::error::ApiError;
 use super::record::{FAILURE, SUCCESS};
 use crate::config::{Client, GrantType};
 use crate::telemetry::{AuthRecord, TokenGrant};
+use crate::token::LaunchContext;
 
 /// A token response (RFC 6749 §5.1 with SMART's launch context, App Launch 2.2 app-launch step 5).
 #[derive(Serialize)]
@@ -28,8 +29,8 @@ pub(super) struct TokenResponse {
     pub(super) id_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) patient: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) need_patient_banner: Option<bool>,
+    #[serde(flatten)]
+    pub(super) context: LaunchContext,
 }
 
 /// A token that was made, and for whom.

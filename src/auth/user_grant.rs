@@ -8,7 +8,7 @@ use super::error::ApiError;
 use super::token::{TokenResponse, seconds};
 use crate::ambient::UnixSeconds;
 use crate::config::{Client, Snapshot, Tokens, User};
-use crate::token::{AccessToken, IdToken};
+use crate::token::{AccessToken, IdToken, LaunchContext};
 
 /// Seconds that a revoked grant is remembered at least, should access tokens have lived longer before a reload.
 const MEMORY: UnixSeconds = 24 * 60 * 60;
@@ -23,6 +23,8 @@ pub(super) struct UserGrant {
     pub(super) scope: Vec<String>,
     pub(super) username: String,
     pub(super) patient: Option<String>,
+    #[serde(default)]
+    pub(super) context: LaunchContext,
     pub(super) authenticated: UnixSeconds,
 }
 
@@ -96,7 +98,7 @@ impl AuthServer {
             jti: &self.parts.ambient.id(),
             scope: &joined,
             patient: grant.patient.as_deref(),
-            encounter: None,
+            context: Some(&grant.context),
             fhir_user: fhir_user.as_deref(),
             grant: Some(&grant.id),
         };
@@ -119,9 +121,8 @@ impl AuthServer {
             scope: joined,
             refresh_token: None,
             id_token,
-            // The app is told to show whose data it is: nothing else around it does (SMART App Launch 2.2 scopes, `need_patient_banner`).
-            need_patient_banner: grant.patient.is_some().then_some(true),
             patient: grant.patient.clone(),
+            context: grant.context.clone(),
         })
     }
 }

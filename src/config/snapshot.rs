@@ -302,13 +302,54 @@ pub struct Client {
     pub name: String,
     pub auth: ClientAuth,
     pub redirect_uris: Vec<String>,
+    /// Where an EHR launch sends the browser, exactly.
+    pub launch_uris: Vec<String>,
     /// What it may be granted at most.
     pub scopes: Scopes,
     pub grant_types: Vec<GrantType>,
     pub origins: Vec<String>,
     pub consent: Consent,
     pub may_introspect: bool,
+    /// Whether it is an EHR that launches apps, and how.
+    pub launcher: Option<Launcher>,
     pub enabled: bool,
+}
+
+/// What an EHR may do that launches apps (SMART App Launch 2.2 app-launch, "Launch App: EHR Launch").
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Launcher {
+    /// For whom it may launch.
+    pub users: LaunchUsers,
+    /// How the browser is told from another one.
+    pub binding: LaunchBinding,
+    /// Origins of the EHR's pages that may hold this server's pages in a frame.
+    pub frame_ancestors: Vec<String>,
+}
+
+/// The users for whom an EHR may launch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LaunchUsers {
+    Any,
+    These(Vec<String>),
+}
+
+impl LaunchUsers {
+    /// Whether `username` is one of them.
+    pub fn contains(&self, username: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(names) => names.iter().any(|name| name == username),
+        }
+    }
+}
+
+/// What shows at `/auth/authorize` that the browser is the one that the EHR sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LaunchBinding {
+    /// A cookie that it got at the launch's `start_url`.
+    Cookie,
+    /// Nothing: whoever has the launch value is taken for the EHR's user.
+    None,
 }
 
 /// How a client proves who it is at the token endpoint.

@@ -36,7 +36,7 @@ pub(crate) use patch::patch_refusal;
 pub(crate) use permit::bundle_request;
 pub use permit::{
     Action, BodyRule, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
-    patients_lookup,
+    encounters_lookup, patients_lookup,
 };
 pub use pin::{Obeyed, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN, WRITE_CONFLICT, WRITE_UNPROBED};
 pub use probe::{ProbeResource, probe_search};

@@ -231,6 +231,12 @@ pub fn patients_lookup(parameters: &[crate::fhir::search::Parameter]) -> Upstrea
     UpstreamRequest::new(Method::GET, format!("/Patient?{query}")).inspected()
 }
 
+/// The gate's own search for a patient's latest encounters; `patient` is an id.
+pub fn encounters_lookup(patient: &str, count: usize) -> UpstreamRequest {
+    let target = format!("/Encounter?patient=Patient/{patient}&_sort=-date&_count={count}");
+    UpstreamRequest::new(Method::GET, target).inspected()
+}
+
 /// Where a Bundle whose entries were decided goes.
 pub(crate) fn bundle_request() -> UpstreamRequest {
     UpstreamRequest::new(Method::POST, String::new()).inspected()

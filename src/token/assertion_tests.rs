@@ -45,6 +45,8 @@ fn client(auth: ClientAuth) -> Client {
         origins: Vec::new(),
         consent: Consent::Granted,
         may_introspect: false,
+        launcher: None,
+        launch_uris: Vec::new(),
         enabled: true,
     }
 }

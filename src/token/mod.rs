@@ -25,7 +25,7 @@ pub use cache::{Stamp, TokenCache};
 pub use fetch::Fetcher;
 pub use keys::{GateKeys, KeyError};
 pub use revocation::Revocations;
-pub use sign::{AccessToken, IdToken};
+pub use sign::{AccessToken, IdToken, LaunchContext};
 pub use verify::{TokenError, Verifier};
 
 /// Makes aws-lc the provider of TLS and of JWT signatures; the first statement of every process and every test.

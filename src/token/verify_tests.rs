@@ -2,11 +2,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::KeySource;
-use crate::token::AccessToken;
 use crate::token::testing::{
     AUDIENCE, HandClock, ISSUER, NOW, Server, ambient, es256, es384, gate_keys, jwks, rs256, snapshot, snapshot_with,
     stranger,
 };
+use crate::token::{AccessToken, LaunchContext};
 
 const OWN: &str = "https://gate.example.org";
 
@@ -90,7 +90,7 @@ async fn own_tokens_are_verified_with_own_keys_as_they_were_signed() {
         jti: "1",
         scope: "",
         patient: Some("A"),
-        encounter: Some("E"),
+        context: Some(&LaunchContext { encounter: Some("E".to_owned()), ..LaunchContext::default() }),
         fhir_user: None,
         grant: Some("g"),
     };

@@ -10,7 +10,7 @@ use crate::auth::granted::{Bearer, MAX_SCOPE_LIST, within_registration};
 use crate::auth::token::{Issued, TokenResponse, seconds};
 use crate::config::{Client, ClientAuth};
 use crate::telemetry::TokenGrant;
-use crate::token::AccessToken;
+use crate::token::{AccessToken, LaunchContext};
 
 /// Longest life of a service's token in seconds (SMART App Launch 2.2 backend-services, `expires_in`).
 const MAX_LIFETIME: i64 = 300;
@@ -42,7 +42,7 @@ impl AuthServer {
             jti: &self.parts.ambient.id(),
             scope: &scope,
             patient: None,
-            encounter: None,
+            context: None,
             fhir_user: None,
             grant: None,
         };
@@ -55,7 +55,7 @@ impl AuthServer {
             refresh_token: None,
             id_token: None,
             patient: None,
-            need_patient_banner: None,
+            context: LaunchContext::default(),
         };
         Ok(Issued { response, subject: client.id.clone(), grant: TokenGrant::ClientCredentials })
     }

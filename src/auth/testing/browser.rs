@@ -14,11 +14,19 @@ pub(in crate::auth) struct Browser<'a> {
     /// Where it is, of the gate's pages.
     pub(in crate::auth) path: String,
     pub(in crate::auth) answer: Response<Bytes>,
+    /// Values of boxes that the person takes the tick from.
+    pub(in crate::auth) unticked: Vec<&'static str>,
 }
 
 impl<'a> Browser<'a> {
     pub(in crate::auth) fn new(world: &'a World) -> Self {
-        Self { world, cookies: HashMap::new(), path: String::new(), answer: Response::new(Bytes::new()) }
+        Self {
+            world,
+            cookies: HashMap::new(),
+            path: String::new(),
+            answer: Response::new(Bytes::new()),
+            unticked: Vec::new(),
+        }
     }
 
     /// Opens the link of an app.
@@ -34,6 +42,8 @@ impl<'a> Browser<'a> {
     pub(in crate::auth) async fn submit(&mut self, fields: &[(&str, &str)]) {
         let id = self.hidden("id").unwrap();
         let mut form = vec![("id", id.as_str())];
+        let ticked = self.ticked();
+        form.extend(ticked.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         form.extend(fields.iter().copied().filter(|(_, value)| !value.is_empty()));
         let path = self.path.split('?').next().unwrap().to_owned();
         self.visit(Method::POST, &path, encode(&form)).await;
@@ -52,6 +62,19 @@ impl<'a> Browser<'a> {
         let field = format!("<input type=\"hidden\" name=\"{name}\" value=\"");
         let (_, rest) = self.html().split_once(&field)?;
         rest.split_once('"').map(|(value, _)| value.to_owned())
+    }
+
+    /// Names and values of the boxes that are ticked.
+    fn ticked(&self) -> Vec<(String, String)> {
+        let boxes = self.html().split("<input type=\"checkbox\" name=\"").skip(1);
+        boxes
+            .filter_map(|rest| {
+                let (name, rest) = rest.split_once("\" value=\"")?;
+                let (value, rest) = rest.split_once('"')?;
+                let ticked = rest.starts_with(" checked>") && !self.unticked.contains(&value);
+                ticked.then(|| (name.to_owned(), value.replace("&#38;", "&")))
+            })
+            .collect()
     }
 
     pub(in crate::auth) fn landed(&self) -> HashMap<String, String> {

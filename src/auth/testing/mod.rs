@@ -23,7 +23,10 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::{AuthParts, AuthServer, DirectoryError, PatientDirectory, PatientQuery, PatientSummary, hash_secret};
+use super::{
+    AuthParts, AuthServer, DirectoryError, EncounterSummary, PatientDirectory, PatientQuery, PatientSummary,
+    hash_secret,
+};
 use crate::ambient::{Ambient, Clock, Entropy, UnixSeconds};
 use crate::config::{self, Snapshot};
 use crate::store::{Store as _, StoredKey};
@@ -74,7 +77,8 @@ fn configuration(public_url: &str, folder: &Path) -> String {
         name = "Growth <Chart>"
         kind = "public"
         redirect_uris = ["{CALLBACK}", "org.example.app:/callback"]
-        scopes = ["openid", "fhirUser", "launch/patient", "patient/*.rs", "user/*.rs", "offline_access", "online_access"]
+        launch_uris = ["https://app.example.org/launch?kept=1"]
+        scopes = ["openid", "fhirUser", "launch", "launch/patient", "launch/encounter", "patient/*.rs", "user/*.rs", "offline_access", "online_access"]
         [[clients]]
         id = "trusted"
         kind = "confidential-symmetric"
@@ -97,6 +101,14 @@ fn configuration(public_url: &str, folder: &Path) -> String {
         redirect_uris = ["{CALLBACK}"]
         scopes = ["patient/*.rs"]
         enabled = false
+
+        [[clients]]
+        id = "ehr"
+        kind = "confidential-symmetric"
+        secret_hash = "{secret}"
+        may_launch = true
+        launch_users = ["amy", "carter", "gone"]
+        frame_ancestors = ["https://ehr.example.org"]
 
         [[users]]
         username = "amy"
@@ -231,6 +243,20 @@ impl PatientDirectory for Patients {
                 gender: None,
             })
             .collect())
+    }
+
+    async fn encounters(&self, _: &Snapshot, patient: &str) -> Result<Vec<EncounterSummary>, DirectoryError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(DirectoryError("down".to_owned()));
+        }
+        let ids: &[&str] = if patient == "amy" { &["e1", "e2"] } else { &[] };
+        let summary = |id: &&str| EncounterSummary {
+            id: (*id).to_owned(),
+            what: "Check-up <x>".to_owned(),
+            began: Some("2026-01-02".to_owned()),
+            status: None,
+        };
+        Ok(ids.iter().map(summary).collect())
     }
 }
 

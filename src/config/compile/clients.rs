@@ -3,8 +3,8 @@
 use url::Url;
 
 use super::{Named, keys, scopes};
-use crate::config::table::Table;
-use crate::config::{Client, ClientAuth, Consent, GrantType, value};
+use crate::config::table::{OneOrMany, Table};
+use crate::config::{Client, ClientAuth, Consent, GrantType, LaunchBinding, LaunchUsers, Launcher, value};
 use crate::fhir::FhirVersion;
 use crate::scope::{Context, Scopes};
 
@@ -32,13 +32,18 @@ pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion) -> Named<'
     let auth = auth(table, kind);
     let redirect_uris = table.texts("redirect_uris").into_iter().flatten();
     let redirect_uris: Vec<String> = redirect_uris.filter_map(|found| found.parse(redirect_uri)).collect();
-    let scopes = scopes::scopes(table, version);
+    // An EHR that does nothing but launch apps needs none.
+    let only_launches = table.has("may_launch") && !table.has("scopes");
+    let scopes = if only_launches { Some(Scopes::default()) } else { scopes::scopes(table, version) };
+    let launch_uris = table.texts("launch_uris").into_iter().flatten();
+    let launch_uris: Vec<String> = launch_uris.filter_map(|found| found.parse(launch_uri)).collect();
     let may_introspect = table.flag("may_introspect", false);
-    let grant_types = grant_types(table, kind, scopes.as_ref(), may_introspect);
+    let launcher = launcher(table, kind);
+    let grant_types = grant_types(table, kind, scopes.as_ref(), may_introspect || launcher.is_some());
     let origins = table.texts("origins").map_or_else(|| origins_of(&redirect_uris), scopes::origins);
     let consent = table.choice("consent", Consent::Ask, &[("ask", Consent::Ask), ("granted", Consent::Granted)]);
     let enabled = table.flag("enabled", true);
-    table.later(&["launch_uris", "may_launch", "launch_users", "mode"]);
+    table.later(&["mode"]);
     let client = || {
         let id = checked?;
         Some(Client {
@@ -46,11 +51,13 @@ pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion) -> Named<'
             id,
             auth: auth?,
             redirect_uris,
+            launch_uris,
             scopes: scopes?,
             grant_types,
             origins,
             consent,
             may_introspect,
+            launcher,
             enabled,
         })
     };
@@ -135,6 +142,46 @@ fn redirect_uri(text: &str) -> Result<String, String> {
     }
 }
 
+/// Where an EHR launch sends the browser: as a redirect URI, but always a page of the web.
+fn launch_uri(text: &str) -> Result<String, String> {
+    let uri = redirect_uri(text)?;
+    if uri.starts_with("https:") || uri.starts_with("http:") {
+        return Ok(uri);
+    }
+    Err(format!("{text:?} is no web page; write for example \"https://app.example.org/launch\""))
+}
+
+fn launcher(table: &mut Table<'_>, kind: Option<Kind>) -> Option<Launcher> {
+    let may_launch = table.flag("may_launch", false);
+    let users = table.one_or_many("launch_users");
+    let bindings = [("cookie", LaunchBinding::Cookie), ("none", LaunchBinding::None)];
+    let binding = table.choice("launch_binding", LaunchBinding::Cookie, &bindings);
+    let frame_ancestors = table.texts("frame_ancestors").map(scopes::origins).unwrap_or_default();
+    if !may_launch {
+        for key in ["launch_users", "launch_binding", "frame_ancestors"].into_iter().filter(|key| table.has(key)) {
+            table.place(key).wrong("is for an EHR with may_launch = true; write that too, or leave it out");
+        }
+        return None;
+    }
+    if kind == Some(Kind::Public) {
+        table.place("may_launch").wrong("is not for public clients, which cannot prove who they are; leave it out");
+    }
+    let Some(users) = users else {
+        table.missing("launch_users", "[\"carter\"], or \"any\"");
+        return None;
+    };
+    let users = match users {
+        OneOrMany::One(found) => found.parse(|text| match text {
+            "any" => Ok(LaunchUsers::Any),
+            other => {
+                Err(format!("{other:?} is neither \"any\" nor a list of user names; write for example [\"carter\"]"))
+            }
+        })?,
+        OneOrMany::Many(_, names) => LaunchUsers::These(names.into_iter().map(|found| found.it.to_owned()).collect()),
+    };
+    Some(Launcher { users, binding, frame_ancestors })
+}
+
 /// The origins that the app's own pages have, as far as its redirect URIs tell.
 fn origins_of(redirect_uris: &[String]) -> Vec<String> {
     let urls = redirect_uris.iter().filter_map(|uri| Url::parse(uri).ok());
@@ -151,14 +198,14 @@ fn grant_types(
     table: &mut Table<'_>,
     kind: Option<Kind>,
     scopes: Option<&Scopes>,
-    may_introspect: bool,
+    needs_no_token: bool,
 ) -> Vec<GrantType> {
     let redirects = table.has("redirect_uris");
     let system = |scopes: &Scopes| scopes.fhir.iter().filter(|scope| scope.context == Context::System).count();
     let Some(written) = table.texts("grant_types") else {
         let only_system = scopes.is_some_and(|scopes| !scopes.fhir.is_empty() && system(scopes) == scopes.fhir.len());
         let service = only_system && kind != Some(Kind::Public);
-        if !redirects && !service && !may_introspect && kind.is_some() && scopes.is_some() {
+        if !redirects && !service && !needs_no_token && kind.is_some() && scopes.is_some() {
             table.place("grant_types").wrong(
                 "the client has no way to get a token; write redirect_uris, or make it confidential with system/ \
                  scopes only",

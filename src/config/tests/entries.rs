@@ -41,7 +41,17 @@ const WRONG_CLIENTS: &[(&str, &str)] = &[
     ("kind = \"confidential-asymmetric\"\njwks_url = \"http://a.example/jwks\"", "is http"),
     ("kind = \"confidential-asymmetric\"\njwks_url = \"https://a/jwks\"\njwks_file = \"k\"", "there is also"),
     ("origins = [\"https://a.example/\"]", "is no origin"),
-    ("launch_uris = []", "is not in this version yet"),
+    ("launch_uris = [\"org.example.app:/launch\"]", "is no web page"),
+    ("may_launch = true\nlaunch_users = \"any\"", "is not for public clients"),
+    ("launch_users = [\"amy\"]", "is for an EHR with may_launch"),
+    (
+        "kind = \"confidential-symmetric\"\nsecret_hash = \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"\nmay_launch = true",
+        "launch_users: is missing",
+    ),
+    (
+        "kind = \"confidential-symmetric\"\nsecret_hash = \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"\nmay_launch = true\nlaunch_users = \"all\"",
+        "is neither",
+    ),
     ("mode = \"enforce\"", "is not in this version yet"),
     ("secret = \"sesame\"", "there is no such key"),
 ];

@@ -66,7 +66,7 @@ fn access(keys: &GateKeys, now: i64) -> String {
         jti: "1",
         scope: "patient/*.rs",
         patient: None,
-        encounter: None,
+        context: None,
         fhir_user: None,
         grant: None,
     };
