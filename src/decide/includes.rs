@@ -16,6 +16,9 @@ use crate::fhir::reference::Literal;
 use crate::fhir::{ElementPath, ResourceType, SearchParameterKind, TypeSet};
 use crate::scope::Letter;
 
+/// Includes of one search that are followed.
+const MAX_INCLUDES: usize = 32;
+
 /// What may be in an answer besides the matches.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Includes {
@@ -144,6 +147,9 @@ impl Include {
 /// One leads back from a type that is open to the token as a whole to one that is not: the upstream would gather what everyone's
 /// patients have with it. Or it is one that the gate cannot follow.
 pub(super) fn judged(search: &Search<'_>, of: ResourceType, includes: Vec<Include>) -> Result<Includes, Refusal> {
+    if includes.len() > MAX_INCLUDES {
+        return Err(PARAMETER_VALUE.refuse().because("more includes than are followed"));
+    }
     let is_open = |of: ResourceType| {
         let reached = reach(search.snapshot, search.grant, of, Letter::Read);
         matches!(reached, Ok(Reach::Everything | Reach::Shared)) && joins::open(search, of).is_ok()

@@ -148,14 +148,17 @@ impl Filling {
             self.matches += usize::from(matched);
             if wanted.pages != PageRule::Counted {
                 trail.take(exchange.snapshot, wanted.includes, &checked.resource, matched);
-                found.push((checked, matched));
+                if matched {
+                    self.keep(exchange, &checked)?;
+                }
+                found.push((!matched).then_some(checked));
             }
         }
-        for ((checked, matched), led) in found.iter().zip(trail.led(wanted.includes)) {
-            match (matched, led) {
-                (true, _) => self.keep(exchange, checked)?,
-                (false, true) => self.include(exchange, checked)?,
-                (false, false) => self.filled.removed += 1,
+        for (checked, led) in found.iter().zip(trail.led(wanted.includes)) {
+            match checked {
+                Some(checked) if led => self.include(exchange, checked)?,
+                Some(_) => self.filled.removed += 1,
+                None => {}
             }
         }
         Ok(end)
