@@ -6,6 +6,7 @@
 mod bundle;
 mod change;
 mod checked;
+mod conditional;
 mod constraint;
 mod grant;
 mod includes;
@@ -28,6 +29,7 @@ mod write;
 
 pub use bundle::{Alone, BundleDecision, EntryPermit, Processing, check_resource, decide_bundle};
 pub use checked::{CheckedKind, CheckedWrite};
+pub use conditional::{CRITERIA_SEVERAL, ConditionalKind, ConditionalWrite};
 pub use grant::{Constrained, Grant, MAX_PATIENTS, Restricted};
 pub use includes::{Includes, Trail};
 pub use parameters::FORMAT_NOT_JSON;
@@ -43,7 +45,7 @@ pub use probe::{ProbeResource, probe_search};
 pub use reach::{type_of, visible};
 pub use references::LookUp;
 pub use rule::{Challenge, Refusal, Rule, all as all_rules};
-pub use write::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON};
+pub use write::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BODY_OTHER_RESOURCE};
 
 use crate::config::Snapshot;
 use crate::fhir::interaction::{Interaction, Request};

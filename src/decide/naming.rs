@@ -3,7 +3,7 @@
 
 use super::grant::MAX_PATIENTS;
 use super::rule::{Refusal, Rule};
-use crate::config::{Narrowing, Snapshot};
+use crate::config::{Narrowing, PatientData, Snapshot};
 use crate::fhir::reference::{Literal, is_id};
 use crate::fhir::search::{Key, Parameter, or_list};
 use crate::fhir::{ResourceType, SubjectRule};
@@ -132,19 +132,28 @@ pub(super) struct Narrowed {
     pub(super) exact: bool,
 }
 
-/// The narrowing of a search for data of `named`, as configured and as far as it can be told.
-pub(super) fn narrow(snapshot: &Snapshot, of: ResourceType, rule: &SubjectRule, named: &Named) -> Narrowed {
+/// The narrowing of a search for data of `named`, as configured and as far as it can be told. `compartment` says that the client
+/// itself searches in a compartment: what it asked for is told however the configuration narrows.
+pub(super) fn narrow(
+    snapshot: &Snapshot,
+    of: ResourceType,
+    rule: &SubjectRule,
+    named: &Named,
+    compartment: bool,
+) -> Narrowed {
     // A Patient is found by its id, whatever the configuration says of references.
     let by_id = of == ResourceType::PATIENT;
     let narrowing = if by_id { Narrowing::Parameter } else { snapshot.fhir.narrowing };
-    if narrowing == Narrowing::Compartment
+    let full = snapshot.fhir.patient_data == PatientData::Compartment;
+    if (narrowing == Narrowing::Compartment || compartment && full && !by_id)
         && let [patient] = named.within.as_slice()
-        && let Some(compartment) = snapshot.fhir.tables.compartment(of).filter(|held| covers(held, rule))
+        && let Some(held) = snapshot.fhir.tables.compartment(of).filter(|held| covers(held, rule))
     {
         let path = Some(format!("/Patient/{patient}/{of}"));
-        return Narrowed { path, parameter: None, exact: covers(rule, compartment) };
+        let exact = narrowing != Narrowing::None && covers(rule, held);
+        return Narrowed { path, parameter: None, exact };
     }
-    if narrowing == Narrowing::None && !named.replaced {
+    if narrowing == Narrowing::None && !named.replaced && !compartment {
         return Narrowed::default();
     }
     let configured = snapshot.fhir.narrowing_by_type.get(&of).map(String::as_str);

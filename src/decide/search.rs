@@ -42,10 +42,12 @@ pub(super) fn search_type(
         Reach::Everything => unrestricted(snapshot, grant, request, &format!("/{of}"), TypeSet::of(of), Some(of)),
         Reach::Patients { patients, rule } => {
             let within = patients.iter().map(|patient| (*patient).to_owned()).collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[] })
+            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], compartment: false })
         }
         Reach::Constrained { parts, rule } => match (rule, patients_of(parts)) {
-            (Some(rule), Some(patients)) => narrowed(snapshot, grant, request, of, rule, &Within { patients, parts }),
+            (Some(rule), Some(patients)) => {
+                narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, compartment: false })
+            }
             _ => constrained(snapshot, grant, request, of, &format!("/{of}"), parts),
         },
         Reach::Shared => shared(snapshot, grant, request, of),
@@ -78,13 +80,13 @@ pub(super) fn search_compartment(
         Reach::Shared => Err(COMPARTMENT_RESTRICTED.refuse()),
         Reach::Patients { patients, rule } => {
             let within = patients.iter().filter(|patient| **patient == id).map(|_| id.to_owned()).collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[] })
+            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], compartment: true })
         }
         Reach::Constrained { parts, rule } => {
             let rule = rule.ok_or_else(|| COMPARTMENT_RESTRICTED.refuse())?;
             let reached = parts.iter().any(|part| part.may_be(id));
             let patients = reached.then(|| id.to_owned()).into_iter().collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients, parts })
+            narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, compartment: true })
         }
     }
 }
@@ -139,6 +141,8 @@ struct Within<'r> {
     patients: Vec<String>,
     /// The permits by which it is, where some have a constraint.
     parts: &'r [Part<'r>],
+    /// Whether the path names the patient.
+    compartment: bool,
 }
 
 /// Every patient that `parts` reach; none where one of them is not about patients.
@@ -186,7 +190,7 @@ fn narrowed(
     within: &Within<'_>,
 ) -> Result<Permit, Refusal> {
     let named = named(snapshot, &request.parameters, of, rule, within.patients.clone())?;
-    let narrowed = narrow(snapshot, of, rule, &named);
+    let narrowed = narrow(snapshot, of, rule, &named, within.compartment);
     let pinned = of == ResourceType::PATIENT || narrowed.exact && pin(snapshot, of).is_some();
     let origin = if pinned { Origin::Pinned(&named.within) } else { Origin::Seen };
     let search = Search { snapshot, grant, of: Some(of), restricted: true, origin };

@@ -76,3 +76,19 @@ fn a_chain_through_the_patient_needs_a_search_for_that_patient() {
         "guard /Observation?subject:Patient.name=x&patient=Patient/A,Patient/k1"
     );
 }
+
+#[test]
+fn a_search_in_a_compartment_is_for_that_patient_alone() {
+    let links = "[[links]]\nperson = \"Person/p\"\npatients = [\"k1\", \"k2\"]\n";
+    let parent = || claims("user/*.rs", None, Some("Person/p"));
+    let url = "Patient/k2/Observation?code=x";
+    for (fhir, expected) in [
+        ("", "guard /Observation?code=x&patient=Patient/k2"),
+        ("narrowing = \"none\"", "guard /Observation?code=x&patient=Patient/k2"),
+        ("narrowing = \"compartment\"", "guard /Patient/k2/Observation?code=x"),
+        ("patient_data = \"compartment\"\nnarrowing = \"none\"", "guard /Patient/k2/Observation?code=x"),
+        ("patient_data = \"compartment\"\nnarrowing = \"compartment\"", "guard /Patient/k2/Observation?code=x"),
+    ] {
+        assert_eq!(get(&snapshot_with(fhir, links), parent(), url), expected, "{fhir}");
+    }
+}
