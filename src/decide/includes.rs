@@ -31,7 +31,7 @@ pub struct Includes {
 
 impl Includes {
     /// Whatever is visible.
-    pub(super) const VISIBLE: Self = Self { of: None, by: None };
+    pub const VISIBLE: Self = Self { of: None, by: None };
 
     /// Whether an entry of this type is a match, unless the upstream says that it was included.
     pub fn may_match(&self, of: ResourceType) -> bool {

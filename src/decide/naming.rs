@@ -122,39 +122,53 @@ fn value_of<'v>(snapshot: &Snapshot, value: &'v str) -> Result<Value<'v>, Refusa
     }
 }
 
+/// What a search is made on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The type; behind it the operation that searches, if it is one.
+    Type { operation: &'static str },
+    /// The patient's compartment: the path names the patient.
+    Compartment,
+}
+
+impl Form {
+    /// The operation that searches; empty for a plain search.
+    pub(super) fn operation(self) -> &'static str {
+        match self {
+            Self::Type { operation } => operation,
+            Self::Compartment => "",
+        }
+    }
+}
+
 /// How the upstream is told whose data is asked for.
-#[derive(Default)]
 pub(super) struct Narrowed {
-    /// The compartment to search in, instead of the type.
-    pub(super) path: Option<String>,
+    pub(super) path: String,
     pub(super) parameter: Option<Parameter>,
     /// Whether it is asked for nothing but data of these patients.
     pub(super) exact: bool,
 }
 
-/// The narrowing of a search for data of `named`, as configured and as far as it can be told. `compartment` says that the client
-/// itself searches in a compartment: what it asked for is told however the configuration narrows.
-pub(super) fn narrow(
-    snapshot: &Snapshot,
-    of: ResourceType,
-    rule: &SubjectRule,
-    named: &Named,
-    compartment: bool,
-) -> Narrowed {
+/// The narrowing of a search for data of `named`, as configured and as far as it can be told. What the client itself asked for by
+/// a compartment is told however the configuration narrows; an operation chooses among what it was asked for, so that it must be
+/// asked for the patient's own.
+pub(super) fn narrow(snapshot: &Snapshot, of: ResourceType, rule: &SubjectRule, named: &Named, form: Form) -> Narrowed {
     // A Patient is found by its id, whatever the configuration says of references.
     let by_id = of == ResourceType::PATIENT;
-    let narrowing = if by_id { Narrowing::Parameter } else { snapshot.fhir.narrowing };
+    let operation = form.operation();
+    let narrowing = if by_id || !operation.is_empty() { Narrowing::Parameter } else { snapshot.fhir.narrowing };
+    let asked = form == Form::Compartment;
     let full = snapshot.fhir.patient_data == PatientData::Compartment;
-    if (narrowing == Narrowing::Compartment || compartment && full && !by_id)
+    if (narrowing == Narrowing::Compartment || asked && full && !by_id)
         && let [patient] = named.within.as_slice()
         && let Some(held) = snapshot.fhir.tables.compartment(of).filter(|held| covers(held, rule))
     {
-        let path = Some(format!("/Patient/{patient}/{of}"));
         let exact = narrowing != Narrowing::None && covers(rule, held);
-        return Narrowed { path, parameter: None, exact };
+        return Narrowed { path: format!("/Patient/{patient}/{of}"), parameter: None, exact };
     }
-    if narrowing == Narrowing::None && !named.replaced && !compartment {
-        return Narrowed::default();
+    let path = format!("/{of}{operation}");
+    if narrowing == Narrowing::None && !named.replaced && !asked {
+        return Narrowed { path, parameter: None, exact: false };
     }
     let configured = snapshot.fhir.narrowing_by_type.get(&of).map(String::as_str);
     let code = configured.or(rule.narrow_by).filter(|_| named.within.len() <= MAX_PATIENTS);
@@ -163,7 +177,7 @@ pub(super) fn narrow(
         false => named.within.iter().map(|patient| format!("Patient/{patient}")).collect(),
     };
     let parameter = code.map(|code| Parameter::plain(code, values.join(",")));
-    Narrowed { path: None, exact: parameter.is_some() && narrowing != Narrowing::None, parameter }
+    Narrowed { path, exact: parameter.is_some() && narrowing != Narrowing::None, parameter }
 }
 
 /// Whether every element of `rule` is one of `wider`.

@@ -6,7 +6,8 @@ use super::constraint::{Part, narrowing};
 use super::grant::Grant;
 use super::includes::{self, Includes};
 use super::joins::{Origin, pin};
-use super::naming::{named, narrow};
+use super::naming::{Form, named, narrow};
+use super::operation::OPERATION_RESTRICTED;
 use super::parameters::{self, Accepted, FORMAT_NOT_JSON, Search};
 use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify};
 use super::reach::{Reach, SCOPE_MISSING, reach};
@@ -37,20 +38,42 @@ pub(super) fn search_type(
     request: &Request,
     of: ResourceType,
 ) -> Result<Permit, Refusal> {
+    search_by(snapshot, grant, request, of, "")
+}
+
+/// `GET Observation/$lastn`: a search of which only the latest of each kind are wanted (FHIR R4 observation-operation-lastn.html).
+pub(super) fn last_n(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    operation: &'static str,
+) -> Result<Permit, Refusal> {
+    search_by(snapshot, grant, request, ResourceType::OBSERVATION, operation)
+}
+
+fn search_by(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    of: ResourceType,
+    operation: &'static str,
+) -> Result<Permit, Refusal> {
     let reach = reach(snapshot, grant, of, Letter::Search)?;
+    let path = format!("/{of}{operation}");
+    let form = Form::Type { operation };
     match &reach {
-        Reach::Everything => unrestricted(snapshot, grant, request, &format!("/{of}"), TypeSet::of(of), Some(of)),
+        Reach::Everything => unrestricted(snapshot, grant, request, &path, TypeSet::of(of), Some(of)),
         Reach::Patients { patients, rule } => {
             let within = patients.iter().map(|patient| (*patient).to_owned()).collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], compartment: false })
+            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], form })
         }
         Reach::Constrained { parts, rule } => match (rule, patients_of(parts)) {
             (Some(rule), Some(patients)) => {
-                narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, compartment: false })
+                narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, form })
             }
-            _ => constrained(snapshot, grant, request, of, &format!("/{of}"), parts),
+            _ => constrained(snapshot, grant, request, of, (&path, operation), parts),
         },
-        Reach::Shared => shared(snapshot, grant, request, of),
+        Reach::Shared => shared(snapshot, grant, request, of, &path),
     }
 }
 
@@ -74,19 +97,20 @@ pub(super) fn search_compartment(
             unrestricted(snapshot, grant, request, &format!("/{owner}/{id}/{of}"), TypeSet::of(of), Some(of))
         }
         Reach::Constrained { parts, .. } if parts.iter().all(|part| part.patients.is_none()) => {
-            constrained(snapshot, grant, request, of, &format!("/{owner}/{id}/{of}"), parts)
+            constrained(snapshot, grant, request, of, (&format!("/{owner}/{id}/{of}"), ""), parts)
         }
         _ if owner != ResourceType::PATIENT => Err(COMPARTMENT_RESTRICTED.refuse()),
         Reach::Shared => Err(COMPARTMENT_RESTRICTED.refuse()),
         Reach::Patients { patients, rule } => {
             let within = patients.iter().filter(|patient| **patient == id).map(|_| id.to_owned()).collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], compartment: true })
+            let form = Form::Compartment;
+            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], form })
         }
         Reach::Constrained { parts, rule } => {
             let rule = rule.ok_or_else(|| COMPARTMENT_RESTRICTED.refuse())?;
             let reached = parts.iter().any(|part| part.may_be(id));
             let patients = reached.then(|| id.to_owned()).into_iter().collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, compartment: true })
+            narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, form: Form::Compartment })
         }
     }
 }
@@ -141,8 +165,7 @@ struct Within<'r> {
     patients: Vec<String>,
     /// The permits by which it is, where some have a constraint.
     parts: &'r [Part<'r>],
-    /// Whether the path names the patient.
-    compartment: bool,
+    form: Form,
 }
 
 /// Every patient that `parts` reach; none where one of them is not about patients.
@@ -157,11 +180,21 @@ fn patients_of(parts: &[Part<'_>]) -> Option<Vec<String>> {
 }
 
 /// What goes up of the constraints of `parts`.
-fn limits<'p>(snapshot: &Snapshot, parts: impl Iterator<Item = &'p Part<'p>>) -> Vec<Parameter> {
-    match snapshot.fhir.narrowing {
-        Narrowing::None => Vec::new(),
-        Narrowing::Parameter | Narrowing::Compartment => narrowing(&parts.collect::<Vec<_>>()),
+fn limits<'p>(
+    snapshot: &Snapshot,
+    parts: impl Iterator<Item = &'p Part<'p>>,
+    operation: &str,
+) -> Result<Vec<Parameter>, Refusal> {
+    let parts: Vec<_> = parts.collect();
+    let limits = match snapshot.fhir.narrowing {
+        Narrowing::None if operation.is_empty() => Vec::new(),
+        _ => narrowing(&parts),
+    };
+    // It would choose among what the constraint hides, and leave out what it shows.
+    if !operation.is_empty() && !parts.is_empty() && limits.is_empty() {
+        return Err(OPERATION_RESTRICTED.refuse().because("a constraint that the FHIR server cannot be told"));
     }
+    Ok(limits)
 }
 
 /// A search under constraints alone.
@@ -170,12 +203,12 @@ fn constrained(
     grant: &Grant,
     request: &Request,
     of: ResourceType,
-    path: &str,
+    (path, operation): (&str, &str),
     parts: &[Part<'_>],
 ) -> Result<Permit, Refusal> {
     let search = Search { snapshot, grant, of: Some(of), restricted: true, origin: Origin::Seen };
     let mut accepted = accept(&search, of, request, &request.parameters)?;
-    accepted.parameters.extend(limits(snapshot, parts.iter()));
+    accepted.parameters.extend(limits(snapshot, parts.iter(), operation)?);
     guarded(&search, of, target(request, path, &accepted), accepted, "constrained", false)
 }
 
@@ -190,7 +223,7 @@ fn narrowed(
     within: &Within<'_>,
 ) -> Result<Permit, Refusal> {
     let named = named(snapshot, &request.parameters, of, rule, within.patients.clone())?;
-    let narrowed = narrow(snapshot, of, rule, &named, within.compartment);
+    let narrowed = narrow(snapshot, of, rule, &named, within.form);
     let pinned = of == ResourceType::PATIENT || narrowed.exact && pin(snapshot, of).is_some();
     let origin = if pinned { Origin::Pinned(&named.within) } else { Origin::Seen };
     let search = Search { snapshot, grant, of: Some(of), restricted: true, origin };
@@ -202,20 +235,27 @@ fn narrowed(
         return Ok(empty(name));
     }
     let parts = within.parts.iter().filter(|part| named.within.iter().any(|patient| part.may_be(patient)));
-    let limits = limits(snapshot, parts).into_iter().filter(|limit| !rule.names_patient.contains(&limit.code()));
+    let limits = limits(snapshot, parts, within.form.operation())?
+        .into_iter()
+        .filter(|limit| !rule.names_patient.contains(&limit.code()));
     accepted.parameters.extend(limits);
     accepted.parameters.extend(narrowed.parameter);
-    let path = narrowed.path.unwrap_or_else(|| format!("/{of}"));
     // A token is compared here with the case of its letters, upstream perhaps without.
     let exact = narrowed.exact && within.parts.is_empty();
-    guarded(&search, of, target(request, &path, &accepted), accepted, name, exact)
+    guarded(&search, of, target(request, &narrowed.path, &accepted), accepted, name, exact)
 }
 
 /// A search of a type that holds no patient's data.
-fn shared(snapshot: &Snapshot, grant: &Grant, request: &Request, of: ResourceType) -> Result<Permit, Refusal> {
+fn shared(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    of: ResourceType,
+    path: &str,
+) -> Result<Permit, Refusal> {
     let search = Search { snapshot, grant, of: Some(of), restricted: true, origin: Origin::Any };
     let accepted = accept(&search, of, request, &request.parameters)?;
-    guarded(&search, of, target(request, &format!("/{of}"), &accepted), accepted, "shared-type", true)
+    guarded(&search, of, target(request, path, &accepted), accepted, "shared-type", true)
 }
 
 fn accept(

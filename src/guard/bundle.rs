@@ -74,7 +74,12 @@ pub(super) struct Checked<'a> {
 }
 
 /// Judges one entry. What cannot be read is dropped like what is not visible: it may be another patient's.
-pub(super) fn verify<'a>(exchange: &Exchange<'_>, wanted: &Wanted<'_>, entry: &'a RawEntry<'a>) -> Verified<'a> {
+pub(super) fn verify<'a>(
+    exchange: &Exchange<'_>,
+    entry: &'a RawEntry<'a>,
+    letter: Letter,
+    includes: &Includes,
+) -> Verified<'a> {
     let mode = entry.search.as_ref().and_then(|search| search.mode.as_deref());
     let (Some(raw), false) = (entry.resource, mode == Some("outcome")) else {
         return Verified::NotData;
@@ -89,8 +94,8 @@ pub(super) fn verify<'a>(exchange: &Exchange<'_>, wanted: &Wanted<'_>, entry: &'
     if of == ResourceType::OPERATION_OUTCOME {
         return Verified::NotData;
     }
-    let matched = may_match && wanted.includes.may_match(of);
-    let letter = if matched { wanted.letter } else { Letter::Read };
+    let matched = may_match && includes.may_match(of);
+    let letter = if matched { letter } else { Letter::Read };
     match (visible(exchange.snapshot, exchange.grant, letter, &resource), matched) {
         (true, true) => Verified::Match(Checked { entry, resource, mode: "match" }),
         (true, false) => Verified::Include(Checked { entry, resource, mode: "include" }),

@@ -126,7 +126,7 @@ impl Filling {
             if elsewhere && wanted.includes.are_none() {
                 continue;
             }
-            let (checked, matched) = match verify(exchange, wanted, entry) {
+            let (checked, matched) = match verify(exchange, entry, wanted.letter, wanted.includes) {
                 Verified::Match(_) | Verified::Removed if elsewhere => continue,
                 Verified::Match(_) if self.is_full() => {
                     end = Some(index);
