@@ -176,6 +176,8 @@ pub(super) fn narrow(snapshot: &Snapshot, of: ResourceType, rule: &SubjectRule, 
         true => named.within.clone(),
         false => named.within.iter().map(|patient| format!("Patient/{patient}")).collect(),
     };
+    // An operation has a parameter of its own, also where no search parameter covers every element that makes data the patient's.
+    let code = code.or((!operation.is_empty()).then_some("patient"));
     let parameter = code.map(|code| Parameter::plain(code, values.join(",")));
     Narrowed { path, exact: parameter.is_some() && narrowing != Narrowing::None, parameter }
 }

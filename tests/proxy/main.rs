@@ -10,6 +10,7 @@
     reason = "what does not hold in a test fails it"
 )]
 
+mod bundles;
 mod case;
 mod conditional;
 mod connection;
@@ -22,6 +23,7 @@ mod joined;
 mod operations;
 mod pages;
 mod pins;
+mod processed;
 mod resources;
 mod revocation;
 mod tokens;
