@@ -132,8 +132,9 @@ fn action(asked: &Asked<'_>, row: &OperationRow, pages: PageRule) -> Result<Acti
     if row.answer == OperationAnswer::Bundle {
         let parameters = asked.parameters(|_| true)?;
         hosts::check(asked, &parameters)?;
-        let verify =
-            Verify::Bundle { letter: Letter::Read, kind: BundleKind::Result, pages, includes: Includes::VISIBLE };
+        // What it is called for is what its entries need.
+        let letter = if row.letter == Letter::Search { Letter::Search } else { Letter::Read };
+        let verify = Verify::Bundle { letter, kind: BundleKind::Result, pages, includes: Includes::VISIBLE };
         return Ok(Action::Guard { request: asked.upstream(Method::GET, &parameters), verify });
     }
     let answers = if row.answer == OperationAnswer::Resource { Answers::Resource } else { Answers::Anything };
