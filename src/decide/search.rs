@@ -10,6 +10,7 @@ use super::naming::{Form, named, narrow};
 use super::operation::OPERATION_RESTRICTED;
 use super::parameters::{self, Accepted, FORMAT_NOT_JSON, Search};
 use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify};
+use super::provenance;
 use super::reach::{Reach, SCOPE_MISSING, reach};
 use super::read::{require_all, target};
 use super::rule::{Refusal, Rule};
@@ -74,6 +75,7 @@ fn search_by(
             _ => constrained(snapshot, grant, request, of, (&path, operation), parts),
         },
         Reach::Shared => shared(snapshot, grant, request, of, &path),
+        Reach::Linked { patients } => provenance::search(snapshot, grant, request, of, patients),
     }
 }
 
@@ -101,6 +103,10 @@ pub(super) fn search_compartment(
         }
         _ if owner != ResourceType::PATIENT => Err(COMPARTMENT_RESTRICTED.refuse()),
         Reach::Shared => Err(COMPARTMENT_RESTRICTED.refuse()),
+        Reach::Linked { patients } => {
+            let permit = provenance::search(snapshot, grant, request, of, &[id])?;
+            Ok(if patients.contains(&id) { permit } else { empty(reach.rule()) })
+        }
         Reach::Patients { patients, rule } => {
             let within = patients.iter().filter(|patient| **patient == id).map(|_| id.to_owned()).collect();
             let form = Form::Compartment;
@@ -209,7 +215,8 @@ fn constrained(
     let search = Search { snapshot, grant, of: Some(of), restricted: true, origin: Origin::Seen };
     let mut accepted = accept(&search, of, request, &request.parameters)?;
     accepted.parameters.extend(limits(snapshot, parts.iter(), operation)?);
-    guarded(&search, of, target(request, path, &accepted), accepted, "constrained", false)
+    let shape = shape(&search, of, &accepted, false)?;
+    Ok(guarded(target(request, path, &accepted), shape, "constrained"))
 }
 
 /// A search for data of `within`: the client's own parameters that name the patient are judged and replaced by one that the
@@ -242,7 +249,8 @@ fn narrowed(
     accepted.parameters.extend(narrowed.parameter);
     // A token is compared here with the case of its letters, upstream perhaps without.
     let exact = narrowed.exact && within.parts.is_empty();
-    guarded(&search, of, target(request, &narrowed.path, &accepted), accepted, name, exact)
+    let shape = shape(&search, of, &accepted, exact)?;
+    Ok(guarded(target(request, &narrowed.path, &accepted), shape, name))
 }
 
 /// A search of a type that holds no patient's data.
@@ -255,10 +263,11 @@ fn shared(
 ) -> Result<Permit, Refusal> {
     let search = Search { snapshot, grant, of: Some(of), restricted: true, origin: Origin::Any };
     let accepted = accept(&search, of, request, &request.parameters)?;
-    guarded(&search, of, target(request, path, &accepted), accepted, "shared-type", true)
+    let shape = shape(&search, of, &accepted, true)?;
+    Ok(guarded(target(request, path, &accepted), shape, "shared-type"))
 }
 
-fn accept(
+pub(super) fn accept(
     search: &Search<'_>,
     of: ResourceType,
     request: &Request,
@@ -276,19 +285,17 @@ fn accept(
     Ok(accepted)
 }
 
-fn guarded(
-    search: &Search<'_>,
-    of: ResourceType,
-    target: String,
-    accepted: Accepted,
-    rule: &'static str,
-    exact: bool,
-) -> Result<Permit, Refusal> {
+/// How the pages of an answer are cut, and what may be on them.
+pub(super) type Shape = (PageRule, Includes);
+
+pub(super) fn shape(search: &Search<'_>, of: ResourceType, accepted: &Accepted, exact: bool) -> Result<Shape, Refusal> {
     let pages = if accepted.counted { PageRule::Counted } else { PageRule::Filled { exact } };
-    let includes = includes::judged(search, of, accepted.includes)?;
+    Ok((pages, includes::judged(search, of, accepted.includes.clone())?))
+}
+
+pub(super) fn guarded(target: String, (pages, includes): Shape, rule: &'static str) -> Permit {
     let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, pages, includes };
-    let request = UpstreamRequest::new(Method::GET, target).inspected();
-    Ok(Permit { action: Action::Guard { request, verify }, rule })
+    Permit { action: Action::Guard { request: UpstreamRequest::new(Method::GET, target).inspected(), verify }, rule }
 }
 
 /// Whether it asks for less than whole resources.

@@ -8,7 +8,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::fill::{self, Filled, PageLink};
 use super::links::move_urls;
 use super::{Answer, Exchange, Guard};
-use crate::decide::{BundleKind, Includes, PageRule, Refusal, UpstreamRequest, request as rules, type_of, visible};
+use crate::decide::{
+    BundleKind, Includes, PageRule, Refusal, Seen, UpstreamRequest, request as rules, type_of, visible_with,
+};
 use crate::fhir::ResourceType;
 use crate::fhir::bundle::{EntryResponse, EntrySearch, NewBundle, NewEntry, NewLink, RawEntry};
 use crate::fhir::json::Json;
@@ -22,6 +24,8 @@ pub(super) struct Wanted<'p> {
     pub(super) kind: BundleKind,
     pub(super) pages: PageRule,
     pub(super) includes: &'p Includes,
+    /// What was looked up already.
+    pub(super) seen: Seen,
 }
 
 /// The answer to a search that names only patients that are not the token's.
@@ -79,6 +83,7 @@ pub(super) fn verify<'a>(
     entry: &'a RawEntry<'a>,
     letter: Letter,
     includes: &Includes,
+    seen: &Seen,
 ) -> Verified<'a> {
     let mode = entry.search.as_ref().and_then(|search| search.mode.as_deref());
     let (Some(raw), false) = (entry.resource, mode == Some("outcome")) else {
@@ -96,7 +101,7 @@ pub(super) fn verify<'a>(
     }
     let matched = may_match && includes.may_match(of);
     let letter = if matched { letter } else { Letter::Read };
-    match (visible(exchange.snapshot, exchange.grant, letter, &resource), matched) {
+    match (visible_with(exchange.snapshot, exchange.grant, letter, &resource, seen), matched) {
         (true, true) => Verified::Match(Checked { entry, resource, mode: "match" }),
         (true, false) => Verified::Include(Checked { entry, resource, mode: "include" }),
         (false, true) => Verified::Removed,
@@ -122,6 +127,10 @@ impl Checked<'_> {
             response: response.as_deref(),
         })
     }
+}
+
+pub(super) fn is_included(entry: &RawEntry<'_>) -> bool {
+    entry.search.as_ref().and_then(|search| search.mode.as_deref()) == Some("include")
 }
 
 /// `Bundle.entry.response` without its outcome, which is a resource that nobody has verified.

@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde_json::value::RawValue;
 
 use super::bundle::{Checked, Verified, Wanted, unreadable, verify};
+use super::sight::Sight;
 use super::{Exchange, Guard, own_words};
 use crate::decide::{BundleKind, PageRule, Refusal, Trail, request as rules};
 use crate::fhir::bundle::{RawBundle, RawEntry};
@@ -38,7 +39,13 @@ pub(super) async fn fill(
     let first = || PagePosition { target: wanted.request.target().to_owned(), ..PagePosition::default() };
     let begin = exchange.request.page.clone().unwrap_or_else(first);
     let exact = !matches!(wanted.pages, PageRule::Filled { exact: false });
-    let mut page = Filling { size: begin.size, doubtful: begin.doubtful || !exact, at: begin, ..Filling::default() };
+    let mut page = Filling {
+        size: begin.size,
+        doubtful: begin.doubtful || !exact,
+        at: begin,
+        sight: Sight::of(exchange, wanted.seen.clone()),
+        ..Filling::default()
+    };
     for _ in 0..exchange.snapshot.limits.scan_pages.max(1) {
         let request = wanted.request.at_page(page.at.target.clone());
         let answer = guard.send(exchange, &request, None).await?;
@@ -74,6 +81,7 @@ struct Filling {
     /// Whether a further upstream page may hold nothing that is visible.
     doubtful: bool,
     at: PagePosition,
+    sight: Sight,
 }
 
 impl Filling {
@@ -91,6 +99,7 @@ impl Filling {
         let body = exchange.collect(answer).await?;
         let source = RawBundle::parse(&body).map_err(|error| unreadable(&error.to_string()))?;
         let next = link(guard, exchange, &source, &["next"])?;
+        self.sight.page(guard, exchange, (wanted.letter, wanted.kind != BundleKind::History), &source).await?;
         if wanted.pages == PageRule::Kept {
             let previous = link(guard, exchange, &source, &["previous", "prev"])?;
             return self.as_it_came(exchange, wanted, &source, next, previous).map(Some);
@@ -126,7 +135,7 @@ impl Filling {
             if elsewhere && wanted.includes.are_none() {
                 continue;
             }
-            let (checked, matched) = match verify(exchange, entry, wanted.letter, wanted.includes) {
+            let (checked, matched) = match verify(exchange, entry, wanted.letter, wanted.includes, self.sight.seen()) {
                 Verified::Match(_) | Verified::Removed if elsewhere => continue,
                 Verified::Match(_) if self.is_full() => {
                     end = Some(index);
@@ -279,4 +288,13 @@ pub(super) fn link(
     let target =
         pages.below_base(&link.url).ok_or_else(|| unreadable("a page link leads away from the FHIR server"))?;
     Ok(Some(PagePosition { target, ..PagePosition::default() }))
+}
+
+/// Where a search of the gate's own goes on.
+pub(super) fn next_page(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    source: &RawBundle<'_>,
+) -> Result<Option<String>, Refusal> {
+    Ok(link(guard, exchange, source, &["next"])?.map(|position| position.target))
 }

@@ -107,7 +107,7 @@ impl About<'_> {
     /// Whether every type's reach takes the patient in; one that is about no patient decides nothing.
     fn is_own(&self, patient: &str) -> Result<bool, Refusal> {
         let about = |reach: &&Reach<'_>| match reach {
-            Reach::Patients { .. } => true,
+            Reach::Patients { .. } | Reach::Linked { .. } => true,
             Reach::Constrained { parts, .. } => parts.iter().all(|part| part.patients.is_some()),
             Reach::Everything | Reach::Shared => false,
         };
