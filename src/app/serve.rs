@@ -141,10 +141,9 @@ impl Core {
             audit: audit.clone(),
             ambient: ambient.clone(),
         });
-        let config = config.clone();
-        let ambient = ambient.clone();
+        let (config, metrics, ambient) = (config.clone(), metrics.clone(), ambient.clone());
         let background =
-            Background { config, store, keys, fetcher, revocations, upstream, capabilities, pins, ambient };
+            Background { config, store, keys, fetcher, revocations, upstream, capabilities, pins, metrics, ambient };
         Ok(Self { gate, background })
     }
 }

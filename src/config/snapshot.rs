@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustls::sign::CertifiedKey;
 use secrecy::SecretString;
 
+use crate::ambient::UnixSeconds;
 use crate::fhir::{FhirVersion, ResourceType, Tables, TypeSet};
 use crate::scope::Scopes;
 use crate::telemetry::{AuditSink, LogFormat, OnFull};
@@ -23,6 +24,7 @@ pub struct Snapshot {
     pub server: Server,
     pub admin: Admin,
     pub fhir: Fhir,
+    pub enforcement: Enforcement,
     pub store_url: StoreUrl,
     pub tokens: Tokens,
     pub audit: Audit,
@@ -118,6 +120,22 @@ pub struct UnpinnedWrites {
     /// PATCH too, which goes up as a PUT.
     pub put: bool,
     pub delete: bool,
+}
+
+/// `[enforcement]`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Enforcement {
+    /// Report mode, where it is configured; whether it is on depends on the time (enforcement.md §9).
+    pub report: Option<Report>,
+}
+
+/// How long report mode lasts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// From this moment on rules are enforced.
+    pub until: UnixSeconds,
+    /// The day as the operator wrote it.
+    pub day: String,
 }
 
 /// The FHIR server.
@@ -310,6 +328,8 @@ pub struct Client {
     pub origins: Vec<String>,
     pub consent: Consent,
     pub may_introspect: bool,
+    /// Whether rules are enforced on it also in report mode.
+    pub enforced: bool,
     /// Whether it is an EHR that launches apps, and how.
     pub launcher: Option<Launcher>,
     pub enabled: bool,

@@ -18,6 +18,7 @@ mod probe;
 mod reach;
 mod read;
 mod references;
+mod report;
 pub mod request;
 mod rule;
 mod search;
@@ -39,6 +40,8 @@ pub use pin::{Obeyed, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNK
 pub use probe::{ProbeResource, probe_search};
 pub use reach::{type_of, visible};
 pub use references::LookUp;
+pub(crate) use report::holds;
+pub use report::{Decided, REPORT_MODE, Reported, decide_in_mode, reporting};
 pub use rule::{Challenge, Refusal, Rule, all as all_rules};
 pub use write::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON};
 

@@ -11,7 +11,7 @@ use super::record::Visit;
 use super::respond::Reply;
 use super::{Gate, body, cors};
 use crate::config::Snapshot;
-use crate::decide::{Grant, Permit, Refusal, decide, decide_public, request as rules};
+use crate::decide::{Decided, Grant, Refusal, decide_in_mode, decide_public, request as rules};
 use crate::fhir::interaction::{Interaction, Request, classify};
 use crate::fhir::target::{Target, parse_query};
 use crate::guard::{Answer, Exchange, Outcome, PAGE_PARAMETER, needs_body};
@@ -62,11 +62,11 @@ impl Gate {
         visit.granted(&grant);
         let (request, original) = self.request(session, snapshot, head, &path, &grant).await?;
         visit.interaction(&request);
-        let permit = decide(snapshot, &grant, &request)?;
-        visit.permitted(&permit);
-        let body =
-            if needs_body(&permit) { body::read(session, snapshot.limits.request_body).await? } else { Bytes::new() };
-        self.carry_out(snapshot, head, visit, &permit, &grant, &request, &original, body).await
+        let decided = decide_in_mode(snapshot, &grant, &request, self.parts.ambient.now())?;
+        visit.decided(&decided);
+        let wants_body = needs_body(decided.permit());
+        let body = if wants_body { body::read(session, snapshot.limits.request_body).await? } else { Bytes::new() };
+        self.carry_out(snapshot, head, visit, &decided, &grant, &request, &original, body).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "one request's parts, named")]
@@ -75,7 +75,7 @@ impl Gate {
         snapshot: &Snapshot,
         head: &Head,
         visit: &mut Visit,
-        permit: &Permit,
+        decided: &Decided,
         grant: &Grant,
         request: &Request,
         original: &str,
@@ -93,7 +93,13 @@ impl Gate {
             body,
             waited: &waited,
         };
-        match self.parts.guard.carry_out(permit, &exchange).await? {
+        let outcome = match decided {
+            Decided::Enforced(permit) => self.parts.guard.carry_out(permit, &exchange).await,
+            Decided::Reported(reported) => {
+                self.parts.guard.carry_out_reported(reported, &exchange, &mut visit.would).await
+            }
+        };
+        match outcome? {
             Outcome::Whole(answer) => Ok(Reply::Whole(answer)),
             Outcome::Flowing(stream) => Ok(Reply::Flowing(stream)),
         }

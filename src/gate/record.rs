@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::cors::{self, Origins};
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::Snapshot;
-use crate::decide::{Grant, Permit, Refusal};
+use crate::decide::{Decided, Grant, Permit, Refusal};
 use crate::fhir::interaction::Request;
-use crate::guard::Waited;
+use crate::guard::{Waited, Would};
 use crate::telemetry::{AuditLog, AuditRecord, DecisionRecord, Metrics, PathTaken};
 
 /// One request being answered.
@@ -21,6 +21,8 @@ pub(super) struct Visit {
     pub(super) origin: Option<HeaderValue>,
     pub(super) origins: Origins,
     pub(super) waited: Arc<Waited>,
+    /// What enforcement would have done, in report mode.
+    pub(super) would: Would,
     time: UnixSeconds,
     started: Instant,
     grant: Option<Arc<Grant>>,
@@ -45,6 +47,7 @@ impl Visit {
             origin: request.headers.get(header::ORIGIN).cloned(),
             origins: Origins::Registered,
             waited: Arc::default(),
+            would: Would::default(),
             time: ambient.now(),
             started: Instant::now(),
             grant: None,
@@ -90,6 +93,14 @@ impl Visit {
             "guard" => PathTaken::Guard,
             _ => PathTaken::Answer,
         };
+    }
+
+    pub(super) fn decided(&mut self, decided: &Decided) {
+        self.permitted(decided.permit());
+        self.rule = decided.rule();
+        if let Decided::Reported(reported) = decided {
+            self.would.rule = reported.rule();
+        }
     }
 
     pub(super) fn refused(&mut self, refusal: &Refusal) {
@@ -144,6 +155,7 @@ impl Visit {
         if self.removed > 0 {
             metrics.removed(self.removed as u64);
         }
+        metrics.reported(self.would.rule, self.would.removed as u64);
         if self.permitted.is_none() {
             return;
         }
@@ -164,6 +176,8 @@ impl Visit {
             decision: if self.permitted == Some(true) { "permit" } else { "refuse" },
             rule: self.rule,
             detail: self.detail,
+            would: self.would.rule,
+            would_remove: self.would.removed,
             status: self.status.as_u16(),
             path: self.path.label(),
             removed: self.removed,

@@ -16,6 +16,7 @@ mod patients;
 mod pins;
 mod precondition;
 mod probe;
+mod report;
 mod resource;
 mod stream;
 mod write;
@@ -34,6 +35,7 @@ pub use capabilities::Capabilities;
 pub use page::{PAGE_PARAMETER, Page, Pages};
 pub use patients::UpstreamPatients;
 pub use pins::Pins;
+pub use report::Would;
 pub use stream::Stream;
 
 use crate::ambient::Ambient;

@@ -15,6 +15,8 @@ pub struct Stream {
     pub status: StatusCode,
     pub headers: HeaderMap,
     answer: UpstreamAnswer,
+    /// What was read of it already and comes first.
+    pub(super) ahead: Option<Bytes>,
     rewriter: Option<Rewriter<Flowing>>,
 }
 
@@ -65,7 +67,7 @@ pub(super) fn start(
             }
             headers.remove(header::CONTENT_LENGTH);
             if exchange.request.method == Method::HEAD {
-                return Ok(Box::new(Stream { status, headers, answer, rewriter: None }));
+                return Ok(Box::new(Stream { status, headers, answer, ahead: None, rewriter: None }));
             }
             let moved = Moved::of(fhir);
             let pages = guard.pages(exchange.snapshot, exchange.grant);
@@ -74,7 +76,7 @@ pub(super) fn start(
         }
         _ => None,
     };
-    Ok(Box::new(Stream { status, headers, answer, rewriter }))
+    Ok(Box::new(Stream { status, headers, answer, ahead: None, rewriter }))
 }
 
 impl Stream {
@@ -83,6 +85,9 @@ impl Stream {
     /// # Errors
     /// The answer is broken or holds what is not granted: nothing more of it may be sent.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, CutOff> {
+        if let Some(ahead) = self.ahead.take() {
+            return Ok(Some(ahead));
+        }
         loop {
             let Some(chunk) = self.answer.chunk().await? else {
                 return Ok(match self.rewriter.take() {

@@ -17,6 +17,7 @@ mod double;
 mod granular;
 mod pages;
 mod pins;
+mod report;
 mod resources;
 mod revocation;
 mod tokens;

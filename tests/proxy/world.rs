@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 use smartgate::ambient::{Ambient, Clock, UnixSeconds};
 use smartgate::app::{Running, start};
-use smartgate::config::{Snapshot, load_str};
+use smartgate::config::{Snapshot, load_str_at};
 use smartgate::store::{SqliteStore, Store as _};
 use smartgate::telemetry::Metrics;
 use tempfile::TempDir;
@@ -122,6 +122,11 @@ impl World {
         self.ask(token, "GET", target).await
     }
 
+    /// What Prometheus is told.
+    pub(crate) fn metrics(&self) -> String {
+        self.gate.metrics().render()
+    }
+
     /// The audit lines so far.
     pub(crate) async fn audit(&self) -> Vec<Value> {
         self.gate.audit().flush().await;
@@ -152,7 +157,7 @@ pub(crate) fn usual_claims() -> Map<String, Value> {
 }
 
 fn snapshot(text: &str, folder: &TempDir) -> Snapshot {
-    load_str(text, folder.path()).unwrap_or_else(|errors| panic!("{errors}")).snapshot
+    load_str_at(text, folder.path(), NOW).unwrap_or_else(|errors| panic!("{errors}")).snapshot
 }
 
 fn backend() -> String {
