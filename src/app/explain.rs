@@ -211,6 +211,10 @@ fn describe(snapshot: &Snapshot, permit: &Permit) -> String {
             "the stored version and the new one must both be the patient's, then the write goes up for that version only"
                 .to_owned(),
         ),
+        Action::Conditional(write) => (
+            write.search().map_or_else(|| "nothing".to_owned(), upstream),
+            "what meets the criteria and is the patient's is looked for; one is written to by its id, several are refused".to_owned(),
+        ),
         Action::Bundle => (format!("POST {}", snapshot.fhir.upstream.base), "each entry is decided by itself".to_owned()),
     };
     let _ = writeln!(text, "upstream     {sent}");

@@ -120,7 +120,7 @@ fn decide_entry(snapshot: &Snapshot, grant: &Grant, entry: &Json<'_>) -> Result<
             Ok(EntryPermit::Together { readable: *readable })
         }
         Action::Stream { .. } => Ok(EntryPermit::Together { readable: true }),
-        Action::Answer(_) | Action::Guard { .. } | Action::Checked(_) | Action::Bundle => {
+        Action::Answer(_) | Action::Guard { .. } | Action::Checked(_) | Action::Conditional(_) | Action::Bundle => {
             Err(BUNDLE_ENTRY.refuse().because(format!("{} in an entry", request.interaction.name())))
         }
     }

@@ -59,6 +59,10 @@ pub struct CheckedWrite {
     /// One of these must cover the stored version, and one the new.
     permits: Vec<WritePermit>,
     readable: bool,
+    /// Criteria of which the FHIR server is told that nothing must meet them, for a creation.
+    pub(super) unless: Option<String>,
+    /// Whether a PUT creates and replaces nothing.
+    pub(super) only_new: bool,
 }
 
 /// What one permit lets write of a type.
@@ -121,7 +125,7 @@ impl CheckedWrite {
         kind: CheckedKind,
     ) -> Result<Self, Refusal> {
         let permits = permits(snapshot, grant, of, kind.letter())?;
-        let write = Self { of, kind, permits, readable: grant.covers(of, Letter::Read) };
+        let write = Self { of, kind, permits, readable: grant.covers(of, Letter::Read), unless: None, only_new: false };
         match write.kind {
             CheckedKind::Create => write.may_be_new().map(|()| write),
             _ => Ok(write),
@@ -133,7 +137,12 @@ impl CheckedWrite {
         if self.permits.iter().any(|permit| permit.filter.is_none()) { "own-patient" } else { "constrained" }
     }
 
-    fn may_be_new(&self) -> Result<(), Refusal> {
+    /// The same permits for another write of the type.
+    pub(super) fn of_kind(&self, kind: CheckedKind) -> Self {
+        Self { kind, ..self.clone() }
+    }
+
+    pub(super) fn may_be_new(&self) -> Result<(), Refusal> {
         let somebody_new = self.permits.iter().any(|permit| permit.patients.is_none());
         if self.of != ResourceType::PATIENT || somebody_new { Ok(()) } else { Err(PATIENT_CREATE.refuse()) }
     }
@@ -162,6 +171,22 @@ impl CheckedWrite {
     /// Whether a PUT to an id that does not exist creates; never a Patient.
     pub fn may_create(&self, snapshot: &Snapshot) -> bool {
         snapshot.fhir.upsert && matches!(self.kind, CheckedKind::Update(_)) && self.of != ResourceType::PATIENT
+    }
+
+    /// Whether a PUT creates and replaces nothing.
+    pub fn only_new(&self) -> bool {
+        self.only_new
+    }
+
+    /// Whether the FHIR server is to create only what it does not have by the criteria.
+    pub fn is_unless(&self) -> bool {
+        self.unless.is_some() && self.kind == CheckedKind::Create
+    }
+
+    /// The same creation whatever the FHIR server has.
+    #[must_use]
+    pub fn anyway(self) -> Self {
+        Self { unless: None, ..self }
     }
 
     /// The gate's own request for the version that is stored.
@@ -239,6 +264,7 @@ impl CheckedWrite {
         };
         let mut request = UpstreamRequest::new(method, target).inspected();
         request.minimal = !self.readable;
+        request.if_none_exist = self.unless.clone().filter(|_| self.is_unless());
         request.pin = Some(pin);
         request
     }

@@ -6,6 +6,7 @@
 mod bundle;
 mod change;
 mod checked;
+mod conditional;
 mod constraint;
 mod grant;
 mod joins;
@@ -27,6 +28,7 @@ mod write;
 
 pub use bundle::{Alone, BundleDecision, EntryPermit, Processing, check_resource, decide_bundle};
 pub use checked::{CheckedKind, CheckedWrite};
+pub use conditional::{CRITERIA_SEVERAL, ConditionalKind, ConditionalWrite};
 pub use grant::{Constrained, Grant, MAX_PATIENTS, Restricted};
 pub use parameters::FORMAT_NOT_JSON;
 pub use patch::PATCH_FORMAT;
@@ -43,7 +45,7 @@ pub use references::LookUp;
 pub(crate) use report::holds;
 pub use report::{Decided, REPORT_MODE, Reported, decide_in_mode, reporting};
 pub use rule::{Challenge, Refusal, Rule, all as all_rules};
-pub use write::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON};
+pub use write::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BODY_OTHER_RESOURCE};
 
 use crate::config::Snapshot;
 use crate::fhir::interaction::{Interaction, Request};

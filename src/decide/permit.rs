@@ -5,6 +5,7 @@ use std::fmt;
 use http::Method;
 
 use super::checked::CheckedWrite;
+use super::conditional::ConditionalWrite;
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
@@ -185,6 +186,8 @@ pub enum Action {
     },
     /// What is stored and what is to be stored are checked, then the write goes up for the checked version only.
     Checked(CheckedWrite),
+    /// What criteria mean is looked for, then it is [`Action::Checked`].
+    Conditional(ConditionalWrite),
     /// Each entry of the body is to be decided: [`super::decide_bundle`].
     Bundle,
 }
@@ -212,7 +215,11 @@ impl Permit {
         match &self.action {
             Action::Answer(_) => "answer",
             Action::Stream { .. } => "stream",
-            Action::Guard { .. } | Action::Write { .. } | Action::Checked(_) | Action::Bundle => "guard",
+            Action::Guard { .. }
+            | Action::Write { .. }
+            | Action::Checked(_)
+            | Action::Conditional(_)
+            | Action::Bundle => "guard",
         }
     }
 }

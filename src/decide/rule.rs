@@ -4,8 +4,8 @@
 //! the documentation and for the test that no name is used twice.
 
 use super::{
-    bundle, change, checked, grant, operation, parameters, patch, pin, reach, read, references, request, search,
-    subjects, write,
+    bundle, change, checked, conditional, grant, operation, parameters, patch, pin, reach, read, references, request,
+    search, subjects, write,
 };
 
 /// The error of a `WWW-Authenticate: Bearer` challenge (RFC 6750 §3.1).
@@ -110,6 +110,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         parameters::RULES,
         write::RULES,
         checked::RULES,
+        conditional::RULES,
         subjects::RULES,
         change::RULES,
         patch::RULES,

@@ -369,7 +369,7 @@ proptest! {
                     let narrowed = request.target().ends_with("patient=Patient/A") || request.target().ends_with("_id=A");
                     prop_assert!(shared || narrowed, "{method} {url}: {permit:?}");
                 }
-                Action::Guard { .. } | Action::Answer(_) | Action::Checked(_) | Action::Bundle => {}
+                Action::Guard { .. } | Action::Answer(_) | Action::Checked(_) | Action::Conditional(_) | Action::Bundle => {}
             }
         }
     }

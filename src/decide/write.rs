@@ -2,10 +2,10 @@
 
 use http::Method;
 
-use super::checked::{self, CheckedKind};
+use super::checked::{CheckedKind, checked};
+use super::conditional::{ConditionalKind, conditional};
 use super::grant::Grant;
 use super::permit::{Action, BodyRule, Permit, UpstreamRequest};
-use super::reach::SCOPE_MISSING;
 use super::read::with_query;
 use super::rule::{Refusal, Rule};
 use super::search::criteria;
@@ -14,11 +14,6 @@ use crate::fhir::ResourceType;
 use crate::fhir::interaction::Request;
 use crate::fhir::search::{Parameter, or_list, print_parameters};
 use crate::scope::Letter;
-
-pub(super) const WRITE_RESTRICTED: Rule = Rule::forbidden(
-    "write-restricted",
-    "this write is not open to a token in a patient context or with a constraint: by criteria (`If-None-Exist`, a query) never, else by configuration",
-);
 
 pub(super) const CRITERIA_MISSING: Rule =
     Rule::bad_request("criteria-missing", "a conditional interaction needs search parameters that select something");
@@ -35,11 +30,10 @@ pub const BODY_AMBIGUOUS: Rule = Rule::bad_request(
     "the body is no JSON that can be read in one way only: unique keys, valid UTF-8, no byte order mark, bounded depth",
 );
 
-pub(super) const BODY_OTHER_RESOURCE: Rule =
+pub const BODY_OTHER_RESOURCE: Rule =
     Rule::bad_request("body-other-resource", "`resourceType` or `id` of the body is not what the URL names");
 
-pub(super) const RULES: &[&Rule] =
-    &[&WRITE_RESTRICTED, &CRITERIA_MISSING, &BODY_NOT_FHIR_JSON, &BODY_AMBIGUOUS, &BODY_OTHER_RESOURCE];
+pub(super) const RULES: &[&Rule] = &[&CRITERIA_MISSING, &BODY_NOT_FHIR_JSON, &BODY_AMBIGUOUS, &BODY_OTHER_RESOURCE];
 
 /// The kinds of single write.
 pub(super) enum Write<'r> {
@@ -95,18 +89,19 @@ pub(super) fn write(
     of: ResourceType,
     write: &Write<'_>,
 ) -> Result<Permit, Refusal> {
-    if !grant.covers(of, write.letter()) {
-        return Err(SCOPE_MISSING.refuse().needing(grant.needed(Some(of), write.letter())));
-    }
+    let direct = |kind| checked(snapshot, grant, request, of, kind);
+    let by_criteria = |kind| conditional(snapshot, grant, request, of, kind);
     if !grant.unrestricted(of, write.letter()) {
-        let kind = match write {
-            Write::Create if request.if_none_exist.is_none() => CheckedKind::Create,
-            Write::Update(id) => CheckedKind::Update((*id).to_owned()),
-            Write::Patch(id) => CheckedKind::Patch((*id).to_owned()),
-            Write::Delete(id) => CheckedKind::Delete((*id).to_owned()),
-            _ => return Err(WRITE_RESTRICTED.refuse()),
+        return match write {
+            Write::Create if request.if_none_exist.is_none() => direct(CheckedKind::Create),
+            Write::Update(id) => direct(CheckedKind::Update((*id).to_owned())),
+            Write::Patch(id) => direct(CheckedKind::Patch((*id).to_owned())),
+            Write::Delete(id) => direct(CheckedKind::Delete((*id).to_owned())),
+            Write::Create => by_criteria(ConditionalKind::Create),
+            Write::ConditionalUpdate => by_criteria(ConditionalKind::Update),
+            Write::ConditionalPatch => by_criteria(ConditionalKind::Patch),
+            Write::ConditionalDelete => by_criteria(ConditionalKind::Delete),
         };
-        return checked::checked(snapshot, grant, request, of, kind);
     }
     let target = match write {
         Write::ConditionalUpdate | Write::ConditionalPatch | Write::ConditionalDelete => {
@@ -138,7 +133,7 @@ pub(super) fn write(
 
 /// Whether some parameter selects by content. Result parameters alone would mean every resource of the type, and so would a
 /// parameter or an empty value that the upstream passes over.
-fn selects(snapshot: &Snapshot, of: ResourceType, parameters: &[Parameter]) -> bool {
+pub(super) fn selects(snapshot: &Snapshot, of: ResourceType, parameters: &[Parameter]) -> bool {
     parameters.iter().any(|parameter| {
         let selecting = match parameter.code() {
             "_id" | "_tag" | "_profile" | "_security" | "_source" | "_has" => true,

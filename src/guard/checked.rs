@@ -6,19 +6,19 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
+use super::bundle::unreadable;
 use super::links::move_urls;
-use super::write::{is_json, locations};
+use super::sent::{apply, check_new, patch, sent_text};
+use super::write::locations;
 use super::{Answer, Exchange, Guard, own_words, precondition};
 use crate::decide::{
-    BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, CheckedKind, CheckedWrite, LookUp, Obeyed, PATCH_FORMAT, Pin, Refusal,
-    UpstreamRequest, WRITE_CONFLICT, patch_refusal, request as rules, type_of, visible,
+    CheckedKind, CheckedWrite, LookUp, Obeyed, Pin, Refusal, UpstreamRequest, WRITE_CONFLICT, type_of, visible,
 };
 use crate::fhir::ResourceType;
 use crate::fhir::json::Json;
-use crate::fhir::patch::{Bounds, Patch};
 use crate::fhir::reference::Literal;
-use crate::fhir::tree::Tree;
 use crate::scope::Letter;
+use crate::upstream::UpstreamAnswer;
 
 /// A write that was checked and is still to be sent.
 pub(super) struct Ready {
@@ -29,9 +29,33 @@ pub(super) struct Ready {
 }
 
 pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) -> Result<Answer, Refusal> {
-    let Some(ready) = check(guard, exchange, write).await? else { return Ok(denied()) };
+    match send(guard, exchange, write).await? {
+        Some(answer) => finished(exchange, write, answer).await,
+        None => Ok(denied()),
+    }
+}
+
+/// Carries out a creation that the FHIR server makes unless it has such a resource; none if it says that it has.
+pub(super) async fn unless_there(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    write: &CheckedWrite,
+) -> Result<Option<Answer>, Refusal> {
+    match send(guard, exchange, write).await? {
+        Some(answer) if matches!(answer.status, StatusCode::OK | StatusCode::PRECONDITION_FAILED) => Ok(None),
+        Some(answer) => finished(exchange, write, answer).await.map(Some),
+        None => Ok(Some(denied())),
+    }
+}
+
+/// Checks and sends a write; none if what it names is not there or not the token's to write.
+async fn send(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) -> Result<Option<UpstreamAnswer>, Refusal> {
+    let Some(ready) = check(guard, exchange, write).await? else { return Ok(None) };
     look_up(guard, exchange, &ready.look_ups).await?;
-    let answer = guard.send(exchange, &write.send(ready.pin), ready.body).await?;
+    guard.send(exchange, &write.send(ready.pin), ready.body).await.map(Some)
+}
+
+async fn finished(exchange: &Exchange<'_>, write: &CheckedWrite, answer: UpstreamAnswer) -> Result<Answer, Refusal> {
     let (status, headers) = (answer.status, answer.headers.clone());
     let body = if status.is_success() { exchange.collect(answer).await? } else { Bytes::new() };
     written(exchange, write, status, &headers, &body)
@@ -55,6 +79,7 @@ pub(super) async fn check(
             let look_ups = check_new(exchange, write, body)?;
             let obeyed = pinned(guard, exchange, write).await?;
             let pin = match stored(guard, exchange, write).await? {
+                Found::Own(_) if write.only_new() => return Ok(None),
                 Found::Own(stored) => {
                     precondition::check(exchange.headers, Some(&stored.version))?;
                     write.check_change(exchange.snapshot, stored.text()?, body)?;
@@ -106,23 +131,6 @@ pub(super) fn denied() -> Answer {
     Answer { upstream_status: Some(StatusCode::NOT_FOUND), ..Answer::uniform_denial() }
 }
 
-/// The client's body as text: JSON, in UTF-8, not compressed.
-fn sent_text<'e>(exchange: &'e Exchange<'_>) -> Result<&'e str, Refusal> {
-    if !is_json(exchange.headers, false) {
-        return Err(BODY_NOT_FHIR_JSON.refuse());
-    }
-    text(&exchange.body)
-}
-
-fn text(bytes: &[u8]) -> Result<&str, Refusal> {
-    std::str::from_utf8(bytes).map_err(|_| BODY_AMBIGUOUS.refuse().because("no UTF-8"))
-}
-
-fn parsed<'b>(exchange: &Exchange<'_>, body: &'b str) -> Result<Json<'b>, Refusal> {
-    Json::parse(body.as_bytes(), exchange.snapshot.limits.json_depth)
-        .map_err(|error| BODY_AMBIGUOUS.refuse().because(error.to_string()))
-}
-
 /// The resource as it is stored, checked.
 struct Stored {
     body: Bytes,
@@ -154,34 +162,6 @@ async fn stored(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) ->
     let version = precondition::version(&resource, &headers)?;
     let readable = visible(exchange.snapshot, exchange.grant, Letter::Read, &resource);
     Ok(Found::Own(Stored { body, version, readable }))
-}
-
-/// Reads the client's JSON Patch.
-fn patch<'e>(exchange: &'e Exchange<'_>, write: &CheckedWrite) -> Result<Patch<'e>, Refusal> {
-    let declared = exchange.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = declared.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json-patch+json") || !is_json(exchange.headers, true) {
-        return Err(PATCH_FORMAT.refuse());
-    }
-    let body = text(&exchange.body)?;
-    parsed(exchange, body)?;
-    let tree = Tree::read(body).ok_or_else(|| BODY_AMBIGUOUS.refuse())?;
-    let patch = Patch::read(tree).map_err(patch_refusal)?;
-    if patch.tests() {
-        write.check_tests(exchange.grant, write.readable())?;
-    }
-    Ok(patch)
-}
-
-fn apply<'e>(exchange: &Exchange<'_>, patch: Patch<'e>, stored: &'e str) -> Result<String, Refusal> {
-    let limits = &exchange.snapshot.limits;
-    let bounds = Bounds { bytes: limits.request_body, depth: limits.json_depth };
-    let tree = Tree::read(stored).ok_or_else(|| unreadable("no JSON"))?;
-    Ok(patch.apply(tree, bounds).map_err(patch_refusal)?.print())
-}
-
-fn check_new(exchange: &Exchange<'_>, write: &CheckedWrite, body: &str) -> Result<Vec<LookUp>, Refusal> {
-    write.check_new(exchange.snapshot, exchange.grant, &parsed(exchange, body)?)
 }
 
 /// Looks at everything that the body refers to, beyond what can be told without looking.
@@ -272,8 +252,4 @@ fn is_of(exchange: &Exchange<'_>, write: &CheckedWrite, url: &str) -> bool {
         ResourceType::parse(exchange.snapshot.fhir.version, literal.resource_type) == Some(write.of())
             && write.id().is_none_or(|id| id == literal.id)
     })
-}
-
-fn unreadable(why: &str) -> Refusal {
-    rules::UPSTREAM_UNREADABLE.refuse().because(why)
 }

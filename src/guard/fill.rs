@@ -201,7 +201,7 @@ fn is_match(entry: &RawEntry<'_>) -> bool {
 }
 
 /// Where the link of one of these relations leads; a link away from the FHIR server would end the result too early.
-fn link(
+pub(super) fn link(
     guard: &Guard,
     exchange: &Exchange<'_>,
     source: &RawBundle<'_>,

@@ -8,6 +8,8 @@ mod batch;
 mod bundle;
 mod capabilities;
 mod checked;
+mod conditional;
+mod criteria;
 mod fill;
 mod links;
 mod outgoing;
@@ -18,6 +20,7 @@ mod precondition;
 mod probe;
 mod report;
 mod resource;
+mod sent;
 mod stream;
 mod write;
 
@@ -41,7 +44,8 @@ pub use stream::Stream;
 use crate::ambient::Ambient;
 use crate::config::Snapshot;
 use crate::decide::{
-    Action, BodyRule, CheckedKind, Grant, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify, request as rules,
+    Action, BodyRule, CheckedKind, ConditionalKind, Grant, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify,
+    request as rules,
 };
 use crate::fhir::interaction::{Interaction, Request};
 use crate::token::GateKeys;
@@ -72,6 +76,11 @@ pub struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
+    /// The same exchange with another body.
+    fn with_body(&self, body: Bytes) -> Exchange<'_> {
+        Exchange { body, ..*self }
+    }
+
     /// The whole body of an answer, within the limit.
     async fn collect(&self, answer: UpstreamAnswer) -> Result<Bytes, Refusal> {
         let limit = self.snapshot.limits.response_body;
@@ -135,6 +144,7 @@ impl Guard {
                 write::carry_out(self, exchange, request, body, *readable).await.map(Outcome::Whole)
             }
             Action::Checked(write) => checked::carry_out(self, exchange, write).await.map(Outcome::Whole),
+            Action::Conditional(write) => conditional::carry_out(self, exchange, write).await.map(Outcome::Whole),
             Action::Bundle => batch::carry_out(self, exchange).await.map(Outcome::Whole),
         }
     }
@@ -163,6 +173,7 @@ pub fn needs_body(permit: &Permit) -> bool {
         Action::Bundle => true,
         Action::Write { body, .. } => *body != BodyRule::None,
         Action::Checked(write) => !matches!(write.kind(), CheckedKind::Delete(_)),
+        Action::Conditional(write) => write.kind() != ConditionalKind::Delete,
         Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } => false,
     }
 }

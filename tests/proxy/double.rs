@@ -93,6 +93,7 @@ struct State {
     manners: Mutex<Manners>,
     resources: Mutex<Vec<Value>>,
     steals: AtomicBool,
+    arriving: Mutex<Option<Value>>,
 }
 
 pub(crate) struct Double {
@@ -129,6 +130,11 @@ impl Double {
     /// Whatever is read or found becomes B's right after, besides its other manners.
     pub(crate) fn steal(&self, steals: bool) {
         self.state.steals.store(steals, Ordering::Relaxed);
+    }
+
+    /// This will be there as soon as the next search is answered.
+    pub(crate) fn after_search(&self, resource: Value) {
+        *self.state.arriving.lock() = Some(resource);
     }
 
     /// Other resources than the conventional ones.
@@ -274,7 +280,12 @@ impl Server {
             ("GET" | "HEAD", ["fhir", of]) => {
                 let found = resources.iter().filter(|r| manners == Manners::EveryType || is_of(r, of));
                 let found = found.filter(|r| manners == Manners::IgnoresParameters || selected(r, &target.query));
-                self.bundle("searchset", found.cloned().collect(), &target, manners)
+                let found: Vec<Value> = found.cloned().collect();
+                for resource in found.iter().filter(|_| self.steals()) {
+                    self.hand_over(of, resource["id"].as_str().unwrap());
+                }
+                self.state.resources.lock().extend(self.state.arriving.lock().take());
+                self.bundle("searchset", found, &target, manners)
             }
             ("GET" | "HEAD", ["fhir"]) => {
                 let types = target.query.iter().find(|(name, _)| name == "_type").map(|(_, value)| value.as_str());
@@ -304,6 +315,19 @@ impl Server {
             [id] if !id.starts_with('$') => (false, *id),
             _ => return Answer::json(200, &json!({ "resourceType": "Parameters" })),
         };
+        if let Some(criteria) = seen.header("if-none-exist").filter(|_| seen.method == "POST") {
+            let query = Target::parse(&format!("/x?{criteria}"), 1000).unwrap().query;
+            let meets = |r: &&Value| is_of(r, of) && (manners == Manners::IgnoresParameters || selected(r, &query));
+            let found: Vec<&Value> = resources.iter().filter(meets).collect();
+            match found.as_slice() {
+                [] => {}
+                [one] => {
+                    let location = format!("{}/{of}/{}", self.base, one["id"].as_str().unwrap());
+                    return Answer::json(200, one).with("Location", location);
+                }
+                _ => return Answer::json(412, &outcome(&format!("several are Patient/B's: {OF_ANOTHER}"))),
+            }
+        }
         let held = resources.iter().rfind(|resource| is(resource, of, id)).cloned();
         let version = held.as_ref().and_then(|held| held["meta"]["versionId"].as_str()).map(str::to_owned);
         let tag = version.as_ref().map(|version| format!("W/\"{version}\""));

@@ -11,6 +11,7 @@
 )]
 
 mod case;
+mod conditional;
 mod connection;
 mod corpus;
 mod double;

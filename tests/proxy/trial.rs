@@ -314,6 +314,7 @@ fn goes_up(permit: &Permit) -> Vec<String> {
         Action::Stream { request, .. } | Action::Guard { request, .. } | Action::Write { request, .. } => line(request),
         // What a creation looks up first depends on its body.
         Action::Checked(write) => write.look_up().map(|request| line(&request)).unwrap_or_default(),
+        Action::Conditional(write) => write.search().map(line).unwrap_or_default(),
         Action::Answer(_) | Action::Bundle => Vec::new(),
     }
 }
