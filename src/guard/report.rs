@@ -7,6 +7,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::checked;
+use super::conditional::{self, Resolved};
 use super::stream::Stream;
 use super::{Answer, Exchange, Guard, Outcome};
 use crate::decide::{
@@ -69,21 +70,27 @@ impl Guard {
             Ok(permit) => permit,
             Err(refusal) => return Ok(Some(refusal.rule.name)),
         };
-        Ok(match permit.action() {
-            Action::Answer(OwnAnswer::UniformDenial) => Answer::uniform_denial().rule,
-            Action::Answer(OwnAnswer::EmptySearchset) => Some(OTHER_PATIENT),
-            Action::Checked(write) => match self.checks(exchange, write).await {
-                Err(refusal) if holds(&refusal) => return Err(refusal),
-                Err(refusal) => Some(refusal.rule.name),
-                Ok(true) => None,
-                Ok(false) => Answer::uniform_denial().rule,
+        let checked = match permit.action() {
+            Action::Answer(OwnAnswer::UniformDenial) => Ok(false),
+            Action::Answer(OwnAnswer::EmptySearchset) => return Ok(Some(OTHER_PATIENT)),
+            Action::Checked(write) => self.checks(exchange, write).await,
+            Action::Conditional(write) => match conditional::resolve(self, exchange, write).await {
+                Ok(Resolved::Answered(answer)) => Ok(answer.rule.is_none()),
+                Ok(Resolved::To { write, body }) => self.checks(&exchange.with_body(body), &write).await,
+                Err(refusal) => Err(refusal),
             },
-            Action::Bundle => refused_entry(exchange),
+            Action::Bundle => return Ok(refused_entry(exchange)),
             Action::Answer(OwnAnswer::Capabilities)
             | Action::Stream { .. }
             | Action::Guard { .. }
-            | Action::Write { .. } => None,
-        })
+            | Action::Write { .. } => Ok(true),
+        };
+        match checked {
+            Ok(true) => Ok(None),
+            Ok(false) => Ok(Answer::uniform_denial().rule),
+            Err(refusal) if holds(&refusal) => Err(refusal),
+            Err(refusal) => Ok(Some(refusal.rule.name)),
+        }
     }
 
     /// Every check of a write, and not the write; false if what it names is not there or not the token's to write.
