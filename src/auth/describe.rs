@@ -9,7 +9,7 @@ use crate::fhir::ResourceType;
 use crate::scope::{Condition, Constraint, Context, Letter, Letters, Scope, TypePattern};
 
 /// Whose data a sentence speaks of, seen from the person who reads it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Owner {
     /// The chosen patient is the reader.
     patient_is_reader: bool,

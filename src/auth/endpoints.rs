@@ -22,13 +22,14 @@ pub(super) enum Endpoint {
     UserInfo,
     Launch,
     LaunchStart,
+    Manage,
 }
 
 const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
 
 impl Endpoint {
     /// Every endpoint whose path does not depend on where the FHIR base is.
-    const FIXED: [Self; 14] = [
+    const FIXED: [Self; 15] = [
         Self::OpenidConfiguration,
         Self::ServerMetadata,
         Self::Jwks,
@@ -43,6 +44,7 @@ impl Endpoint {
         Self::UserInfo,
         Self::Launch,
         Self::LaunchStart,
+        Self::Manage,
     ];
 
     /// The endpoint at `path`, by exact match.
@@ -71,6 +73,7 @@ impl Endpoint {
             Self::UserInfo => "/auth/userinfo",
             Self::Launch => "/auth/launch",
             Self::LaunchStart => "/auth/launch/start",
+            Self::Manage => "/auth/manage",
         }
     }
 
@@ -89,9 +92,13 @@ impl Endpoint {
             Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => {
                 "GET, HEAD, OPTIONS"
             }
-            Self::Authorize | Self::Login | Self::Patient | Self::Encounter | Self::Consent | Self::UserInfo => {
-                "GET, HEAD, POST, OPTIONS"
-            }
+            Self::Authorize
+            | Self::Login
+            | Self::Patient
+            | Self::Encounter
+            | Self::Consent
+            | Self::Manage
+            | Self::UserInfo => "GET, HEAD, POST, OPTIONS",
             Self::LaunchStart => "GET, HEAD, OPTIONS",
             Self::Token | Self::Introspect | Self::Revoke | Self::Launch => "POST, OPTIONS",
         }
@@ -101,9 +108,13 @@ impl Endpoint {
     pub(super) fn readers(self) -> Readers {
         match self {
             Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => Readers::Anyone,
-            Self::Authorize | Self::Login | Self::Patient | Self::Encounter | Self::Consent | Self::LaunchStart => {
-                Readers::Nobody
-            }
+            Self::Authorize
+            | Self::Login
+            | Self::Patient
+            | Self::Encounter
+            | Self::Consent
+            | Self::Manage
+            | Self::LaunchStart => Readers::Nobody,
             Self::Token | Self::Introspect | Self::Revoke | Self::UserInfo | Self::Launch => Readers::Registered,
         }
     }

@@ -13,13 +13,14 @@ use super::password::Verdict;
 use super::pending::{Login, Session};
 use super::record::{FAILURE, SUCCESS};
 use super::steps::Step;
+use crate::config::Client;
 use crate::telemetry::{AuthRecord, LoginOutcome};
 
 /// One text for every failure: it does not tell which of the two was wrong, nor whether the name is being held back.
-const FAILED: &str =
+pub(super) const FAILED: &str =
     "The user name and password do not fit, or there were too many attempts. Check both and try again.";
 
-const BUSY: &str = "Many people are logging in right now. Wait a moment and try again.";
+pub(super) const BUSY: &str = "Many people are logging in right now. Wait a moment and try again.";
 
 impl AuthServer {
     /// `GET /auth/login`.
@@ -44,7 +45,7 @@ impl AuthServer {
         let username = form.get("username").filter(|name| name.len() <= MAX_USERNAME).unwrap_or_default();
         let password = form.get("password").unwrap_or_default();
         let verdict = self.passwords.check(call.snapshot, username, password, call.now).await;
-        self.record_login(call, &session, username, verdict).await;
+        self.record_login(call, Some(&session.client), username, verdict).await;
         session.pending.username = username.to_owned();
         match verdict {
             Verdict::Right => self.logged_in(call, session, username).await,
@@ -87,7 +88,14 @@ impl AuthServer {
         self.go_on(call, session).await
     }
 
-    async fn record_login(&self, call: &Call<'_>, session: &Session, username: &str, verdict: Verdict) {
+    /// Records a login; `client` is the app that it is for.
+    pub(super) async fn record_login(
+        &self,
+        call: &Call<'_>,
+        client: Option<&Client>,
+        username: &str,
+        verdict: Verdict,
+    ) {
         let (outcome, counted, error) = match verdict {
             Verdict::Right => (SUCCESS, LoginOutcome::Success, None),
             Verdict::Wrong => (FAILURE, LoginOutcome::Failure, Some("wrong")),
@@ -100,7 +108,7 @@ impl AuthServer {
         let record = AuthRecord {
             event: "login",
             outcome,
-            client: Some(session.client.id.clone()),
+            client: client.map(|client| client.id.clone()),
             subject: known.then(|| username.to_owned()),
             error,
             ..AuthRecord::default()

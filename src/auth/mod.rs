@@ -26,6 +26,8 @@ mod introspect;
 mod launch;
 mod launch_context;
 mod login;
+mod manage;
+mod manage_pages;
 mod pages;
 mod password;
 mod patient;
@@ -171,6 +173,8 @@ impl AuthServer {
             (Endpoint::Encounter, &Method::POST) => self.choose_encounter(call).await,
             (Endpoint::Consent, &Method::GET) => self.consent_page(call).await,
             (Endpoint::Consent, &Method::POST) => self.consent(call).await,
+            (Endpoint::Manage, &Method::GET) => self.manage_page(call).await,
+            (Endpoint::Manage, &Method::POST) => self.manage(call).await,
             (_, &Method::OPTIONS) => return answer::options(endpoint.allow()),
             _ => return answer::method_not_allowed(endpoint.allow()),
         };

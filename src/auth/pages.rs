@@ -22,7 +22,7 @@ use super::{EncounterSummary, PatientSummary};
 use crate::config::{Consent, User};
 
 /// The stylesheet of every page; the policy allows it by its digest and nothing else.
-const STYLE: &str = include_str!("../../templates/style.css");
+pub(super) const STYLE: &str = include_str!("../../templates/style.css");
 
 static STYLE_SOURCE: LazyLock<String> =
     LazyLock::new(|| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(STYLE.as_bytes()))));
@@ -224,6 +224,11 @@ impl<'a> Around<'a> {
             frame_ancestors: session.frame_ancestors(call.snapshot),
         }
     }
+}
+
+/// A page whose forms lead to itself and that nobody frames.
+pub(super) fn render_own(page: &impl Template, status: StatusCode) -> Response<Bytes> {
+    render(page, status, &Around { redirect_uri: Some(""), frame_ancestors: &[] })
 }
 
 fn render(page: &impl Template, status: StatusCode, around: &Around<'_>) -> Response<Bytes> {

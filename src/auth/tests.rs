@@ -29,7 +29,7 @@ fn it_owns_what_exists_and_nothing_that_only_looks_like_it() {
         "/auth",
         "/auth/",
         "/auth/token/",
-        "/auth/manage",
+        "/auth/manage/",
         "/auth/launch/",
         "/auth/launch/start/",
         "/fhir",
@@ -58,8 +58,8 @@ async fn every_endpoint_has_its_methods_and_no_others() {
             }
         }
     }
-    assert_eq!(world.get("/auth/manage").await.status(), StatusCode::NOT_FOUND);
-    assert_eq!(json(&world.get("/auth/manage").await)["error"], "not_found");
+    assert_eq!(world.get("/auth/logout").await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(json(&world.get("/auth/logout").await)["error"], "not_found");
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn discovery_says_what_is_there_with_absolute_urls_of_the_configuration() 
     for name in ["permission-offline", "permission-online"] {
         assert!(capabilities.contains(&name.into()), "{name}");
     }
-    for name in ["registration_endpoint", "management_endpoint", "end_session_endpoint"] {
+    for name in ["registration_endpoint", "end_session_endpoint"] {
         assert_eq!(smart.get(name), None, "{name} does not exist");
     }
 

@@ -8,8 +8,8 @@ use super::*;
 use crate::ambient::UnixSeconds;
 use crate::gate::Listeners;
 use crate::store::{
-    Digest, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, Store, StoreError,
-    StoredKey,
+    Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, Store,
+    StoreError, StoredKey,
 };
 
 fn asked(method: &Method, path: &str, host: &str) -> Asked {
@@ -121,6 +121,10 @@ impl Store for Pinged {
     }
 
     async fn refresh(&self, _: &Digest, _: UnixSeconds) -> Result<Option<RefreshToken>, StoreError> {
+        unused()
+    }
+
+    async fn grants_of(&self, _: &str, _: UnixSeconds) -> Result<Vec<LiveGrant>, StoreError> {
         unused()
     }
 

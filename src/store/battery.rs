@@ -153,6 +153,25 @@ pub(crate) async fn refresh_tokens(store: &dyn Store) {
     a_reuse(store).await;
     refresh_expiry(store).await;
     a_grant_that_is_revoked(store).await;
+    what_a_user_gave(store).await;
+}
+
+async fn what_a_user_gave(store: &dyn Store) {
+    let grant = |id: &str, username: &str| RefreshGrant { username: username.to_owned(), ..refresh_grant(id) };
+    for (n, id, username, used) in
+        [(70, "gil-old", "gil", NOW), (71, "gil-new", "gil", NOW + 5), (72, "hal-own", "hal", NOW)]
+    {
+        assert!(store.put_refresh(&[n; 32], &grant(id, username), used, NOW + 50).await.unwrap());
+    }
+    let ids = async |now| {
+        let held = store.grants_of("gil", now).await.unwrap();
+        held.into_iter().map(|kept| (kept.grant.id, kept.used, kept.expires)).collect::<Vec<_>>()
+    };
+    let (old, new) = (("gil-old".to_owned(), NOW, NOW + 50), ("gil-new".to_owned(), NOW + 5, NOW + 50));
+    assert_eq!(ids(NOW + 10).await, [new.clone(), old], "the latest used first, and nobody else's");
+    store.revoke(&Revoked::Grant("gil-old".to_owned()), NOW + 100).await.unwrap();
+    assert_eq!(ids(NOW + 10).await, [new]);
+    assert_eq!(ids(NOW + 50).await, [], "what has expired is gone");
 }
 
 async fn one_live_successor(store: &dyn Store) {

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{
-    Digest, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, SharedStore, Store,
-    StoreError, StoredKey,
+    Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, SharedStore,
+    Store, StoreError, StoredKey,
 };
 use crate::ambient::UnixSeconds;
 use crate::telemetry::Metrics;
@@ -97,6 +97,10 @@ impl Store for MeasuredStore {
 
     async fn refresh(&self, token: &Digest, now: UnixSeconds) -> Result<Option<RefreshToken>, StoreError> {
         self.timed("refresh", self.inner.refresh(token, now)).await
+    }
+
+    async fn grants_of(&self, username: &str, now: UnixSeconds) -> Result<Vec<LiveGrant>, StoreError> {
+        self.timed("grants_of", self.inner.grants_of(username, now)).await
     }
 
     async fn rotate_refresh(&self, rotation: &Rotation) -> Result<Rotated, StoreError> {

@@ -76,6 +76,15 @@ pub struct RefreshGrant {
     pub payload: String,
 }
 
+/// A grant that is alive, as its giver sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LiveGrant {
+    pub grant: RefreshGrant,
+    /// When the app last got a token by it.
+    pub used: UnixSeconds,
+    pub expires: UnixSeconds,
+}
+
 /// A refresh token that was presented.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RefreshToken {
@@ -179,6 +188,9 @@ pub trait Store: Send + Sync {
 
     /// Reads a refresh token that has not expired, live or exchanged, without using it.
     async fn refresh(&self, token: &Digest, now: UnixSeconds) -> Result<Option<RefreshToken>, StoreError>;
+
+    /// The grants of a user that are alive, the latest used first.
+    async fn grants_of(&self, username: &str, now: UnixSeconds) -> Result<Vec<LiveGrant>, StoreError>;
 
     /// Exchanges a refresh token for its successor: a grant never has two live ones, whoever asks and how often.
     async fn rotate_refresh(&self, rotation: &Rotation) -> Result<Rotated, StoreError>;

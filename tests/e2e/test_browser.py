@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 import pytest
 
-from harness import PASSWORD, Gate
+from harness import PASSWORD, SECRET, Gate
 from pages import Authorization
 from sandbox import ROOT
 
@@ -62,7 +63,7 @@ def drive(chromium: str, shots: Path, **asked: Any) -> dict[str, Any]:
 
 
 def launch_address(gate: Gate, app: str) -> str:
-    scope = "launch/patient patient/Patient.rs patient/Observation.rs"
+    scope = "openid fhirUser launch/patient patient/Patient.rs patient/Observation.rs"
     return f"{app}/launch.html?{urlencode({'iss': gate.fhir, 'scope': scope})}"
 
 
@@ -74,8 +75,21 @@ def test_fhirclient_launches_reads_and_ends_with_the_revocation(
                  patient=picks, revoke=f"{gate.url}/auth/revoke")
     assert told == {
         "patient": patient, "observations": 14 + (patient == "ben"), "subjects": [f"Patient/{patient}"], "other": 404,
+        "user": username, "encounter": None, "intent": None,
         "before": 200, "revoked": 200, "after": 401, "complaints": [],
     }
+
+
+def test_fhirclient_is_launched_by_an_ehr(gate: Gate, app: str, chromium: str, artifacts: Path) -> None:
+    said = {"app": "browser-app", "user": "carter", "patient": "ben", "encounter": "ben-visit", "intent": "reconcile"}
+    launched = httpx.post(f"{gate.url}/auth/launch", data=said, auth=("ehr", SECRET)).raise_for_status().json()
+    told = drive(chromium, artifacts, name="ehr", start=launched["start_url"], agrees=True, revoke=f"{gate.url}/auth/revoke")
+    assert told == {
+        "patient": "ben", "observations": 15, "subjects": ["Patient/ben"], "other": 404, "user": "carter",
+        "encounter": "ben-visit", "intent": "reconcile", "before": 200, "revoked": 200, "after": 401, "complaints": [],
+    }
+    again = drive(chromium, artifacts, name="ehr-again", start=launched["start_url"])
+    assert "no longer valid" in again["text"]
 
 
 def test_the_error_page_sends_nobody_anywhere(gate: Gate, chromium: str, artifacts: Path) -> None:

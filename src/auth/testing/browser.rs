@@ -49,6 +49,11 @@ impl<'a> Browser<'a> {
         self.visit(Method::POST, &path, encode(&form)).await;
     }
 
+    /// Posts a form of its own making.
+    pub(in crate::auth) async fn post(&mut self, path: &str, form: &[(&str, &str)]) {
+        self.visit(Method::POST, path, encode(form)).await;
+    }
+
     pub(in crate::auth) async fn log_in(&mut self, username: &str, password: &str) {
         self.submit(&[("username", username), ("password", password), ("do", "login")]).await;
     }

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use crate::ambient::UnixSeconds;
 use crate::store::{
-    Digest, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, Store, StoreError,
-    StoredKey,
+    Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, Store,
+    StoreError, StoredKey,
 };
 
 struct Code {
@@ -21,6 +21,7 @@ struct Code {
 
 struct Refresh {
     grant: RefreshGrant,
+    made: UnixSeconds,
     expires: UnixSeconds,
     exchanged: Option<(UnixSeconds, Digest)>,
 }
@@ -123,7 +124,7 @@ impl Store for MemoryStore {
         &self,
         token: &Digest,
         grant: &RefreshGrant,
-        _: UnixSeconds,
+        now: UnixSeconds,
         expires: UnixSeconds,
     ) -> Result<bool, StoreError> {
         self.up()?;
@@ -131,7 +132,7 @@ impl Store for MemoryStore {
         if self.revoked.lock().iter().any(|(revoked, _)| *revoked == ended) {
             return Ok(false);
         }
-        self.refresh.lock().insert(*token, Refresh { grant: grant.clone(), expires, exchanged: None });
+        self.refresh.lock().insert(*token, Refresh { grant: grant.clone(), made: now, expires, exchanged: None });
         Ok(true)
     }
 
@@ -144,6 +145,17 @@ impl Store for MemoryStore {
             expires: kept.expires,
             live: kept.exchanged.is_none(),
         }))
+    }
+
+    async fn grants_of(&self, username: &str, now: UnixSeconds) -> Result<Vec<LiveGrant>, StoreError> {
+        self.up()?;
+        let tokens = self.refresh.lock();
+        let live = tokens.values().filter(|kept| kept.exchanged.is_none() && kept.expires > now);
+        let own = live.filter(|kept| kept.grant.username == username);
+        let held = own.map(|kept| LiveGrant { grant: kept.grant.clone(), used: kept.made, expires: kept.expires });
+        let mut held: Vec<_> = held.collect();
+        held.sort_by_key(|kept| std::cmp::Reverse(kept.used));
+        Ok(held)
     }
 
     async fn rotate_refresh(&self, rotation: &Rotation) -> Result<Rotated, StoreError> {
@@ -160,7 +172,7 @@ impl Store for MemoryStore {
             let grant = kept.grant.clone();
             match kept.exchanged {
                 None => {
-                    let next = Refresh { grant, expires: *expires, exchanged: None };
+                    let next = Refresh { grant, made: *now, expires: *expires, exchanged: None };
                     tokens.entry(*token).and_modify(|kept| kept.exchanged = Some((*now, *successor)));
                     tokens.insert(*successor, next);
                     return Ok(Rotated::Fresh);

@@ -11,8 +11,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    Digest, KeyPurpose, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, Store,
-    StoreError, StoredKey,
+    Digest, KeyPurpose, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation,
+    Store, StoreError, StoredKey,
 };
 use crate::ambient::UnixSeconds;
 use worker::{Access, Worker};
@@ -174,6 +174,11 @@ impl Store for SqliteStore {
     async fn refresh(&self, token: &Digest, now: UnixSeconds) -> Result<Option<RefreshToken>, StoreError> {
         let token = *token;
         self.reader.run(move |connection| refresh::get(connection, &token, now)).await
+    }
+
+    async fn grants_of(&self, username: &str, now: UnixSeconds) -> Result<Vec<LiveGrant>, StoreError> {
+        let username = username.to_owned();
+        self.reader.run(move |connection| refresh::grants_of(connection, &username, now)).await
     }
 
     async fn rotate_refresh(&self, rotation: &Rotation) -> Result<Rotated, StoreError> {

@@ -2,9 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::super::{Digest, RefreshGrant, RefreshToken, Revoked, Rotated, Rotation};
+use super::super::{Digest, LiveGrant, RefreshGrant, RefreshToken, Revoked, Rotated, Rotation};
 use super::revoke;
 use crate::ambient::UnixSeconds;
+
+/// Grants of one user that are listed at once.
+const MOST_GRANTS: i64 = 200;
 
 pub(super) fn put(
     connection: &Connection,
@@ -36,6 +39,20 @@ pub(super) fn get(connection: &Connection, token: &Digest, now: UnixSeconds) -> 
         )?
         .query_row(params![token, now], refresh_token)
         .optional()
+}
+
+pub(super) fn grants_of(connection: &Connection, username: &str, now: UnixSeconds) -> rusqlite::Result<Vec<LiveGrant>> {
+    connection
+        .prepare_cached(
+            "SELECT id, client, username, payload, used, expires FROM grants
+             WHERE username = ?1 AND expires > ?2 ORDER BY used DESC, id LIMIT ?3",
+        )?
+        .query_map(params![username, now, MOST_GRANTS], |row| {
+            let grant =
+                RefreshGrant { id: row.get(0)?, client: row.get(1)?, username: row.get(2)?, payload: row.get(3)? };
+            Ok(LiveGrant { grant, used: row.get(4)?, expires: row.get(5)? })
+        })?
+        .collect()
 }
 
 pub(super) fn rotate(connection: &Connection, rotation: &Rotation) -> rusqlite::Result<Rotated> {

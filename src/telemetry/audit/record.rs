@@ -52,7 +52,7 @@ pub struct AuthRecord {
     #[serde(serialize_with = "rfc3339")]
     pub time: UnixSeconds,
     pub request_id: String,
-    /// `authorize`, `launch`, `login`, `consent`, `token`, `introspect`, `revoke`, `userinfo`.
+    /// `authorize`, `launch`, `login`, `consent`, `token`, `introspect`, `revoke`, `userinfo`, `logout`.
     pub event: &'static str,
     /// `success` or `failure`.
     pub outcome: &'static str,

@@ -36,7 +36,7 @@ try {
     await shot('picker');
     await page.locator('[name=do][value=choose]').click();
   }
-  if (asked.username) {
+  if (asked.username || asked.agrees) {
     const allow = page.locator('[name=do][value=allow]');
     await allow.waitFor();
     await shot('consent');
