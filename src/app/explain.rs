@@ -11,8 +11,8 @@ use super::{Failure, keys::open_store, small_runtime};
 use crate::ambient::Ambient;
 use crate::config::{self, Snapshot};
 use crate::decide::{
-    Action, Decided, Grant, Permit, Refusal, UpstreamRequest, decide, decide_bundle, decide_in_mode, decide_public,
-    request as rules,
+    Action, Decided, Export, ExportStep, Grant, Input, Permit, Refusal, UpstreamRequest, decide, decide_bundle,
+    decide_in_mode, decide_public, request as rules,
 };
 use crate::fhir::interaction::{Interaction, Request, classify};
 use crate::fhir::json::Json;
@@ -206,6 +206,15 @@ fn describe(snapshot: &Snapshot, permit: &Permit) -> String {
         Action::Stream { request, .. } => (upstream(request), "passed on as it comes".to_owned()),
         Action::Guard { request, verify } => (upstream(request), verify.to_string()),
         Action::Write { request, body, .. } => (upstream(request), format!("the body is checked first: {body:?}")),
+        Action::Export(export) => export_step(snapshot, export),
+        Action::Operation(call) => {
+            let input = match call.input() {
+                Input::Query => String::new(),
+                input => format!("its body is checked first: {input:?}; "),
+            };
+            let first = if call.first().is_some() { "the resource in the path is read first; " } else { "" };
+            (upstream(call.request()), format!("{input}{first}the answer must be {:?}", call.answers()))
+        }
         Action::Checked(write) => (
             write.look_up().as_ref().map_or_else(|| format!("POST {}/{}", snapshot.fhir.upstream.base, write.of()), upstream),
             "the stored version and the new one must both be the patient's, then the write goes up for that version only"
@@ -220,6 +229,28 @@ fn describe(snapshot: &Snapshot, permit: &Permit) -> String {
     let _ = writeln!(text, "upstream     {sent}");
     let _ = writeln!(text, "answer       {then}");
     text
+}
+
+/// What goes up in a step of a bulk export, and what becomes of the answer.
+fn export_step(snapshot: &Snapshot, export: &Export) -> (String, String) {
+    let base = &snapshot.fhir.upstream.base;
+    let (sent, then) = match export.step() {
+        ExportStep::KickOff { request, body } => {
+            let body = body.as_ref().map(|body| format!(" with {body}")).unwrap_or_default();
+            (
+                format!("{} {base}{}{body}", request.method(), request.target()),
+                "accepted if it prefers `respond-async`; where it can be watched leaves as a seal for issuer and client",
+            )
+        }
+        ExportStep::Status => {
+            ("GET where the seal says".to_owned(), "the manifest is written anew, its files behind seals")
+        }
+        ExportStep::Cancel => ("DELETE where the seal says".to_owned(), "accepted"),
+        ExportStep::File => {
+            ("GET where the seal says".to_owned(), "each line must be of the file's type, which the token may export")
+        }
+    };
+    (sent, then.to_owned())
 }
 
 #[cfg(test)]

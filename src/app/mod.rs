@@ -86,6 +86,12 @@ fn check(path: &std::path::Path) -> Result<(), Failure> {
         snapshot.users.len(),
         snapshot.issuers.len(),
     );
+    for row in snapshot.operations.iter().filter(|row| row.answer == config::OperationAnswer::None) {
+        eprintln!(
+            "{}: warning: nothing that ${} answers is verified; tokens in a patient context do not get it",
+            row.place, row.name
+        );
+    }
     Ok(())
 }
 

@@ -124,6 +124,7 @@ impl Core {
             ambient: ambient.clone(),
         });
         let guard = Guard {
+            elsewhere: UpstreamClient::new(),
             upstream: upstream.clone(),
             keys: keys.clone(),
             capabilities: capabilities.clone(),

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 
 use crate::ambient::UnixSeconds;
 use crate::fhir::{FhirVersion, ResourceType, Tables, TypeSet};
-use crate::scope::Scopes;
+use crate::scope::{Letter, Scopes};
 use crate::telemetry::{AuditSink, LogFormat, OnFull};
 
 /// One consistent configuration.
@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub admin: Admin,
     pub fhir: Fhir,
     pub enforcement: Enforcement,
+    /// Operations that pass besides the built-in ones.
+    pub operations: Vec<OperationRow>,
     pub store_url: StoreUrl,
     pub tokens: Tokens,
     pub audit: Audit,
@@ -105,6 +107,8 @@ pub struct Fhir {
     /// Whether a restricted grant may create by PUT; tells whether an id is taken.
     pub upsert: bool,
     pub identity_headers: IdentityHeaders,
+    /// Hosts besides the FHIR server's base that exported files are fetched from, by their origins.
+    pub bulk_hosts: Vec<Upstream>,
 }
 
 impl Fhir {
@@ -171,6 +175,47 @@ pub enum UpstreamAuth {
         username: String,
         password: SecretString,
     },
+}
+
+/// One `[[operations]]` entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OperationRow {
+    /// Without the `$`.
+    pub name: String,
+    /// File and line.
+    pub place: String,
+    pub system: bool,
+    pub of_type: bool,
+    pub instance: bool,
+    /// Types it is called on; at system level those whose scopes it needs.
+    pub types: TypeSet,
+    pub get: bool,
+    pub post: bool,
+    /// What it needs on each of its types.
+    pub letter: Letter,
+    /// How the patient is named; without it no token in a patient context may call it.
+    pub patient: Option<PatientInput>,
+    pub answer: OperationAnswer,
+}
+
+/// How the input of an operation says whom it is about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PatientInput {
+    /// By the resource in the path.
+    Instance,
+    /// By the parameter of this name.
+    Parameter(String),
+}
+
+/// How the answer of an operator's operation is verified.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OperationAnswer {
+    /// Entry by entry.
+    Bundle,
+    /// As one resource.
+    Resource,
+    /// Not at all.
+    None,
 }
 
 /// Names of the headers that tell the FHIR server who asks; always set or removed, never passed.

@@ -120,9 +120,13 @@ fn decide_entry(snapshot: &Snapshot, grant: &Grant, entry: &Json<'_>) -> Result<
             Ok(EntryPermit::Together { readable: *readable })
         }
         Action::Stream { .. } => Ok(EntryPermit::Together { readable: true }),
-        Action::Answer(_) | Action::Guard { .. } | Action::Checked(_) | Action::Conditional(_) | Action::Bundle => {
-            Err(BUNDLE_ENTRY.refuse().because(format!("{} in an entry", request.interaction.name())))
-        }
+        Action::Answer(_)
+        | Action::Guard { .. }
+        | Action::Checked(_)
+        | Action::Conditional(_)
+        | Action::Operation(_)
+        | Action::Export(_)
+        | Action::Bundle => Err(BUNDLE_ENTRY.refuse().because(format!("{} in an entry", request.interaction.name()))),
     }
 }
 
@@ -214,7 +218,7 @@ fn entry_request(snapshot: &Snapshot, entry: &Json<'_>) -> Result<(Request, Stri
 fn check_body(snapshot: &Snapshot, entry: &Json<'_>, body: &BodyRule) -> Result<(), Refusal> {
     let resource = entry.get("resource");
     match (body, resource) {
-        (BodyRule::None, None) | (BodyRule::Patch | BodyRule::Parameters, Some(_)) => Ok(()),
+        (BodyRule::None, None) | (BodyRule::Patch, Some(_)) => Ok(()),
         (BodyRule::Resource { of, id }, Some(resource)) => check_resource(snapshot, resource, *of, id.as_deref()),
         _ => Err(BUNDLE_ENTRY.refuse()),
     }

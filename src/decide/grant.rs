@@ -52,6 +52,8 @@ pub struct Grant {
     /// The snapshot it was compiled for; under another it must be compiled again.
     pub generation: u64,
     unrestricted: Matrix,
+    /// What `system/` scopes alone cover.
+    system: Matrix,
     restricted: Vec<Restricted>,
     /// Without what a permit without constraint covers anyway.
     constrained: Vec<Constrained>,
@@ -87,6 +89,7 @@ impl Grant {
             own_service: claims.own && claims.client.as_deref() == Some(claims.subject.as_str()),
             own: claims.own,
             unrestricted: [TypeSet::EMPTY; 5],
+            system: [TypeSet::EMPTY; 5],
             restricted: Vec::new(),
             constrained: Vec::new(),
             ignored: asked.rejected.iter().map(|(text, error)| format!("`{text}`: {error}")).collect(),
@@ -99,6 +102,7 @@ impl Grant {
         Self {
             generation: snapshot.generation,
             unrestricted: compiler.unrestricted,
+            system: compiler.system,
             restricted: compiler.restricted,
             constrained: compiler.constrained,
             identity,
@@ -116,6 +120,7 @@ impl Grant {
             restricted: Vec::new(),
             constrained: Vec::new(),
             identity: None,
+            system: [TypeSet::EMPTY; 5],
             ignored: Vec::new(),
         }
     }
@@ -128,6 +133,11 @@ impl Grant {
     /// Types that some permit covers with no patient context.
     pub fn unrestricted_types(&self, letter: Letter) -> TypeSet {
         types(&self.unrestricted, letter)
+    }
+
+    /// Types that a `system/` scope covers whole.
+    pub fn system_types(&self, letter: Letter) -> TypeSet {
+        types(&self.system, letter)
     }
 
     /// Permits with a patient context that cover the type.
@@ -272,6 +282,7 @@ struct Compiler {
     own_service: bool,
     own: bool,
     unrestricted: Matrix,
+    system: Matrix,
     restricted: Vec<Restricted>,
     constrained: Vec<Constrained>,
     ignored: Vec<String>,
@@ -308,7 +319,12 @@ impl Compiler {
             Context::System if self.own && !self.own_service => {
                 self.ignore(scope, "is a system scope in a user's token");
             }
-            Context::System => self.release(scope),
+            Context::System => {
+                if scope.constraint.is_none() {
+                    widen(&mut self.system, scope, self.version);
+                }
+                self.release(scope);
+            }
         }
     }
 

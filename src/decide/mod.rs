@@ -30,12 +30,16 @@ pub use bundle::{Alone, BundleDecision, EntryPermit, Processing, check_resource,
 pub use checked::{CheckedKind, CheckedWrite};
 pub use conditional::{CRITERIA_SEVERAL, ConditionalKind, ConditionalWrite};
 pub use grant::{Constrained, Grant, MAX_PATIENTS, Restricted};
+pub use operation::{
+    Answers, Call, EXPORT_ASYNC, EXPORT_ELSEWHERE, EXPORT_PARAMETER_NAME, EXPORT_TOO_SOON, Export, ExportStep, Input,
+    OPERATION_PARAMETER, takes_pairs,
+};
 pub use parameters::FORMAT_NOT_JSON;
 pub use patch::PATCH_FORMAT;
 pub(crate) use patch::patch_refusal;
 pub(crate) use permit::bundle_request;
 pub use permit::{
-    Action, BodyRule, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
+    Action, BodyRule, Bulk, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
     encounters_lookup, patients_lookup,
 };
 pub use pin::{Obeyed, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN, WRITE_CONFLICT, WRITE_UNPROBED};

@@ -247,7 +247,8 @@ fn sort(search: &Search<'_>, value: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn count(snapshot: &Snapshot, parameter: &Parameter, restricted: bool) -> Result<Parameter, Refusal> {
+/// `_count`, at most what the limits allow.
+pub(super) fn count(snapshot: &Snapshot, parameter: &Parameter, restricted: bool) -> Result<Parameter, Refusal> {
     let asked: usize = parameter.value.parse().map_err(|_| PARAMETER_VALUE.refuse().because("_count"))?;
     if restricted && asked == 0 {
         return Err(COUNT_ONLY.refuse());

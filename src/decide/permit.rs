@@ -6,6 +6,7 @@ use http::Method;
 
 use super::checked::CheckedWrite;
 use super::conditional::ConditionalWrite;
+use super::operation::{Call, Export};
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
@@ -19,6 +20,16 @@ pub struct UpstreamRequest {
     pub(super) minimal: bool,
     pub(super) if_none_exist: Option<String>,
     pub(super) pin: Option<Pin>,
+    pub(super) bulk: Option<Bulk>,
+}
+
+/// What a request of a bulk export says besides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bulk {
+    /// That it does not wait for the answer.
+    KickOff,
+    /// That it takes lines.
+    File,
 }
 
 /// What a checked write may meet at the FHIR server.
@@ -34,7 +45,16 @@ pub enum Pin {
 
 impl UpstreamRequest {
     pub(super) fn new(method: Method, target: String) -> Self {
-        Self { method, target, conditional: true, json: false, minimal: false, if_none_exist: None, pin: None }
+        Self {
+            method,
+            target,
+            conditional: true,
+            json: false,
+            minimal: false,
+            if_none_exist: None,
+            pin: None,
+            bulk: None,
+        }
     }
 
     /// Asks for JSON, and without the client's conditional headers: the answer is inspected.
@@ -78,6 +98,11 @@ impl UpstreamRequest {
         self.if_none_exist.as_deref()
     }
 
+    /// Which request of a bulk export this is, if it is one.
+    pub fn bulk(&self) -> Option<Bulk> {
+        self.bulk
+    }
+
     /// What a checked write may meet; none for every other request.
     pub fn pin(&self) -> Option<&Pin> {
         self.pin.as_ref()
@@ -105,8 +130,6 @@ pub enum BodyRule {
     },
     /// A JSON Patch, or a FHIRPath Patch in a Parameters resource.
     Patch,
-    /// Operation input: a Parameters resource or any resource, or nothing.
-    Parameters,
     None,
 }
 
@@ -117,6 +140,8 @@ pub enum Verify {
     Resource { of: ResourceType, id: String },
     /// A Bundle: entries that are not visible are dropped. `letter` is what a match needs; includes need `r`.
     Bundle { letter: Letter, kind: BundleKind, pages: PageRule },
+    /// A document: every entry is visible, else the uniform denial.
+    Document,
 }
 
 impl fmt::Display for Verify {
@@ -131,6 +156,7 @@ impl fmt::Display for Verify {
                 kind.code(),
                 letter.as_char()
             ),
+            Self::Document => f.write_str("each entry of the document is verified on its own body; with one that is not visible it is denied as if it did not exist"),
         }
     }
 }
@@ -188,6 +214,10 @@ pub enum Action {
     Checked(CheckedWrite),
     /// What criteria mean is looked for, then it is [`Action::Checked`].
     Conditional(ConditionalWrite),
+    /// An operation whose answer is no Bundle.
+    Operation(Call),
+    /// A step of a bulk export.
+    Export(Export),
     /// Each entry of the body is to be decided: [`super::decide_bundle`].
     Bundle,
 }
@@ -219,6 +249,8 @@ impl Permit {
             | Action::Write { .. }
             | Action::Checked(_)
             | Action::Conditional(_)
+            | Action::Operation(_)
+            | Action::Export(_)
             | Action::Bundle => "guard",
         }
     }

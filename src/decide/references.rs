@@ -183,7 +183,7 @@ impl Judge<'_> {
 }
 
 /// The read that a reference stands for.
-fn request(of: ResourceType, id: &str, version: Option<&str>) -> Request {
+pub(super) fn request(of: ResourceType, id: &str, version: Option<&str>) -> Request {
     let id = id.to_owned();
     let interaction = match version {
         Some(version) => Interaction::Vread { of, id, version: version.to_owned() },

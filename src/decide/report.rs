@@ -8,7 +8,7 @@
 use super::{Action, Grant, Permit, Refusal, decide};
 use crate::ambient::UnixSeconds;
 use crate::config::{Report, Snapshot};
-use crate::fhir::interaction::Request;
+use crate::fhir::interaction::{Interaction, Request};
 
 /// The rule by which a request passes in report mode that enforcement refuses or cuts.
 pub const REPORT_MODE: &str = "report-mode";
@@ -87,7 +87,13 @@ pub fn decide_in_mode(
     now: UnixSeconds,
 ) -> Result<Decided, Refusal> {
     let enforced = decide(snapshot, grant, request);
-    if reporting(snapshot, now).is_none() || is_exempt(snapshot, grant) || enforced.as_ref().err().is_some_and(holds) {
+    // Of operations not even the scopes are relaxed: which of them pass, and how their answers are verified, is one table.
+    let is_operation = matches!(request.interaction, Interaction::Operation { .. });
+    if is_operation
+        || reporting(snapshot, now).is_none()
+        || is_exempt(snapshot, grant)
+        || enforced.as_ref().err().is_some_and(holds)
+    {
         return enforced.map(Decided::Enforced);
     }
     let everything = grant.as_everything(snapshot);

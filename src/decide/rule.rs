@@ -117,6 +117,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         pin::RULES,
         references::RULES,
         operation::RULES,
+        operation::EXPORT_RULES,
         bundle::RULES,
     ]
     .into_iter()

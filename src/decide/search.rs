@@ -4,6 +4,7 @@ use http::Method;
 
 use super::constraint::{Part, narrowing};
 use super::grant::Grant;
+use super::operation::OPERATION_RESTRICTED;
 use super::parameters::{self, Accepted, FORMAT_NOT_JSON, Search};
 use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify};
 use super::reach::{Reach, SCOPE_MISSING, reach};
@@ -46,20 +47,43 @@ pub(super) fn search_type(
     request: &Request,
     of: ResourceType,
 ) -> Result<Permit, Refusal> {
+    search_by(snapshot, grant, request, of, "")
+}
+
+/// `GET Observation/$lastn`: a search of which only the latest of each kind are wanted (FHIR R4 observation-operation-lastn.html).
+pub(super) fn last_n(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    operation: &'static str,
+) -> Result<Permit, Refusal> {
+    search_by(snapshot, grant, request, ResourceType::OBSERVATION, operation)
+}
+
+fn search_by(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    request: &Request,
+    of: ResourceType,
+    operation: &'static str,
+) -> Result<Permit, Refusal> {
     let reach = reach(snapshot, grant, of, Letter::Search)?;
+    let path = format!("/{of}{operation}");
     match &reach {
-        Reach::Everything => unrestricted(snapshot, grant, request, &format!("/{of}"), TypeSet::of(of), Some(of)),
+        Reach::Everything => unrestricted(snapshot, grant, request, &path, TypeSet::of(of), Some(of)),
         Reach::Patients { patients, rule } => {
             let within = patients.iter().map(|patient| (*patient).to_owned()).collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[] })
+            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], operation })
         }
         Reach::Constrained { parts, rule } => match (rule, patients_of(parts)) {
-            (Some(rule), Some(patients)) => narrowed(snapshot, grant, request, of, rule, &Within { patients, parts }),
-            _ => constrained(snapshot, grant, request, of, &format!("/{of}"), parts),
+            (Some(rule), Some(patients)) => {
+                narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, operation })
+            }
+            _ => constrained(snapshot, grant, request, of, (&path, operation), parts),
         },
         Reach::Shared => {
             let accepted = accept(snapshot, grant, of, request, &request.parameters)?;
-            Ok(guarded(target(request, &format!("/{of}"), &accepted), reach.rule(), true))
+            Ok(guarded(target(request, &path, &accepted), reach.rule(), true))
         }
     }
 }
@@ -84,19 +108,19 @@ pub(super) fn search_compartment(
             unrestricted(snapshot, grant, request, &format!("/{owner}/{id}/{of}"), TypeSet::of(of), Some(of))
         }
         Reach::Constrained { parts, .. } if parts.iter().all(|part| part.patients.is_none()) => {
-            constrained(snapshot, grant, request, of, &format!("/{owner}/{id}/{of}"), parts)
+            constrained(snapshot, grant, request, of, (&format!("/{owner}/{id}/{of}"), ""), parts)
         }
         _ if owner != ResourceType::PATIENT => Err(COMPARTMENT_RESTRICTED.refuse()),
         Reach::Shared => Err(COMPARTMENT_RESTRICTED.refuse()),
         Reach::Patients { patients, rule } => {
             let within = patients.iter().filter(|patient| **patient == id).map(|_| id.to_owned()).collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[] })
+            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], operation: "" })
         }
         Reach::Constrained { parts, rule } => {
             let rule = rule.ok_or_else(|| COMPARTMENT_RESTRICTED.refuse())?;
             let reached = parts.iter().any(|part| part.may_be(id));
             let patients = reached.then(|| id.to_owned()).into_iter().collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients, parts })
+            narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, operation: "" })
         }
     }
 }
@@ -150,6 +174,8 @@ struct Within<'r> {
     patients: Vec<String>,
     /// The permits by which it is, where some have a constraint.
     parts: &'r [Part<'r>],
+    /// The operation that searches, behind the type; empty for a plain search.
+    operation: &'static str,
 }
 
 /// Every patient that `parts` reach; none where one of them is not about patients.
@@ -164,11 +190,21 @@ fn patients_of(parts: &[Part<'_>]) -> Option<Vec<String>> {
 }
 
 /// What goes up of the constraints of `parts`.
-fn limits<'p>(snapshot: &Snapshot, parts: impl Iterator<Item = &'p Part<'p>>) -> Vec<Parameter> {
-    match snapshot.fhir.narrowing {
-        Narrowing::None => Vec::new(),
-        Narrowing::Parameter | Narrowing::Compartment => narrowing(&parts.collect::<Vec<_>>()),
+fn limits<'p>(
+    snapshot: &Snapshot,
+    parts: impl Iterator<Item = &'p Part<'p>>,
+    operation: &str,
+) -> Result<Vec<Parameter>, Refusal> {
+    let parts: Vec<_> = parts.collect();
+    let limits = match snapshot.fhir.narrowing {
+        Narrowing::None if operation.is_empty() => Vec::new(),
+        _ => narrowing(&parts),
+    };
+    // It would choose among what the constraint hides, and leave out what it shows.
+    if !operation.is_empty() && !parts.is_empty() && limits.is_empty() {
+        return Err(OPERATION_RESTRICTED.refuse().because("a constraint that the FHIR server cannot be told"));
     }
+    Ok(limits)
 }
 
 /// A search under constraints alone.
@@ -177,11 +213,11 @@ fn constrained(
     grant: &Grant,
     request: &Request,
     of: ResourceType,
-    path: &str,
+    (path, operation): (&str, &str),
     parts: &[Part<'_>],
 ) -> Result<Permit, Refusal> {
     let mut accepted = accept(snapshot, grant, of, request, &request.parameters)?;
-    accepted.parameters.extend(limits(snapshot, parts.iter()));
+    accepted.parameters.extend(limits(snapshot, parts.iter(), operation)?);
     Ok(guarded(target(request, path, &accepted), "constrained", false))
 }
 
@@ -203,10 +239,14 @@ fn narrowed(
         return Ok(empty(name));
     };
     let parts = within.parts.iter().filter(|part| named.within.iter().any(|patient| part.may_be(patient)));
-    let limits = limits(snapshot, parts).into_iter().filter(|limit| !rule.names_patient.contains(&limit.code()));
+    let limits = limits(snapshot, parts, within.operation)?
+        .into_iter()
+        .filter(|limit| !rule.names_patient.contains(&limit.code()));
     accepted.parameters.extend(limits);
-    let mut path = format!("/{of}");
-    let exact = match snapshot.fhir.narrowing {
+    let mut path = format!("/{of}{}", within.operation);
+    // An operation chooses among what it was asked for, so that it must be asked for the patient's own.
+    let narrowing = if within.operation.is_empty() { snapshot.fhir.narrowing } else { Narrowing::Parameter };
+    let exact = match narrowing {
         Narrowing::Compartment if of != ResourceType::PATIENT && named.within.len() == 1 => {
             path = format!("/Patient/{first}/{of}");
             true

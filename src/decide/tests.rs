@@ -363,12 +363,14 @@ proptest! {
         let claims = claims(&scope, Some("A"), Some("Patient/A"));
         if let Ok(permit) = decided(&SNAPSHOT, claims, &method, &url) {
             match permit.action() {
-                Action::Stream { .. } | Action::Write { .. } => prop_assert!(false, "{method} {url}: {permit:?}"),
+                Action::Stream { .. } | Action::Write { .. } | Action::Export(_) => prop_assert!(false, "{method} {url}: {permit:?}"),
                 Action::Guard { request, verify: Verify::Bundle { kind: BundleKind::Searchset, .. } } => {
                     let shared = permit.rule() == "shared-type";
-                    let narrowed = request.target().ends_with("patient=Patient/A") || request.target().ends_with("_id=A");
+                    let named = ["patient=Patient/A", "_id=A", "$docref?patient=A", "&patient=A"];
+                    let narrowed = named.iter().any(|end| request.target().ends_with(end));
                     prop_assert!(shared || narrowed, "{method} {url}: {permit:?}");
                 }
+                Action::Operation(_) => prop_assert_eq!(permit.rule(), "shared-type"),
                 Action::Guard { .. } | Action::Answer(_) | Action::Checked(_) | Action::Conditional(_) | Action::Bundle => {}
             }
         }

@@ -258,6 +258,10 @@ pub fn classify(
         ["metadata"] => get(method, Interaction::Capabilities),
         ["_history"] => get(method, Interaction::HistorySystem),
         ["_search"] => get_or_post(method, Interaction::SearchSystem),
+        // The one operation that is cancelled (Bulk Data Access IG 2.0, "Bulk Data Delete Request").
+        ["$export-status"] if method == Method::DELETE => {
+            Ok(Interaction::Operation { level: Level::System, name: "export-status".to_owned() })
+        }
         [operation] if operation.starts_with('$') => operation_at(method, Level::System, operation),
         [of] => type_level(method, named(of)?, has_query),
         [of, "_search"] => get_or_post(method, Interaction::SearchType { of: named(of)? }),

@@ -2,6 +2,7 @@
 //! specification's compartment and search-parameter tables.
 
 pub mod bundle;
+pub mod input;
 pub mod interaction;
 pub mod json;
 pub mod outcome;

@@ -40,6 +40,9 @@ impl ResourceType {
     pub const BUNDLE: Self = Self::named("Bundle");
     pub const CAPABILITY_STATEMENT: Self = Self::named("CapabilityStatement");
     pub const BASIC: Self = Self::named("Basic");
+    pub const COMPOSITION: Self = Self::named("Composition");
+    pub const DOCUMENT_REFERENCE: Self = Self::named("DocumentReference");
+    pub const GROUP: Self = Self::named("Group");
     pub const OBSERVATION: Self = Self::named("Observation");
     pub const OPERATION_OUTCOME: Self = Self::named("OperationOutcome");
     pub const PARAMETERS: Self = Self::named("Parameters");
@@ -49,6 +52,7 @@ impl ResourceType {
     pub const PRACTITIONER_ROLE: Self = Self::named("PractitionerRole");
     pub const PROVENANCE: Self = Self::named("Provenance");
     pub const RELATED_PERSON: Self = Self::named("RelatedPerson");
+    pub const VALUE_SET: Self = Self::named("ValueSet");
 
     /// The type called `name` in `version`; names are case-sensitive, abstract types are not types.
     pub fn parse(version: FhirVersion, name: &str) -> Option<Self> {

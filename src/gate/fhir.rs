@@ -11,10 +11,13 @@ use super::record::Visit;
 use super::respond::Reply;
 use super::{Gate, body, cors};
 use crate::config::Snapshot;
-use crate::decide::{Decided, Grant, Refusal, decide_in_mode, decide_public, request as rules};
+use crate::decide::{
+    BODY_NOT_FHIR_JSON, Decided, Grant, Refusal, decide_in_mode, decide_public, request as rules, takes_pairs,
+};
+use crate::fhir::input::pairs as pairs_of;
 use crate::fhir::interaction::{Interaction, Request, classify};
 use crate::fhir::target::{Target, parse_query};
-use crate::guard::{Answer, Exchange, Outcome, PAGE_PARAMETER, needs_body};
+use crate::guard::{Answer, Exchange, Outcome, PAGE_PARAMETER, is_json, needs_body};
 use crate::token::{Claims, Stamp};
 
 /// How long the gate trusts its own view of revocations without the store, in seconds (design.md §4).
@@ -60,12 +63,15 @@ impl Gate {
         }
         let grant = self.grant(snapshot, head).await?;
         visit.granted(&grant);
-        let (request, original) = self.request(session, snapshot, head, &path, &grant).await?;
+        let Asked { request, original, body } = self.request(session, snapshot, head, &path, &grant).await?;
         visit.interaction(&request);
         let decided = decide_in_mode(snapshot, &grant, &request, self.parts.ambient.now())?;
         visit.decided(&decided);
-        let wants_body = needs_body(decided.permit());
-        let body = if wants_body { body::read(session, snapshot.limits.request_body).await? } else { Bytes::new() };
+        let body = match body {
+            Some(body) => body,
+            None if needs_body(decided.permit()) => body::read(session, snapshot.limits.request_body).await?,
+            None => Bytes::new(),
+        };
         self.carry_out(snapshot, head, visit, &decided, &grant, &request, &original, body).await
     }
 
@@ -167,13 +173,14 @@ impl Gate {
         head: &Head,
         path: &[&str],
         grant: &Grant,
-    ) -> Result<(Request, String), Refusal> {
+    ) -> Result<Asked, Refusal> {
         let query = &head.target.query;
         if let [(name, seal)] = query.as_slice()
             && name == PAGE_PARAMETER
             && matches!(head.method, Method::GET | Method::HEAD)
         {
-            return self.page(snapshot, head, grant, seal);
+            let (request, original) = self.page(snapshot, head, grant, seal)?;
+            return Ok(Asked { request, original, body: None });
         }
         let interaction = classify(snapshot.fhir.version, &head.method, path, !query.is_empty())?;
         let mut pairs = query.clone();
@@ -182,9 +189,17 @@ impl Gate {
             no_token_in(&form)?;
             pairs.extend(form);
         }
+        let mut body = None;
+        if head.method == Method::POST && takes_pairs(snapshot, &interaction) {
+            let input = input(session, snapshot, head).await?;
+            let parameters = pairs_of(&input, snapshot.limits.json_depth, snapshot.limits.parameters)?;
+            no_token_in(&parameters)?;
+            pairs.extend(parameters);
+            body = Some(input);
+        }
         let request = parsed(head, interaction, &pairs)?;
         let original = request.target(path);
-        Ok((request, original))
+        Ok(Asked { request, original, body })
     }
 
     fn page(&self, snapshot: &Snapshot, head: &Head, grant: &Grant, seal: &str) -> Result<(Request, String), Refusal> {
@@ -199,6 +214,13 @@ impl Gate {
         request.page = Some(position);
         Ok((request, original))
     }
+}
+
+/// The typed request, its target below the base as the gate prints it, and its body where that was read already.
+struct Asked {
+    request: Request,
+    original: String,
+    body: Option<Bytes>,
 }
 
 /// A token among the search parameters would go on to the FHIR server and its logs (RFC 6750 §2.2, §2.3).
@@ -238,6 +260,15 @@ async fn form(session: &mut ServerSession, snapshot: &Snapshot, head: &Head) -> 
     let text = std::str::from_utf8(&body).map_err(|_| rules::TARGET_MALFORMED.refuse())?;
     parse_query(text, snapshot.limits.parameters)
         .map_err(|error| rules::TARGET_MALFORMED.refuse().because(error.to_string()))
+}
+
+/// The Parameters resource of a POSTed operation, or nothing.
+async fn input(session: &mut ServerSession, snapshot: &Snapshot, head: &Head) -> Result<Bytes, Refusal> {
+    let body = body::read(session, snapshot.limits.request_body).await?;
+    if !body.is_empty() && !is_json(&head.headers, false) {
+        return Err(BODY_NOT_FHIR_JSON.refuse());
+    }
+    Ok(body)
 }
 
 fn parsed(head: &Head, interaction: Interaction, pairs: &[(String, String)]) -> Result<Request, Refusal> {

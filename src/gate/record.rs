@@ -10,7 +10,7 @@ use super::cors::{self, Origins};
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::Snapshot;
 use crate::decide::{Decided, Grant, Permit, Refusal};
-use crate::fhir::interaction::Request;
+use crate::fhir::interaction::{Interaction, Request};
 use crate::guard::{Waited, Would};
 use crate::telemetry::{AuditLog, AuditRecord, DecisionRecord, Metrics, PathTaken};
 
@@ -82,6 +82,10 @@ impl Visit {
     pub(super) fn interaction(&mut self, request: &Request) {
         self.interaction = request.interaction.name();
         self.resource_type = request.interaction.resource_type().map(|of| of.name());
+        if let Interaction::Operation { name, .. } = &request.interaction {
+            // Which one it was tells an auditor more than that it was one; the metric's label stays bounded.
+            self.detail = Some(format!("${name}"));
+        }
         self.parameters = request.parameters.iter().map(|parameter| parameter.key.to_string()).collect();
     }
 
@@ -106,7 +110,7 @@ impl Visit {
     pub(super) fn refused(&mut self, refusal: &Refusal) {
         self.permitted = Some(false);
         self.rule = refusal.rule.name;
-        self.detail = refusal.detail.clone();
+        self.detail = refusal.detail.clone().or(self.detail.take());
     }
 
     /// A permitted request whose answer turned out to be a denial.

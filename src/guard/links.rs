@@ -13,15 +13,38 @@ pub(super) fn to_public(url: &str, upstream_base: &str, public_base: &str) -> Op
 }
 
 /// The sink of an answer that was verified already: URLs are moved, nothing else.
+#[derive(Clone)]
 pub(super) struct Moved {
     pub upstream_base: String,
     pub public_base: String,
+    /// `host` or `host:port` of the upstream.
+    authority: String,
 }
 
 impl Moved {
     /// The two bases of a configuration.
     pub(super) fn of(fhir: &Fhir) -> Self {
-        Self { upstream_base: fhir.upstream.base.clone(), public_base: fhir.public_base.clone() }
+        Self {
+            upstream_base: fhir.upstream.base.clone(),
+            public_base: fhir.public_base.clone(),
+            authority: fhir.upstream.authority.clone(),
+        }
+    }
+
+    /// Moves the URLs of a body that is held; bodies that do not name the upstream are returned as they are.
+    ///
+    /// # Errors
+    /// The body is not JSON.
+    pub(super) fn in_body(&self, body: Vec<u8>) -> Result<Vec<u8>, RewriteError> {
+        let names_upstream = memchr::memmem::find(&body, self.authority.as_bytes()).is_some();
+        if !names_upstream || self.upstream_base == self.public_base {
+            return Ok(body);
+        }
+        let mut out = Vec::with_capacity(body.len());
+        let mut rewriter = Rewriter::new(self.clone());
+        rewriter.push(&body, &mut out)?;
+        rewriter.finish(&mut out)?;
+        Ok(out)
     }
 }
 
@@ -73,18 +96,10 @@ impl LinkSink for Flowing {
     }
 }
 
-/// Moves the URLs of a body that is held; bodies that do not name the upstream are returned as they are.
+/// Moves the URLs of a body that is held.
 ///
 /// # Errors
 /// The body is not JSON.
 pub(super) fn move_urls(body: Vec<u8>, fhir: &Fhir) -> Result<Vec<u8>, RewriteError> {
-    let names_upstream = memchr::memmem::find(&body, fhir.upstream.authority.as_bytes()).is_some();
-    if !names_upstream || fhir.upstream.base == fhir.public_base {
-        return Ok(body);
-    }
-    let mut out = Vec::with_capacity(body.len());
-    let mut rewriter = Rewriter::new(Moved::of(fhir));
-    rewriter.push(&body, &mut out)?;
-    rewriter.finish(&mut out)?;
-    Ok(out)
+    Moved::of(fhir).in_body(body)
 }

@@ -10,8 +10,11 @@ mod capabilities;
 mod checked;
 mod conditional;
 mod criteria;
+mod document;
+mod export;
 mod fill;
 mod links;
+mod operation;
 mod outgoing;
 mod page;
 mod patients;
@@ -24,7 +27,8 @@ mod sent;
 mod stream;
 mod write;
 
-use std::future::Future;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -40,11 +44,12 @@ pub use patients::UpstreamPatients;
 pub use pins::Pins;
 pub use report::Would;
 pub use stream::Stream;
+pub use write::is_json;
 
 use crate::ambient::Ambient;
 use crate::config::Snapshot;
 use crate::decide::{
-    Action, BodyRule, CheckedKind, ConditionalKind, Grant, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify,
+    Action, BodyRule, CheckedKind, ConditionalKind, Grant, Input, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify,
     request as rules,
 };
 use crate::fhir::interaction::{Interaction, Request};
@@ -54,6 +59,8 @@ use crate::upstream::{UpstreamAnswer, UpstreamClient, UpstreamError};
 /// What the guard works with.
 pub struct Guard {
     pub upstream: Arc<UpstreamClient>,
+    /// For the listed hosts of exported files.
+    pub elsewhere: UpstreamClient,
     pub keys: Arc<GateKeys>,
     pub capabilities: Arc<Capabilities>,
     pub pins: Arc<Pins>,
@@ -140,12 +147,33 @@ impl Guard {
                 let wanted = bundle::Wanted { request, letter: *letter, kind: *kind, pages: *pages };
                 bundle::verified(self, exchange, &wanted).await.map(Outcome::Whole)
             }
+            Action::Guard { verify: Verify::Document, .. }
+            | Action::Export(_)
+            | Action::Operation(_)
+            | Action::Conditional(_) => self.seldom(permit, exchange).await,
             Action::Write { request, body, readable } => {
                 write::carry_out(self, exchange, request, body, *readable).await.map(Outcome::Whole)
             }
             Action::Checked(write) => checked::carry_out(self, exchange, write).await.map(Outcome::Whole),
-            Action::Conditional(write) => conditional::carry_out(self, exchange, write).await.map(Outcome::Whole),
             Action::Bundle => batch::carry_out(self, exchange).await.map(Outcome::Whole),
+        }
+    }
+
+    /// The rarer and larger ways, on the heap, so that the common ones stay small on the stack: a batch goes through
+    /// [`Guard::carry_out`] twice.
+    fn seldom<'f>(
+        &'f self,
+        permit: &'f Permit,
+        exchange: &'f Exchange<'_>,
+    ) -> Pin<Box<dyn Future<Output = Result<Outcome, Refusal>> + Send + 'f>> {
+        match permit.action() {
+            Action::Export(export) => Box::pin(export::carry_out(self, exchange, export)),
+            Action::Operation(call) => Box::pin(operation::carry_out(self, exchange, call)),
+            Action::Conditional(write) => {
+                Box::pin(async { conditional::carry_out(self, exchange, write).await.map(Outcome::Whole) })
+            }
+            Action::Guard { request, .. } => Box::pin(document::carry_out(self, exchange, request)),
+            _ => Box::pin(ready(Ok(Outcome::Whole(Answer::uniform_denial())))),
         }
     }
 
@@ -172,9 +200,10 @@ pub fn needs_body(permit: &Permit) -> bool {
     match permit.action() {
         Action::Bundle => true,
         Action::Write { body, .. } => *body != BodyRule::None,
+        Action::Operation(call) => !matches!(call.input(), Input::Query | Input::Pairs),
         Action::Checked(write) => !matches!(write.kind(), CheckedKind::Delete(_)),
         Action::Conditional(write) => write.kind() != ConditionalKind::Delete,
-        Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } => false,
+        Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } | Action::Export(_) => false,
     }
 }
 

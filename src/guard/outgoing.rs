@@ -6,7 +6,7 @@ use http::{HeaderMap, Method};
 
 use super::Exchange;
 use crate::config::UpstreamAuth;
-use crate::decide::{Pin, UpstreamRequest};
+use crate::decide::{Bulk, Pin, UpstreamRequest};
 use crate::fhir::outcome::FHIR_JSON;
 
 /// Headers of a client that travel on as they are.
@@ -40,9 +40,7 @@ pub(super) fn headers(exchange: &Exchange<'_>, request: &UpstreamRequest, has_bo
     if has_body && request.pin().is_some() {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
     }
-    if request.json() {
-        headers.insert(header::ACCEPT, HeaderValue::from_static(FHIR_JSON));
-    }
+    accept(request, &mut headers);
     if let Some(criteria) = request.if_none_exist().and_then(|criteria| HeaderValue::from_str(criteria).ok()) {
         headers.insert(IF_NONE_EXIST.clone(), criteria);
     }
@@ -67,10 +65,35 @@ pub(super) fn pin(request: &UpstreamRequest, headers: &mut HeaderMap) {
     }
 }
 
+/// The headers of a request to a host that is not told who asks.
+pub(super) fn anonymous(request: &UpstreamRequest) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    accept(request, &mut headers);
+    headers
+}
+
+fn accept(request: &UpstreamRequest, headers: &mut HeaderMap) {
+    if request.bulk() == Some(Bulk::File) {
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/fhir+ndjson"));
+    } else if request.json() {
+        headers.insert(header::ACCEPT, HeaderValue::from_static(FHIR_JSON));
+    }
+}
+
+/// Whether the client has this preference (RFC 7240 §2).
+pub(super) fn prefers(client: &HeaderMap, preference: &str) -> bool {
+    let values = client.get_all(&PREFER).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split([',', ';'])).any(|given| given.trim().eq_ignore_ascii_case(preference))
+}
+
 /// The preferences that the gate understands; asynchronous answers would leave by a door that nobody guards.
 fn prefer(client: &HeaderMap, request: &UpstreamRequest) -> Option<HeaderValue> {
     if request.minimal() && request.method() != Method::DELETE {
         return Some(HeaderValue::from_static("return=minimal"));
+    }
+    if request.bulk() == Some(Bulk::KickOff) {
+        let strict = ["handling=strict", "handling=lenient"].into_iter().find(|handling| prefers(client, handling));
+        return HeaderValue::from_str(&["respond-async"].into_iter().chain(strict).collect::<Vec<_>>().join(", ")).ok();
     }
     let asked = client.get(&PREFER)?.to_str().ok()?;
     let known = asked.split([',', ';']).map(str::trim).filter(|preference| {

@@ -83,7 +83,9 @@ impl Guard {
             Action::Answer(OwnAnswer::Capabilities)
             | Action::Stream { .. }
             | Action::Guard { .. }
-            | Action::Write { .. } => Ok(true),
+            | Action::Write { .. }
+            | Action::Operation(_)
+            | Action::Export(_) => Ok(true),
         };
         match checked {
             Ok(true) => Ok(None),

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 
+use super::export::Lines;
 use super::links::{Flowing, Moved, to_public};
 use super::{Exchange, Guard, own_words};
 use crate::decide::{Refusal, request as rules};
 use crate::fhir::TypeSet;
-use crate::fhir::rewrite::Rewriter;
+use crate::fhir::rewrite::{RewriteError, Rewriter};
 use crate::upstream::{UpstreamAnswer, UpstreamError, response_headers};
 
 /// An answer on its way.
@@ -17,7 +18,29 @@ pub struct Stream {
     answer: UpstreamAnswer,
     /// What was read of it already and comes first.
     pub(super) ahead: Option<Bytes>,
-    rewriter: Option<Rewriter<Flowing>>,
+    through: Option<Through>,
+}
+
+/// What an answer that is not passed on as it comes goes through.
+enum Through {
+    Bundle(Box<Rewriter<Flowing>>),
+    Lines(Box<Lines>),
+}
+
+impl Through {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), RewriteError> {
+        match self {
+            Self::Bundle(rewriter) => rewriter.push(bytes, out),
+            Self::Lines(lines) => lines.push(bytes, out),
+        }
+    }
+
+    fn finish(self, out: &mut Vec<u8>) -> Result<(), RewriteError> {
+        match self {
+            Self::Bundle(rewriter) => rewriter.finish(out),
+            Self::Lines(lines) => lines.finish(out),
+        }
+    }
 }
 
 /// Why an answer was cut off; what was sent of it is incomplete and the connection must be closed.
@@ -26,7 +49,7 @@ pub enum CutOff {
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
     #[error(transparent)]
-    Rewrite(#[from] crate::fhir::rewrite::RewriteError),
+    Rewrite(#[from] RewriteError),
 }
 
 pub(super) fn start(
@@ -56,7 +79,7 @@ pub(super) fn start(
             None => headers.remove(name),
         };
     }
-    let rewriter = match bundle {
+    let through = match bundle {
         Some(entries) if status == StatusCode::OK => {
             let json = headers
                 .get(header::CONTENT_TYPE)
@@ -67,19 +90,25 @@ pub(super) fn start(
             }
             headers.remove(header::CONTENT_LENGTH);
             if exchange.request.method == Method::HEAD {
-                return Ok(Box::new(Stream { status, headers, answer, ahead: None, rewriter: None }));
+                return Ok(Box::new(Stream { status, headers, answer, ahead: None, through: None }));
             }
             let moved = Moved::of(fhir);
             let pages = guard.pages(exchange.snapshot, exchange.grant);
             let original = exchange.original.to_owned();
-            Some(Rewriter::new(Flowing { moved, pages, version: fhir.version, entries, original }))
+            let flowing = Flowing { moved, pages, version: fhir.version, entries, original };
+            Some(Through::Bundle(Box::new(Rewriter::new(flowing))))
         }
         _ => None,
     };
-    Ok(Box::new(Stream { status, headers, answer, ahead: None, rewriter }))
+    Ok(Box::new(Stream { status, headers, answer, ahead: None, through }))
 }
 
 impl Stream {
+    /// A file of lines, each of which is looked at.
+    pub(super) fn of_lines(headers: HeaderMap, answer: UpstreamAnswer, lines: Lines) -> Self {
+        Self { status: answer.status, headers, answer, ahead: None, through: Some(Through::Lines(Box::new(lines))) }
+    }
+
     /// The next bytes for the client; `None` at the end.
     ///
     /// # Errors
@@ -90,20 +119,20 @@ impl Stream {
         }
         loop {
             let Some(chunk) = self.answer.chunk().await? else {
-                return Ok(match self.rewriter.take() {
-                    Some(rewriter) => {
+                return Ok(match self.through.take() {
+                    Some(through) => {
                         let mut out = Vec::new();
-                        rewriter.finish(&mut out)?;
+                        through.finish(&mut out)?;
                         (!out.is_empty()).then(|| out.into())
                     }
                     None => None,
                 });
             };
-            let Some(rewriter) = &mut self.rewriter else {
+            let Some(through) = &mut self.through else {
                 return Ok(Some(chunk));
             };
             let mut out = Vec::with_capacity(chunk.len());
-            rewriter.push(&chunk, &mut out)?;
+            through.push(&chunk, &mut out)?;
             if !out.is_empty() {
                 return Ok(Some(out.into()));
             }

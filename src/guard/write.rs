@@ -28,7 +28,6 @@ pub(super) async fn carry_out(
 fn check_body(exchange: &Exchange<'_>, rule: &BodyRule) -> Result<(), Refusal> {
     match rule {
         BodyRule::None => return Ok(()),
-        BodyRule::Parameters if exchange.body.is_empty() => return Ok(()),
         BodyRule::Resource { of, .. } if *of == ResourceType::BINARY && !is_json(exchange.headers, false) => {
             return Ok(());
         }
@@ -43,12 +42,12 @@ fn check_body(exchange: &Exchange<'_>, rule: &BodyRule) -> Result<(), Refusal> {
         BodyRule::Resource { of, id } => check_resource(exchange.snapshot, &body, *of, id.as_deref()),
         BodyRule::Patch if body.as_array().is_some() => Ok(()),
         BodyRule::Patch => check_resource(exchange.snapshot, &body, ResourceType::PARAMETERS, None),
-        BodyRule::Parameters | BodyRule::None => Ok(()),
+        BodyRule::None => Ok(()),
     }
 }
 
 /// Whether the body is declared as JSON in UTF-8 that is not compressed.
-pub(super) fn is_json(headers: &HeaderMap, patch: bool) -> bool {
+pub fn is_json(headers: &HeaderMap, patch: bool) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if text(header::CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
         return false;

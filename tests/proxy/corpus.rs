@@ -2,6 +2,7 @@
 
 use crate::case;
 use crate::granular;
+use crate::operations;
 use crate::resources;
 use crate::tokens::Signature;
 use crate::trial::Trial;
@@ -35,9 +36,14 @@ sections!(
 );
 
 async fn run(file: &str) {
-    let world = World::start("", "[limits]\nrequest_body = 65536\n").await;
+    let rows = if file == "k_operations.toml" { operations::ROWS } else { "" };
+    let world = World::start("", &format!("[limits]\nrequest_body = 65536\n{rows}")).await;
     world.capabilities_known().await;
-    let held = if file == "g_granular.toml" { granular::resources() } else { resources::conventional() };
+    let held = match file {
+        "g_granular.toml" => granular::resources(),
+        "k_operations.toml" => operations::resources(),
+        _ => resources::conventional(),
+    };
     let tokens = case::tokens();
     let mut failures = Vec::new();
     for case in case::section(file) {
@@ -66,6 +72,9 @@ fn every_row_that_concerns_this_version_has_a_case() {
     let missing: Vec<u32> =
         [26, 28, 29, 30, 31, 32, 33, 34, 35, 37, 38, 39, 40].into_iter().filter(|row| !c.contains(row)).collect();
     assert!(missing.is_empty(), "C lacks {missing:?}");
+    let k = rows(&["k_operations.toml"]);
+    let missing: Vec<u32> = (164..=174).chain([255]).filter(|row| !k.contains(row)).collect();
+    assert!(missing.is_empty(), "K lacks {missing:?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A FHIR server that keeps every byte it was sent, holds the resources of attacks.md's conventions, and misbehaves when told to.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -94,6 +95,8 @@ struct State {
     resources: Mutex<Vec<Value>>,
     steals: AtomicBool,
     arriving: Mutex<Option<Value>>,
+    /// Answers by request line.
+    scripted: Mutex<HashMap<String, Answer>>,
 }
 
 pub(crate) struct Double {
@@ -132,6 +135,12 @@ impl Double {
         self.state.steals.store(steals, Ordering::Relaxed);
     }
 
+    /// Answers requests with this line from now on as told.
+    pub(crate) fn script(&self, line: &str, status: u16, headers: &[(&'static str, &str)], body: &str) {
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        self.state.scripted.lock().insert(line.to_owned(), Answer { status, headers, body: body.into() });
+    }
+
     /// This will be there as soon as the next search is answered.
     pub(crate) fn after_search(&self, resource: Value) {
         *self.state.arriving.lock() = Some(resource);
@@ -155,24 +164,25 @@ impl Double {
 }
 
 #[derive(Clone)]
-struct Server {
-    base: String,
+pub(crate) struct Server {
+    pub(crate) base: String,
     state: Arc<State>,
 }
 
-struct Answer {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
+#[derive(Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    fn json(status: u16, body: &Value) -> Self {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
         let headers = vec![("Content-Type", "application/fhir+json;charset=utf-8".to_owned())];
         Self { status, headers, body: body.to_string().into_bytes() }
     }
 
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
@@ -189,7 +199,8 @@ impl Server {
                 Manners::ClosesEarly => return,
                 _ => {}
             }
-            let answer = self.answer(&seen, manners);
+            let scripted = self.state.scripted.lock().get(&seen.line()).cloned();
+            let answer = scripted.unwrap_or_else(|| self.answer(&seen, manners));
             let mut head = format!("HTTP/1.1 {} -\r\n", answer.status);
             for (name, value) in &answer.headers {
                 head.push_str(&format!("{name}: {value}\r\n"));
@@ -239,6 +250,9 @@ impl Server {
             return Answer::json(400, &outcome("unreadable"));
         };
         let path: Vec<&str> = target.path.iter().map(String::as_str).collect();
+        if path.last().is_some_and(|last| last.starts_with('$')) {
+            return self.operation(seen, &target, manners);
+        }
         if let (false, ["fhir", of, id @ ..]) = (matches!(seen.method.as_str(), "GET" | "HEAD"), path.as_slice()) {
             return self.written(seen, of, id, manners);
         }
@@ -393,7 +407,11 @@ impl Server {
             .with("Content-Location", format!("{}/somewhere", self.base))
     }
 
-    fn bundle(&self, kind: &str, resources: Vec<Value>, target: &Target, manners: Manners) -> Answer {
+    pub(crate) fn held_now(&self) -> Vec<Value> {
+        self.state.resources.lock().clone()
+    }
+
+    pub(crate) fn bundle(&self, kind: &str, resources: Vec<Value>, target: &Target, manners: Manners) -> Answer {
         let number = |name: &str| {
             let found = target.query.iter().find(|(given, _)| given == name);
             found.and_then(|(_, value)| value.parse::<usize>().ok())
@@ -485,22 +503,22 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Se
     })
 }
 
-fn is_of(resource: &Value, of: &str) -> bool {
+pub(crate) fn is_of(resource: &Value, of: &str) -> bool {
     resource["resourceType"] == of
 }
 
-fn is(resource: &Value, of: &str, id: &str) -> bool {
+pub(crate) fn is(resource: &Value, of: &str, id: &str) -> bool {
     is_of(resource, of) && resource["id"] == id
 }
 
 /// Whether an element that says whose the resource is names `patient`.
-fn names(resource: &Value, patient: &str) -> bool {
+pub(crate) fn names(resource: &Value, patient: &str) -> bool {
     let elements = ["subject", "patient", "for", "beneficiary", "individual"].map(|name| &resource[name]);
     let participants = resource["participant"].as_array().into_iter().flatten().map(|one| &one["actor"]);
     elements.into_iter().chain(participants).any(|element| element["reference"] == patient)
 }
 
-fn selected(resource: &Value, query: &[(String, String)]) -> bool {
+pub(crate) fn selected(resource: &Value, query: &[(String, String)]) -> bool {
     query.iter().all(|(name, value)| match name.as_str() {
         "_id" => value.split(',').any(|id| resource["id"] == id),
         "patient" | "subject" | "actor" => value.split(',').any(|patient| names(resource, patient)),
@@ -531,7 +549,7 @@ fn processed(body: &str) -> Value {
     json!({ "resourceType": "Bundle", "type": kind, "entry": entry })
 }
 
-fn outcome(text: &str) -> Value {
+pub(crate) fn outcome(text: &str) -> Value {
     json!({ "resourceType": "OperationOutcome", "issue": [{ "severity": "error", "code": "processing", "diagnostics": text }] })
 }
 

@@ -3,7 +3,10 @@
 use http::Method;
 use serde_json::{Map, Value};
 use smartgate::config::Snapshot;
-use smartgate::decide::{Action, Grant, Permit, Refusal, UpstreamRequest, decide, decide_public, request as rules};
+use smartgate::decide::{
+    Action, ExportStep, Grant, Permit, Refusal, UpstreamRequest, decide, decide_public, request as rules, takes_pairs,
+};
+use smartgate::fhir::input;
 use smartgate::fhir::interaction::{Request, classify};
 use smartgate::fhir::target::{Target, TargetError, parse_query};
 use smartgate::token::Claims;
@@ -159,6 +162,9 @@ impl Trial<'_> {
         if interaction.is_search() && method == Method::POST {
             pairs.extend(parse_query(&self.case.body, snapshot.limits.parameters).unwrap());
         }
+        if method == Method::POST && takes_pairs(snapshot, &interaction) {
+            pairs.extend(input::pairs(self.case.body.as_bytes(), snapshot.limits.json_depth, 100)?);
+        }
         let header = |name: &str| {
             let found = self.case.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.as_str())
@@ -312,6 +318,14 @@ fn goes_up(permit: &Permit) -> Vec<String> {
     let line = |request: &UpstreamRequest| vec![format!("{} /fhir{}", request.method(), request.target())];
     match permit.action() {
         Action::Stream { request, .. } | Action::Guard { request, .. } | Action::Write { request, .. } => line(request),
+        Action::Export(export) => match export.step() {
+            ExportStep::KickOff { request, .. } => line(request),
+            _ => Vec::new(),
+        },
+        Action::Operation(call) => match call.first().map(|first| first.action()) {
+            Some(Action::Guard { request, .. }) => line(request),
+            _ => line(call.request()),
+        },
         // What a creation looks up first depends on its body.
         Action::Checked(write) => write.look_up().map(|request| line(&request)).unwrap_or_default(),
         Action::Conditional(write) => write.search().map(line).unwrap_or_default(),

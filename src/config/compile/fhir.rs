@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use http::HeaderName;
 
-use super::upstream::upstream;
+use super::upstream::{bulk_hosts, upstream};
 use crate::config::table::Table;
 use crate::config::value::choice;
 use crate::config::{Fhir, IdentityHeaders, Narrowing, PatientData, UnpinnedWrites};
@@ -52,8 +52,8 @@ pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhi
     let unpinned_writes = unpinned_writes(&mut table);
     let upsert = table.choice("upsert", false, &[("deny", false), ("allow", true)]);
     let upstream = upstream(&mut table);
+    let bulk_hosts = bulk_hosts(&mut table, upstream.as_ref());
     let identity_headers = table.table("identity_headers").map(identity_headers).unwrap_or_default();
-    table.later(&["bulk_hosts"]);
     table.finish();
     let base_path = base_path?;
     Some(Fhir {
@@ -69,6 +69,7 @@ pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhi
         unpinned_writes,
         upsert,
         identity_headers,
+        bulk_hosts,
     })
 }
 
@@ -154,7 +155,7 @@ fn unpinned_writes(table: &mut Table<'_>) -> UnpinnedWrites {
     })
 }
 
-fn resource_type(tables: &Tables, name: &str) -> Result<ResourceType, String> {
+pub(super) fn resource_type(tables: &Tables, name: &str) -> Result<ResourceType, String> {
     let version = tables.version();
     ResourceType::parse(version, name)
         .ok_or_else(|| format!("{name:?} is no resource type of {}; write for example \"Appointment\"", version.name()))

@@ -4,6 +4,7 @@ mod clients;
 mod fhir;
 mod issuers;
 mod keys;
+mod operations;
 mod process;
 mod scopes;
 mod server;
@@ -20,10 +21,10 @@ use super::document::{Document, Found};
 use super::reading::Reading;
 use super::table::{Table, read_document};
 use super::{Client, Issuer, Snapshot};
-use crate::fhir::FhirVersion;
+use crate::fhir::{FhirVersion, Tables};
 
 /// Sections of the contract that this version has not.
-const LATER_SECTIONS: [&str; 4] = ["login", "registration", "brands", "operations"];
+const LATER_SECTIONS: [&str; 3] = ["login", "registration", "brands"];
 
 /// Compiles the main file and the drop-in folders beside it.
 pub(super) fn main_file(reading: &Reading, path: &Path, text: &str) -> Option<Snapshot> {
@@ -43,6 +44,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let limits = process::limits(root.section("limits"));
     // Of a version that was not understood the scopes are checked all the same; what is wrong with them is mostly the rest.
     let version = fhir.as_ref().map_or(FhirVersion::R4, |fhir| fhir.version);
+    let operations = operations::operations(root, Tables::of(version));
     let links = users::links(root);
     let issuers = entries(root, "issuers", |table| issuers::issuer(table, version, public_url));
     let clients = entries(root, "clients", |table| clients::client(table, version, enforcement.report.is_some()));
@@ -55,6 +57,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
         admin: admin?,
         fhir: fhir?,
         enforcement,
+        operations,
         store_url: store_url?,
         tokens,
         audit,

@@ -41,11 +41,7 @@ pub(super) fn upstream(table: &mut Table<'_>) -> Option<Upstream> {
     let read_timeout = table.duration("read_timeout", DEFAULT_READ_TIMEOUT, timeouts.clone());
     let idle_timeout = table.duration("idle_timeout", DEFAULT_IDLE_TIMEOUT, timeouts);
     let url = url?;
-    let host = match url.host()? {
-        Host::Domain(name) => name.to_owned(),
-        Host::Ipv4(address) => address.to_string(),
-        Host::Ipv6(address) => address.to_string(),
-    };
+    let host = host_of(&url)?;
     let base_path = url.path().trim_end_matches('/').to_owned();
     Some(Upstream {
         base: format!("{}{base_path}", url.origin().ascii_serialization()),
@@ -59,6 +55,40 @@ pub(super) fn upstream(table: &mut Table<'_>) -> Option<Upstream> {
         connect_timeout,
         read_timeout,
         idle_timeout,
+    })
+}
+
+/// Hosts besides the FHIR server's base that exported files are fetched from. The gate proves itself only to the FHIR server.
+pub(super) fn bulk_hosts(table: &mut Table<'_>, upstream: Option<&Upstream>) -> Vec<Upstream> {
+    let parse = |text: &str| {
+        let origin = value::origin(text, "https://files.example.org")?;
+        Url::parse(&origin).map_err(|error| error.to_string())
+    };
+    let urls = table.texts("bulk_hosts").unwrap_or_default().into_iter().filter_map(|found| found.parse(parse));
+    let urls: Vec<Url> = urls.collect();
+    let Some(upstream) = upstream else { return Vec::new() };
+    let host = |url: &Url| {
+        let base = url.origin().ascii_serialization();
+        let own = upstream.base == format!("{base}{}", upstream.base_path);
+        Some(Upstream {
+            authority: url.authority().to_owned(),
+            host: host_of(url)?,
+            port: url.port_or_known_default()?,
+            tls: url.scheme() == "https",
+            base_path: String::new(),
+            auth: if own { upstream.auth.clone() } else { UpstreamAuth::None },
+            base,
+            ..upstream.clone()
+        })
+    };
+    urls.iter().filter_map(host).collect()
+}
+
+fn host_of(url: &Url) -> Option<String> {
+    Some(match url.host()? {
+        Host::Domain(name) => name.to_owned(),
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6(address) => address.to_string(),
     })
 }
 

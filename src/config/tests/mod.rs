@@ -1,6 +1,7 @@
 //! What is right, what is wrong, and what is said of it.
 
 mod entries;
+mod operations;
 mod sample;
 
 use std::path::Path;
@@ -96,7 +97,7 @@ fn every_error_is_told_at_once_with_file_and_line() {
              write for example \"http://127.0.0.1:8090/fhir\"",
             "smartgate.toml:5: [fhir] upstrem: there is no such key; there are base_path, version, patient_data, narrowing, \
              narrowing_by_type, shared_types, unpinned_writes, upsert, upstream, upstream_auth, ca_file, connect_timeout, \
-             read_timeout, idle_timeout, identity_headers",
+             read_timeout, idle_timeout, bulk_hosts, identity_headers",
             "smartgate.toml:7: [tokens] access_lifetime: is a whole number; write a string in quotes",
         ]
     );
@@ -132,6 +133,8 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("admin", "token = \"env:SMARTGATE_NO_SUCH_VARIABLE\"", "no variable `SMARTGATE_NO_SUCH_VARIABLE`"),
     ("fhir", "upstream = [\"http://a/fhir\", \"http://b/fhir\"]", "is not in this version yet"),
     ("fhir", "upstream = \"http://a/fhir?x=1\"", "has a query"),
+    ("fhir", "bulk_hosts = [\"https://files.example.org/x\"]", "is no origin"),
+    ("fhir", "bulk_hosts = [\"files.example.org\"]", "is no http or https URL"),
     ("fhir", "base_path = \"fhir\"", "is no path"),
     ("fhir", "base_path = \"/fhir/\"", "is no path"),
     ("fhir", "base_path = \"/a/../b\"", "is no path"),
@@ -152,7 +155,6 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("fhir", "identity_headers = { user = \"X-A\", patient = \"x-a\" }", "is used twice"),
     ("fhir", "ca_file = \"ca.pem\"\nupstream = \"https://a/fhir\"", "cannot be read"),
     ("fhir", "unpinned_writes = [\"PATCH\"]", "is none of \"PUT\", \"DELETE\""),
-    ("fhir", "bulk_hosts = []", "is not in this version yet"),
     ("enforcement", "mode = \"report\"", "[enforcement] report_until: is missing"),
     ("enforcement", "mode = \"off\"", "is none of \"enforce\", \"report\""),
     ("enforcement", "mode = \"report\"\nreport_until = \"9999-01-01\"", "is more than 90 days ahead"),
@@ -262,7 +264,7 @@ fn default_shared_types_are_no_patients() {
 
 #[test]
 fn sections_of_later_versions_are_told_apart_from_mistakes() {
-    for section in ["[login.oidc]\nissuer = \"x\"", "[registration]", "[brands]", "[[operations]]"] {
+    for section in ["[login.oidc]\nissuer = \"x\"", "[registration]", "[brands]"] {
         let found = errors(&format!("{RIGHT}\n{section}\n"));
         assert!(found.len() == 1 && found[0].ends_with("is not in this version yet; leave it out"), "{found:?}");
     }

@@ -20,8 +20,11 @@ use crate::store::{KeyPurpose, Store, StoreError, StoredKey};
 use seal::SealKey;
 use signing::SigningKey;
 
-/// At least this long a retired key is published and opens seals: page links live an hour, and clocks differ a little.
+/// At least this long a retired signing key is published; clocks differ a little.
 const KEPT: Duration = Duration::from_secs(3600 + 60);
+
+/// So long a retired key opens seals: those of a bulk export are good for seven days.
+const SEALS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600 + 60);
 
 /// A key could not be made, read or used.
 #[derive(Debug, thiserror::Error)]
@@ -181,15 +184,16 @@ impl GateKeys {
 
 impl Ring {
     async fn read(store: &dyn Store, ambient: &Ambient, tokens: &Tokens) -> Result<Self, KeyError> {
-        let past_use = ambient.now().saturating_sub(seconds(kept(tokens)));
+        let past_use = |kept| ambient.now().saturating_sub(seconds(kept));
+        let oldest = past_use(PURPOSES.map(|purpose| kept(purpose, tokens)).into_iter().max().unwrap_or(SEALS_KEPT));
         let mut keys = store.keys().await?;
-        if keys.iter().any(|key| key.retired.is_some_and(|retired| retired < past_use)) {
-            store.forget_keys(past_use).await?;
+        if keys.iter().any(|key| key.retired.is_some_and(|retired| retired < oldest)) {
+            store.forget_keys(oldest).await?;
         }
         if complete(store, &keys, ambient, tokens).await? {
             keys = store.keys().await?;
         }
-        keys.retain(|key| key.retired.is_none_or(|retired| past_use <= retired));
+        keys.retain(|key| key.retired.is_none_or(|retired| past_use(kept(key.purpose, tokens)) <= retired));
         Self::of(&keys)
     }
 
@@ -278,8 +282,11 @@ fn algorithm(purpose: KeyPurpose, tokens: &Tokens) -> &'static str {
     signing_algorithm(purpose, tokens).map_or(seal::ALGORITHM, signing::name)
 }
 
-/// How long a key is kept after its retirement: until the last token that it signed is gone.
-fn kept(tokens: &Tokens) -> Duration {
+/// How long a key is used after its retirement: until the last token that it signed is gone, and the last seal.
+fn kept(purpose: KeyPurpose, tokens: &Tokens) -> Duration {
+    if purpose == KeyPurpose::Seal {
+        return SEALS_KEPT;
+    }
     KEPT.max(tokens.access_lifetime.max(tokens.backend_lifetime).saturating_add(Duration::from_secs(60)))
 }
 

@@ -159,8 +159,17 @@ async fn a_new_key_is_published_before_it_signs_and_an_old_one_after() {
     assert!(world.refresh(&keys).await, "the old ones are forgotten");
     assert_eq!(published(&keys).len(), 2);
     assert!(!is_verified(&keys, &token));
-    assert!(keys.open_seal(&seal, b"").is_none());
     assert_eq!(signer(&keys, last_use), second);
+
+    // What was sealed is good for seven days.
+    let last_opened = NOW + OVERLAP + 7 * 24 * 3600 + 60;
+    world.clock.set(last_opened);
+    world.refresh(&keys).await;
+    assert!(keys.open_seal(&seal, b"").is_some());
+    assert_eq!(world.store.keys().await.unwrap().len(), 6);
+    world.clock.set(last_opened + 1);
+    assert!(world.refresh(&keys).await);
+    assert!(keys.open_seal(&seal, b"").is_none());
     assert_eq!(world.store.keys().await.unwrap().len(), 3);
 }
 
