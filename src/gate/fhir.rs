@@ -65,7 +65,11 @@ impl Gate {
         let decided = decide_in_mode(snapshot, &grant, &request, self.parts.ambient.now())?;
         visit.decided(&decided);
         let wants_body = needs_body(decided.permit());
-        let body = if wants_body { body::read(session, snapshot.limits.request_body).await? } else { Bytes::new() };
+        let body = if wants_body {
+            body::read(session, snapshot.limits.request_body, snapshot.server.request_timeout).await?
+        } else {
+            Bytes::new()
+        };
         self.carry_out(snapshot, head, visit, &decided, &grant, &request, &original, body).await
     }
 
@@ -227,7 +231,7 @@ fn bearer(head: &Head) -> Result<&str, Refusal> {
 /// The form body of a POST `_search` (FHIR R4 http.html#search).
 async fn form(session: &mut ServerSession, snapshot: &Snapshot, head: &Head) -> Result<Vec<(String, String)>, Refusal> {
     let essence = head.text(&header::CONTENT_TYPE).and_then(|text| text.split(';').next()).unwrap_or_default().trim();
-    let body = body::read(session, snapshot.limits.target).await?;
+    let body = body::read(session, snapshot.limits.target, snapshot.server.request_timeout).await?;
     if body.is_empty() && essence.is_empty() {
         return Ok(Vec::new());
     }
