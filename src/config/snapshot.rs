@@ -57,6 +57,12 @@ pub struct Server {
     pub drain_delay: Duration,
     /// How long requests in flight may take to finish after the listeners closed.
     pub drain_timeout: Duration,
+    /// How long a connection without a request is kept; of HTTP/2 as it was at the start.
+    pub idle_timeout: Duration,
+    /// Longest silence of a client in the middle of a request or of its answer.
+    pub client_timeout: Duration,
+    /// Longest time that a request may take to arrive: its head, and again its body.
+    pub request_timeout: Duration,
     /// Worker threads; cannot change while running.
     pub threads: usize,
 }

@@ -69,7 +69,9 @@ impl Gate {
         visit.decided(&decided);
         let body = match body {
             Some(body) => body,
-            None if needs_body(decided.permit()) => body::read(session, snapshot.limits.request_body).await?,
+            None if needs_body(decided.permit()) => {
+                body::read(session, snapshot.limits.request_body, snapshot.server.request_timeout).await?
+            }
             None => Bytes::new(),
         };
         self.carry_out(snapshot, head, visit, &decided, &grant, &request, &original, body).await
@@ -249,7 +251,7 @@ fn bearer(head: &Head) -> Result<&str, Refusal> {
 /// The form body of a POST `_search` (FHIR R4 http.html#search).
 async fn form(session: &mut ServerSession, snapshot: &Snapshot, head: &Head) -> Result<Vec<(String, String)>, Refusal> {
     let essence = head.text(&header::CONTENT_TYPE).and_then(|text| text.split(';').next()).unwrap_or_default().trim();
-    let body = body::read(session, snapshot.limits.target).await?;
+    let body = body::read(session, snapshot.limits.target, snapshot.server.request_timeout).await?;
     if body.is_empty() && essence.is_empty() {
         return Ok(Vec::new());
     }
@@ -264,7 +266,7 @@ async fn form(session: &mut ServerSession, snapshot: &Snapshot, head: &Head) -> 
 
 /// The Parameters resource of a POSTed operation, or nothing.
 async fn input(session: &mut ServerSession, snapshot: &Snapshot, head: &Head) -> Result<Bytes, Refusal> {
-    let body = body::read(session, snapshot.limits.request_body).await?;
+    let body = body::read(session, snapshot.limits.request_body, snapshot.server.request_timeout).await?;
     if !body.is_empty() && !is_json(&head.headers, false) {
         return Err(BODY_NOT_FHIR_JSON.refuse());
     }

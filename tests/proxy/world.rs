@@ -84,6 +84,14 @@ impl World {
         self.config.store(Arc::new(next));
     }
 
+    /// Puts a configuration in effect that has these lines in `[server]`.
+    pub(crate) fn reload_serving(&self, server: &str) {
+        let text = configuration(self.upstream.base(), "", "").replace("[admin]", &format!("{server}\n[admin]"));
+        let mut next = snapshot(&text, &self.folder);
+        next.generation = self.config.load().generation + 1;
+        self.config.store(Arc::new(next));
+    }
+
     /// Puts another FHIR server behind the gate.
     pub(crate) fn reload_to(&self, upstream: &str) {
         let mut next = snapshot(&configuration(upstream, "", ""), &self.folder);
