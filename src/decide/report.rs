@@ -18,6 +18,7 @@ const ALWAYS: [u16; 5] = [400, 401, 405, 413, 415];
 
 /// What becomes of a request in the mode that is on.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the way of every request allocates nothing")]
 pub enum Decided {
     Enforced(Permit),
     Reported(Box<Reported>),
