@@ -1,5 +1,6 @@
 # make demo      a gate in front of a FHIR server with synthetic patients, and what to try; Ctrl-C stops it
 # make test      everything: unit and in-process tests, then the built binary end to end
+# make test-leaks  plants leaks in a copy of the source, one after another: the tests must find each (some minutes)
 # make test-hfs  the end-to-end tests before Helios HFS (its first build takes half an hour)
 # make lint      formatting and clippy
 # make build     the release binary: target/release/smartgate
@@ -14,7 +15,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # tools/setup puts a cmake into the virtual environment, for machines without one: pingora's zlib is built with it.
 export PATH := $(PATH):$(HOME)/.cargo/bin:$(CACHE)/venv/bin
 
-.PHONY: help demo test test-hfs lint build
+.PHONY: help demo test test-leaks test-hfs lint build
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -28,6 +29,10 @@ test:
 	@tools/setup test
 	cargo build --locked
 	@$(PYTHON) tools/test
+
+test-leaks:
+	@tools/setup test
+	@$(PYTHON) tools/planted-leaks
 
 test-hfs:
 	@tools/setup hfs

@@ -1,17 +1,18 @@
 //! The command line, and the wiring of one gate.
 
 mod background;
+mod check;
 mod explain;
 mod keys;
 mod password;
 mod run;
 mod serve;
+mod statement;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::config;
 use crate::token::install_crypto;
 
 pub use serve::{Running, start};
@@ -32,7 +33,11 @@ enum Command {
     /// Serve until stopped; SIGHUP reads the configuration again, SIGTERM drains and stops
     Run,
     /// Check the configuration: every error at once, with file, line and what would be right
-    Check,
+    Check {
+        /// Hold it against the FHIR server, too, which gets a resource to try out `If-Match` on
+        #[arg(long)]
+        upstream: bool,
+    },
     /// Print the decision on one request, its rule and what would be sent to the FHIR server
     Explain(Box<explain::Asked>),
     /// Hash a password read from standard input, for `[[users]]`; with --secret a client secret, for `[[clients]]`
@@ -67,32 +72,11 @@ pub fn execute(line: CommandLine) -> Result<(), Failure> {
     install_crypto();
     match line.command {
         Command::Run => run::run(&line.config),
-        Command::Check => check(&line.config),
+        Command::Check { upstream } => check::check(&line.config, upstream),
         Command::Explain(asked) => explain::explain(&line.config, &asked),
         Command::HashPassword { secret } => password::hash(secret),
         Command::Keys { action } => keys::keys(&line.config, &action),
     }
-}
-
-fn check(path: &std::path::Path) -> Result<(), Failure> {
-    let loaded = config::load(path).map_err(Failure::new)?;
-    let snapshot = &loaded.snapshot;
-    println!(
-        "{} is right: {} in front of {}, {} clients, {} users, {} other issuers",
-        path.display(),
-        snapshot.fhir.public_base,
-        snapshot.fhir.upstream.base,
-        snapshot.clients.len(),
-        snapshot.users.len(),
-        snapshot.issuers.len(),
-    );
-    for row in snapshot.operations.iter().filter(|row| row.answer == config::OperationAnswer::None) {
-        eprintln!(
-            "{}: warning: nothing that ${} answers is verified; tokens in a patient context do not get it",
-            row.place, row.name
-        );
-    }
-    Ok(())
 }
 
 /// A runtime for commands that finish by themselves.

@@ -338,13 +338,13 @@ fn named(
             named.parameters.push(parameter.clone());
             continue;
         }
-        match &parameter.key {
-            Key::Plain { modifier: None, .. } => {}
-            Key::Plain { modifier: Some(modifier), .. } if modifier == "Patient" => {}
+        let patients_only = match &parameter.key {
+            Key::Plain { modifier: None, .. } => false,
+            Key::Plain { modifier: Some(modifier), .. } if modifier == "Patient" => true,
             Key::Plain { .. } | Key::Chain { .. } | Key::Has { .. } => {
                 return Err(PATIENT_PARAMETER.refuse().because(parameter.code()));
             }
-        }
+        };
         let values = or_list(&parameter.value)
             .into_iter()
             .map(|value| value_of(snapshot, value))
@@ -353,7 +353,7 @@ fn named(
         let others: Vec<&str> = values
             .iter()
             .filter_map(|value| match value {
-                Value::Other(text) if of != ResourceType::PATIENT => Some(*text),
+                Value::Other(text) if of != ResourceType::PATIENT && !patients_only => Some(*text),
                 _ => None,
             })
             .collect();

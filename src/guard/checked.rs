@@ -215,7 +215,9 @@ pub(super) fn written(
                 move_urls(body.to_vec(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
             written.body = moved.into();
         } else {
-            written.removed = 1;
+            // Nothing is told of an answer about something else, not even where it is.
+            written.headers.remove(header::CONTENT_TYPE);
+            return Ok(Answer { removed: 1, ..written });
         }
     }
     if written.body.is_empty() {

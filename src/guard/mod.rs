@@ -42,6 +42,7 @@ pub use capabilities::Capabilities;
 pub use page::{PAGE_PARAMETER, Page, Pages};
 pub use patients::UpstreamPatients;
 pub use pins::Pins;
+pub(crate) use probe::Probe;
 pub use report::Would;
 pub use stream::Stream;
 pub use write::is_json;

@@ -17,6 +17,15 @@ pub const PAGE_PARAMETER: &str = "_page";
 /// How long a page link can be followed, in seconds.
 const LIFETIME: i64 = 3600;
 
+/// Digits of the longest number that a seal is padded for.
+const DIGITS: usize = 20;
+
+/// Longest request that a seal has twice the room for: beyond it the links would grow too long for some clients.
+const LONG: usize = 1024;
+
+/// Step in which the room for an upstream's link grows.
+const LINK: usize = 512;
+
 /// What a seal holds.
 #[derive(Serialize, Deserialize, PartialEq, Eq, Debug)]
 pub struct Page {
@@ -26,27 +35,36 @@ pub struct Page {
     /// The upstream's link below its base.
     #[serde(rename = "n")]
     next: String,
-    #[serde(rename = "s", default, skip_serializing_if = "is_zero")]
+    #[serde(rename = "s")]
     skip: usize,
-    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
-    size: Option<usize>,
-    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
-    doubtful: bool,
+    /// 0 where it is not settled.
+    #[serde(rename = "c")]
+    size: usize,
+    #[serde(rename = "d")]
+    doubtful: u8,
     #[serde(rename = "e")]
     expires: UnixSeconds,
+    /// Fills up, so that nothing shows by its length: how far the upstream had to be read tells what it holds of others.
+    #[serde(rename = "p")]
+    padding: String,
+}
+
+/// What fills the upstream's link and the numbers beside it up to a length that follows from the client's own request. Numbers are
+/// taken as long as they can be; the link has room for the request with its characters encoded, and for the upstream's own.
+fn padding(original: &str, link: &str) -> usize {
+    let numbers = link.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty());
+    let digits: usize = numbers.map(|number| DIGITS.saturating_sub(number.len())).sum();
+    let room = 2 * original.len().min(LONG) + LINK;
+    room.max(link.len() + digits).next_multiple_of(LINK) - link.len()
 }
 
 impl Page {
     /// The original target, and where its result goes on.
     pub fn into_parts(self) -> (String, PagePosition) {
         let Self { original, next, skip, size, doubtful, .. } = self;
-        (original, PagePosition { target: next, skip, size, doubtful })
+        let size = (size > 0).then_some(size);
+        (original, PagePosition { target: next, skip, size, doubtful: doubtful != 0 })
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_zero(number: &usize) -> bool {
-    *number == 0
 }
 
 /// What a seal is bound to: not the token, which may be renewed, but whose it is and what it reaches.
@@ -107,8 +125,11 @@ impl Pages {
     /// The public URL of the page that begins at `position`.
     pub fn seal_position(&self, original: &str, position: PagePosition) -> Option<String> {
         let PagePosition { target, skip, size, doubtful } = position;
+        let size = size.unwrap_or(0);
+        let padding = " ".repeat(padding(original, &format!("{target} {skip} {size}")));
         let expires = self.now + LIFETIME;
-        let page = Page { original: original.to_owned(), next: target, skip, size, doubtful, expires };
+        let (original_target, doubtful) = (original.to_owned(), u8::from(doubtful));
+        let page = Page { original: original_target, next: target, skip, size, doubtful, expires, padding };
         let plain = serde_json::to_vec(&page).ok()?;
         let seal = self.keys.seal(&plain, &self.binding).ok()?;
         let path = original.split('?').next().unwrap_or_default();

@@ -18,7 +18,7 @@ use crate::fhir::reference::is_id;
 use crate::upstream::UpstreamClient;
 
 /// Most bytes of an answer that are read, and deepest nesting.
-const ANSWER: usize = 1 << 20;
+const ANSWER: usize = 16 << 20;
 const DEPTH: usize = 64;
 
 /// A FHIR server that is tried out.

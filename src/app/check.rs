@@ -1,0 +1,168 @@
+//! `smartgate check`: the configuration by itself, and with `--upstream` beside the FHIR server that it is for.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::keys::open_store;
+use super::statement::{Finding, compare, tried_on};
+use super::{Failure, small_runtime};
+use crate::config::{self, Narrowing, OperationAnswer, Snapshot};
+use crate::decide::{Obeyed, capabilities_lookup, probe_search};
+use crate::fhir::bundle::RawBundle;
+use crate::fhir::search::Parameter;
+use crate::guard::{Pins, Probe};
+use crate::upstream::UpstreamClient;
+
+/// A patient that no server has.
+const NOBODY: &str = "smartgate-probe";
+
+pub(super) fn check(path: &Path, upstream: bool) -> Result<(), Failure> {
+    let loaded = config::load(path).map_err(Failure::new)?;
+    let snapshot = &loaded.snapshot;
+    println!(
+        "{} is right: {} in front of {}, {} clients, {} users, {} other issuers",
+        path.display(),
+        snapshot.fhir.public_base,
+        snapshot.fhir.upstream.base,
+        snapshot.clients.len(),
+        snapshot.users.len(),
+        snapshot.issuers.len(),
+    );
+    for row in snapshot.operations.iter().filter(|row| row.answer == OperationAnswer::None) {
+        eprintln!(
+            "{}: warning: nothing that ${} answers is verified; tokens in a patient context do not get it",
+            row.place, row.name
+        );
+    }
+    if !upstream {
+        return Ok(());
+    }
+    let findings = small_runtime()?.block_on(examine(snapshot))?;
+    findings.iter().for_each(|finding| println!("{finding}"));
+    match findings.iter().filter(|finding| matches!(finding, Finding::Wrong(_))).count() {
+        0 => Ok(()),
+        wrong => Err(Failure::new(format!("{wrong} of the above make this configuration wrong for this FHIR server"))),
+    }
+}
+
+/// Everything that can be found out about the FHIR server from outside.
+async fn examine(snapshot: &Snapshot) -> Result<Vec<Finding>, Failure> {
+    let client = Arc::new(UpstreamClient::new());
+    let probe = Probe { client: &client, upstream: &snapshot.fhir.upstream };
+    let statement = match statement(&probe).await {
+        Ok(statement) => statement,
+        Err(why) => return Ok(vec![Finding::Wrong(format!("metadata: {why}"))]),
+    };
+    let mut findings = compare(&statement, &snapshot.fhir);
+    findings.extend(narrowing(&probe, snapshot, &statement).await);
+    match probe.conditions().await {
+        Ok(obeyed) => {
+            let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
+            let pins = Pins::new(client.clone(), store);
+            pins.record(&snapshot.fhir.upstream.base, obeyed).await.map_err(Failure::new)?;
+            findings.extend(conditions(snapshot, obeyed));
+        }
+        Err(why) => findings.push(Finding::Note(format!(
+            "If-Match: {why}, so it could not be tried; PUT, PATCH and DELETE under patients' scopes are refused \
+             (write-unprobed) but for the methods in [fhir] unpinned_writes"
+        ))),
+    }
+    Ok(findings)
+}
+
+async fn statement(probe: &Probe<'_>) -> Result<Value, String> {
+    let said = probe.ask(&capabilities_lookup(), None).await?;
+    if !said.status.is_success() {
+        return Err(format!("the FHIR server answers {}", said.status));
+    }
+    serde_json::from_slice(&said.body).map_err(|error| format!("the answer is not JSON: {error}"))
+}
+
+/// What the FHIR server makes of the search that a patient's app is narrowed to, and of a parameter that nobody knows.
+async fn narrowing(probe: &Probe<'_>, snapshot: &Snapshot, statement: &Value) -> Vec<Finding> {
+    let Some((of, code)) = tried_on(statement, &snapshot.fhir) else {
+        return vec![Finding::Note(
+            "narrowing: no type of patients' data can be searched, so it was not tried".to_owned(),
+        )];
+    };
+    let count = Parameter::plain("_count", "1".to_owned());
+    let narrowed = match snapshot.fhir.narrowing {
+        Narrowing::Parameter => {
+            let nobody = Parameter::plain(&code, format!("Patient/{NOBODY}"));
+            Some((format!("{of}?{code}=…"), found(probe, of.name(), &[nobody, count.clone()]).await))
+        }
+        Narrowing::Compartment => {
+            let path = format!("Patient/{NOBODY}/{of}");
+            Some((format!("Patient/…/{of}"), found(probe, &path, std::slice::from_ref(&count)).await))
+        }
+        Narrowing::None => None,
+    };
+    let all = found(probe, of.name(), std::slice::from_ref(&count)).await;
+    let unknown = found(probe, of.name(), &[Parameter::plain(NOBODY, "x".to_owned()), count]).await;
+    let mut findings = Vec::new();
+    match (narrowed, all) {
+        (None, _) => {}
+        (Some((search, Ok(true))), _) => findings.push(Finding::Wrong(format!(
+            "narrowing: {search} of a patient that does not exist finds something; write [fhir] narrowing = \"{}\"",
+            if snapshot.fhir.narrowing == Narrowing::Parameter { "compartment\" or \"none" } else { "none" }
+        ))),
+        (Some((search, Ok(false))), Ok(true)) => findings.push(Finding::Right(format!("narrowing: {search} narrows"))),
+        (Some((search, Ok(false))), _) => {
+            findings
+                .push(Finding::Note(format!("narrowing: {search} finds nothing, but there is nothing to be found")));
+        }
+        (Some((search, Err(why))), _) => findings.push(Finding::Note(format!(
+            "narrowing: {search} of a patient that does not exist: {why}; try it with one that does"
+        ))),
+    }
+    findings.push(Finding::Right(match unknown {
+        Ok(_) => "narrowing: a parameter that is not known is ignored".to_owned(),
+        Err(_) => "narrowing: a parameter that is not known is an error".to_owned(),
+    }));
+    findings
+}
+
+/// Whether a search finds something.
+async fn found(probe: &Probe<'_>, path: &str, parameters: &[Parameter]) -> Result<bool, String> {
+    let said = probe.ask(&probe_search(path, parameters), None).await?;
+    if !said.status.is_success() {
+        return Err(format!("the FHIR server answers {}", said.status));
+    }
+    let bundle = RawBundle::parse(&said.body).map_err(|error| error.to_string())?;
+    let is_match = |mode: Option<&str>| matches!(mode, None | Some("match"));
+    Ok(bundle.entry.iter().any(|entry| is_match(entry.search.as_ref().and_then(|search| search.mode.as_deref()))))
+}
+
+fn conditions(snapshot: &Snapshot, obeyed: Obeyed) -> Vec<Finding> {
+    let open = snapshot.fhir.unpinned_writes;
+    let stale = |method: &str, writes: &str, obeyed: bool, open: bool| match (obeyed, open) {
+        (true, _) => Finding::Right(format!(
+            "If-Match: a stale one on {method} changes nothing, so {writes} open under patients' scopes"
+        )),
+        (false, false) => Finding::Note(format!(
+            "If-Match: {method} is applied to another version than it names, so {writes} refused under patients' scopes (write-unpinned)"
+        )),
+        (false, true) => Finding::Note(format!(
+            "If-Match: {method} is applied to another version than it names, and {writes} open all the same by [fhir] unpinned_writes: a race"
+        )),
+    };
+    let mut findings = vec![
+        stale("PUT", "PUT and PATCH are", obeyed.put, open.put),
+        stale("DELETE", "DELETE is", obeyed.delete, open.delete),
+    ];
+    findings.push(match (obeyed.absent, snapshot.fhir.upsert) {
+        (true, _) => Finding::Right("If-None-Match: `*` on PUT overwrites nothing".to_owned()),
+        (false, allowed) => Finding::Note(format!(
+            "If-None-Match: `*` on PUT overwrites what is there{}",
+            match (allowed, open.put) {
+                (false, _) => "; with upsert = \"deny\" nothing depends on it",
+                (true, false) => ", so PUT does not create under patients' scopes although upsert = \"allow\"",
+                (true, true) =>
+                    ", and upsert = \"allow\" creates by PUT all the same by [fhir] unpinned_writes: a race",
+            }
+        )),
+    });
+    findings
+}
