@@ -102,7 +102,7 @@ fn explained(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<String, R
             Err(refusal) => text.push_str(&describe_refusal(&refusal)),
             Ok(decision) => {
                 for (index, entry) in decision.entries.iter().enumerate() {
-                    let decided = entry.as_ref().err().map_or("permit", |refusal| refusal.rule.name);
+                    let decided = entry.as_ref().err().map_or("permit", |refused| refused.refusal.rule.name);
                     let _ = writeln!(text, "entry {index:<6} {decided}");
                 }
             }

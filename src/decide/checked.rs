@@ -4,16 +4,18 @@
 //! Whose a written resource is, is always said by its subject elements, and every patient in them counts: one who is only the
 //! performer, or who shares the resource with another, must not write into the other's chart.
 
+use std::sync::Arc;
+
 use http::Method;
 
-use super::bundle::check_resource;
 use super::change;
 use super::constraint::holds;
+use super::entry::check_resource;
 use super::grant::Grant;
 use super::parameters::{self, FORMAT_NOT_JSON};
 use super::permit::{Action, Permit, Pin, UpstreamRequest};
 use super::reach::{SCOPE_MISSING, TYPE_NOT_PATIENT_DATA, type_of};
-use super::references::{self, LookUp};
+use super::references::{self, Beside, LookUp};
 use super::rule::{Refusal, Rule};
 use super::subjects::{SUBJECT_NOT_OWN, check_subjects, patients_in};
 use crate::config::Snapshot;
@@ -59,6 +61,8 @@ pub struct CheckedWrite {
     /// One of these must cover the stored version, and one the new.
     permits: Vec<WritePermit>,
     readable: bool,
+    /// What other entries of the same transaction leave; none for a write of its own.
+    pub(super) beside: Option<Arc<Beside>>,
     /// Criteria of which the FHIR server is told that nothing must meet them, for a creation.
     pub(super) unless: Option<String>,
     /// Whether a PUT creates and replaces nothing.
@@ -125,7 +129,8 @@ impl CheckedWrite {
         kind: CheckedKind,
     ) -> Result<Self, Refusal> {
         let permits = permits(snapshot, grant, of, kind.letter())?;
-        let write = Self { of, kind, permits, readable: grant.covers(of, Letter::Read), unless: None, only_new: false };
+        let readable = grant.covers(of, Letter::Read);
+        let write = Self { of, kind, permits, readable, unless: None, only_new: false, beside: None };
         match write.kind {
             CheckedKind::Create => write.may_be_new().map(|()| write),
             _ => Ok(write),
@@ -145,6 +150,11 @@ impl CheckedWrite {
     pub(super) fn may_be_new(&self) -> Result<(), Refusal> {
         let somebody_new = self.permits.iter().any(|permit| permit.patients.is_none());
         if self.of != ResourceType::PATIENT || somebody_new { Ok(()) } else { Err(PATIENT_CREATE.refuse()) }
+    }
+
+    /// Whether it goes up with others, as one.
+    pub(super) fn in_transaction(&self) -> bool {
+        self.beside.is_some()
     }
 
     pub fn of(&self) -> ResourceType {
@@ -226,7 +236,7 @@ impl CheckedWrite {
             .flat_map(|permit| permit.patients.as_ref().unwrap_or(&patients))
             .map(String::as_str)
             .collect();
-        references::look_ups(snapshot, grant, &beside, body)
+        references::look_ups(snapshot, grant, &beside, self.beside.as_deref(), body)
     }
 
     /// Checks what a new version may not change of the stored one. Both are within the permits.

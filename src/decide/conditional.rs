@@ -47,7 +47,7 @@ pub enum ConditionalKind {
 pub struct ConditionalWrite {
     kind: ConditionalKind,
     /// The write without an id yet.
-    write: CheckedWrite,
+    pub(super) write: CheckedWrite,
     /// None where the criteria name only patients that are not the token's, so that nothing meets them.
     search: Option<UpstreamRequest>,
 }
@@ -157,6 +157,17 @@ impl ConditionalWrite {
     pub fn creation(&self) -> Result<CheckedWrite, Refusal> {
         let write = self.body_alone();
         write.may_be_new().map(|()| write)
+    }
+
+    /// The creation, in a transaction, of what is there already under `id`: other entries refer to it by its `fullUrl`, and the FHIR
+    /// server puts the id there.
+    ///
+    /// # Errors
+    /// Should it be gone by then, it would make a Patient.
+    pub fn creation_beside(&self, id: &str) -> Result<CheckedWrite, Refusal> {
+        let mut write = self.creation()?;
+        write.unless = Some(format!("_id={id}"));
+        Ok(write)
     }
 
     /// The PUT that creates under the id of the body where nothing meets the criteria; it is no update of what is there already.

@@ -8,6 +8,7 @@ mod change;
 mod checked;
 mod conditional;
 mod constraint;
+mod entry;
 mod grant;
 mod joins;
 mod operation;
@@ -26,9 +27,10 @@ mod search;
 mod subjects;
 mod write;
 
-pub use bundle::{Alone, BundleDecision, EntryPermit, Processing, check_resource, decide_bundle};
+pub use bundle::{BUNDLE_OVERLAP, BundleDecision, Processing, decide_bundle};
 pub use checked::{CheckedKind, CheckedWrite};
 pub use conditional::{CRITERIA_SEVERAL, ConditionalKind, ConditionalWrite};
+pub use entry::{Entry, RefusedEntry, check_resource};
 pub use grant::{Constrained, Grant, MAX_PATIENTS, Restricted};
 pub use operation::{
     Answers, Call, EXPORT_ASYNC, EXPORT_ELSEWHERE, EXPORT_PARAMETER_NAME, EXPORT_TOO_SOON, Export, ExportStep, Input,
@@ -42,10 +44,13 @@ pub use permit::{
     Action, BodyRule, Bulk, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
     encounters_lookup, patients_lookup,
 };
-pub use pin::{Obeyed, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN, WRITE_CONFLICT, WRITE_UNPROBED};
+pub use pin::{
+    Obeyed, ObeyedInTransaction, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN, WRITE_CONFLICT,
+    WRITE_UNPROBED,
+};
 pub use probe::{ProbeResource, probe_search};
-pub use reach::{type_of, visible};
-pub use references::LookUp;
+pub use reach::{NOT_FOUND_OR_NOT_YOURS, type_of, visible};
+pub use references::{LookUp, REFERENCES_TOO_MANY};
 pub(crate) use report::holds;
 pub use report::{Decided, REPORT_MODE, Reported, decide_in_mode, reporting};
 pub use rule::{Challenge, Refusal, Rule, all as all_rules};
@@ -80,7 +85,7 @@ pub fn decide(snapshot: &Snapshot, grant: &Grant, request: &Request) -> Result<P
         Interaction::ConditionalUpdate { of } => single(*of, Write::ConditionalUpdate),
         Interaction::ConditionalPatch { of } => single(*of, Write::ConditionalPatch),
         Interaction::ConditionalDelete { of } => single(*of, Write::ConditionalDelete),
-        Interaction::Bundle => Ok(Permit { action: Action::Bundle, rule: "entries" }),
+        Interaction::Bundle => bundle::bundle(request),
         Interaction::Operation { level, name } => operation::operation(snapshot, grant, request, level, name),
     }
 }

@@ -1,12 +1,14 @@
 //! Permits: the only way to the upstream. Only the decision makes one.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::Method;
 
 use super::checked::CheckedWrite;
 use super::conditional::ConditionalWrite;
 use super::operation::{Call, Export};
+use super::references::Beside;
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
@@ -230,6 +232,15 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Names resources that a checked write leaves beside its own, for its body to refer to.
+    pub(super) fn beside(&mut self, left: &Arc<Beside>) {
+        match &mut self.action {
+            Action::Checked(write) => write.beside = Some(left.clone()),
+            Action::Conditional(conditional) => conditional.write.beside = Some(left.clone()),
+            _ => {}
+        }
+    }
+
     pub fn action(&self) -> &Action {
         &self.action
     }
@@ -273,7 +284,9 @@ pub fn encounters_lookup(patient: &str, count: usize) -> UpstreamRequest {
     UpstreamRequest::new(Method::GET, target).inspected()
 }
 
-/// Where a Bundle whose entries were decided goes.
-pub(crate) fn bundle_request() -> UpstreamRequest {
-    UpstreamRequest::new(Method::POST, String::new()).inspected()
+/// Where a Bundle whose entries were decided goes; without `readable` the token may read nothing of what they write.
+pub(crate) fn bundle_request(readable: bool) -> UpstreamRequest {
+    let mut request = UpstreamRequest::new(Method::POST, String::new()).inspected();
+    request.minimal = !readable;
+    request
 }

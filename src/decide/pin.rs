@@ -57,6 +57,16 @@ pub struct Obeyed {
     pub delete: bool,
     /// PUT with `If-None-Match: *` overwrites nothing.
     pub absent: bool,
+    /// The same of a transaction's entries.
+    pub transaction: ObeyedInTransaction,
+}
+
+/// What a FHIR server was seen to do with the conditions of a transaction's entries (`ifMatch`, `ifNoneMatch`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ObeyedInTransaction {
+    pub put: bool,
+    pub delete: bool,
+    pub absent: bool,
 }
 
 impl CheckedWrite {
@@ -75,11 +85,12 @@ impl CheckedWrite {
     /// # Errors
     /// It does not.
     pub fn check_pin(&self, obeyed: Obeyed) -> Result<(), Refusal> {
-        let (pinned, method) = match self.kind() {
-            CheckedKind::Create => (true, "POST"),
-            CheckedKind::Update(_) | CheckedKind::Patch(_) => (obeyed.put, "PUT"),
-            CheckedKind::Delete(_) => (obeyed.delete, "DELETE"),
+        let (alone, together, method) = match self.kind() {
+            CheckedKind::Create => return Ok(()),
+            CheckedKind::Update(_) | CheckedKind::Patch(_) => (obeyed.put, obeyed.transaction.put, "PUT"),
+            CheckedKind::Delete(_) => (obeyed.delete, obeyed.transaction.delete, "DELETE"),
         };
+        let pinned = if self.in_transaction() { together } else { alone };
         if pinned { Ok(()) } else { Err(unpinned(method)) }
     }
 
@@ -88,7 +99,8 @@ impl CheckedWrite {
     /// # Errors
     /// It does not.
     pub fn check_absent(&self, obeyed: Obeyed) -> Result<(), Refusal> {
-        if obeyed.absent { Ok(()) } else { Err(unpinned("PUT with If-None-Match: *")) }
+        let pinned = if self.in_transaction() { obeyed.transaction.absent } else { obeyed.absent };
+        if pinned { Ok(()) } else { Err(unpinned("PUT with If-None-Match: *")) }
     }
 }
 

@@ -17,7 +17,15 @@ pub(super) const TYPE_NOT_PATIENT_DATA: Rule = Rule::forbidden(
     "this resource type is no patient's data and not shared, so scopes in a patient context do not reach it",
 );
 
-pub(super) const RULES: &[&Rule] = &[&SCOPE_MISSING, &TYPE_NOT_PATIENT_DATA];
+/// The one answer for "does not exist", "deleted" and "exists but is not yours" (enforcement.md §1).
+pub const NOT_FOUND_OR_NOT_YOURS: Rule = Rule::other(
+    "not-found-or-not-yours",
+    404,
+    "not-found",
+    "there is no such resource, or it is not within what this token may see",
+);
+
+pub(super) const RULES: &[&Rule] = &[&SCOPE_MISSING, &TYPE_NOT_PATIENT_DATA, &NOT_FOUND_OR_NOT_YOURS];
 
 /// How far a grant reaches into a type.
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 //!
 //! Anything else would tie the patient's data to another's, or tell by the server's answer whether the other's exists.
 
+use std::collections::HashSet;
+
 use http::Method;
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -26,7 +28,7 @@ pub(super) const REFERENCE_NOT_ALLOWED: Rule = Rule::forbidden(
 pub(super) const REFERENCE_SHAPE: Rule =
     Rule::bad_request("reference-shape", "a `reference` or `url` of the body is neither a text nor an object");
 
-pub(super) const REFERENCES_TOO_MANY: Rule = Rule::other(
+pub const REFERENCES_TOO_MANY: Rule = Rule::other(
     "references-too-many",
     413,
     "too-long",
@@ -34,6 +36,9 @@ pub(super) const REFERENCES_TOO_MANY: Rule = Rule::other(
 );
 
 pub(super) const RULES: &[&Rule] = &[&REFERENCE_NOT_ALLOWED, &REFERENCE_SHAPE, &REFERENCES_TOO_MANY];
+
+/// Resources that other entries of a transaction leave.
+pub(super) type Beside = HashSet<(ResourceType, String)>;
 
 /// A reference whose target is fetched, to see whether the grant can see it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,9 +72,10 @@ pub(super) fn look_ups(
     snapshot: &Snapshot,
     grant: &Grant,
     patients: &[&str],
+    beside: Option<&Beside>,
     body: &Json<'_>,
 ) -> Result<Vec<LookUp>, Refusal> {
-    let mut judge = Judge { snapshot, grant, patients, look_ups: Vec::new() };
+    let mut judge = Judge { snapshot, grant, patients, beside, look_ups: Vec::new() };
     judge.value(body)?;
     Ok(judge.look_ups)
 }
@@ -79,6 +85,8 @@ struct Judge<'s> {
     grant: &'s Grant,
     /// Patients that may be referred to because the write is about them.
     patients: &'s [&'s str],
+    /// What other entries of the same transaction leave.
+    beside: Option<&'s Beside>,
     look_ups: Vec<LookUp>,
 }
 
@@ -161,6 +169,9 @@ impl Judge<'_> {
         }
         // A version that was once another's is not the resource as it is now.
         let version = text.rsplit_once("/_history/").map(|(_, version)| version);
+        if version.is_none() && self.beside.is_some_and(|beside| beside.contains(&(of, literal.id.to_owned()))) {
+            return Ok(());
+        }
         let request = request(of, literal.id, version);
         let permit = read(self.snapshot, self.grant, &request, of, literal.id, version).map_err(|_| refused())?;
         match permit.action {

@@ -6,7 +6,7 @@ fn judged(scope: &str, body: &str) -> Result<Vec<String>, &'static str> {
     let snapshot = snapshot("");
     let grant = Grant::of(claims(scope, Some("A"), Some("Practitioner/p")), &snapshot).unwrap();
     let body = Json::parse(body.as_bytes(), 16).unwrap();
-    look_ups(&snapshot, &grant, &["A"], &body)
+    look_ups(&snapshot, &grant, &["A"], None, &body)
         .map(|look_ups| look_ups.iter().map(|one| one.request().target().to_owned()).collect())
         .map_err(|refusal| refusal.rule.name)
 }
@@ -102,7 +102,7 @@ fn look_ups_are_bounded_and_made_once() {
         let list: Vec<String> = ids.iter().map(|id| reference(&format!("Encounter/{id}"))).collect();
         let body = format!("[{}]", list.join(","));
         let body = Json::parse(body.as_bytes(), 16).unwrap();
-        look_ups(&snapshot, &grant, &["A"], &body).map(|found| found.len()).map_err(|refusal| refusal.rule.name)
+        look_ups(&snapshot, &grant, &["A"], None, &body).map(|found| found.len()).map_err(|refusal| refusal.rule.name)
     };
     assert_eq!(count(&["a", "b", "a", "b"]), Ok(2));
     assert_eq!(count(&["a", "b", "c"]), Err("references-too-many"));

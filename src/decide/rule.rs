@@ -69,7 +69,7 @@ impl Rule {
 
     /// A refusal by this rule.
     pub fn refuse(&'static self) -> Refusal {
-        Refusal { rule: self, needed: None, detail: None }
+        Refusal { rule: self, needed: None, detail: None, entry: None }
     }
 }
 
@@ -81,6 +81,8 @@ pub struct Refusal {
     pub needed: Option<String>,
     /// For the log, never for the client.
     pub detail: Option<String>,
+    /// The entry of the client's Bundle that is refused, where the others are with it.
+    pub entry: Option<usize>,
 }
 
 impl Refusal {
@@ -88,6 +90,13 @@ impl Refusal {
     #[must_use]
     pub fn needing(mut self, scope: String) -> Self {
         self.needed = Some(scope);
+        self
+    }
+
+    /// Names the entry of a transaction.
+    #[must_use]
+    pub fn at_entry(mut self, index: usize) -> Self {
+        self.entry = Some(index);
         self
     }
 

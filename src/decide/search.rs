@@ -178,6 +178,14 @@ struct Within<'r> {
     operation: &'static str,
 }
 
+impl Within<'_> {
+    /// How an operation is told the patient where no search parameter covers every element that makes data the patient's.
+    fn of_operation(&self, patients: &[String]) -> Option<Parameter> {
+        let patients: Vec<String> = patients.iter().map(|patient| format!("Patient/{patient}")).collect();
+        (!self.operation.is_empty()).then(|| Parameter::plain("patient", patients.join(",")))
+    }
+}
+
 /// Every patient that `parts` reach; none where one of them is not about patients.
 fn patients_of(parts: &[Part<'_>]) -> Option<Vec<String>> {
     let mut patients: Vec<String> = Vec::new();
@@ -253,7 +261,8 @@ fn narrowed(
         }
         Narrowing::None if of != ResourceType::PATIENT && !named.replaced => false,
         narrowing => {
-            let parameter = narrowing_parameter(snapshot, of, rule, &named.within);
+            let parameter =
+                narrowing_parameter(snapshot, of, rule, &named.within).or_else(|| within.of_operation(&named.within));
             let exact = parameter.is_some() && (narrowing != Narrowing::None || of == ResourceType::PATIENT);
             accepted.parameters.extend(parameter);
             exact

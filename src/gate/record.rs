@@ -11,7 +11,7 @@ use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::Snapshot;
 use crate::decide::{Decided, Grant, Permit, Refusal};
 use crate::fhir::interaction::{Interaction, Request};
-use crate::guard::{Waited, Would};
+use crate::guard::{EntryAnswer, Waited, Would};
 use crate::telemetry::{AuditLog, AuditRecord, DecisionRecord, Metrics, PathTaken};
 
 /// One request being answered.
@@ -37,6 +37,7 @@ pub(super) struct Visit {
     status: StatusCode,
     upstream_status: Option<StatusCode>,
     removed: usize,
+    entries: Vec<EntryAnswer>,
 }
 
 impl Visit {
@@ -61,6 +62,7 @@ impl Visit {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             upstream_status: None,
             removed: 0,
+            entries: Vec::new(),
         }
     }
 
@@ -86,7 +88,7 @@ impl Visit {
             // Which one it was tells an auditor more than that it was one; the metric's label stays bounded.
             self.detail = Some(format!("${name}"));
         }
-        self.parameters = request.parameters.iter().map(|parameter| parameter.key.to_string()).collect();
+        self.parameters = parameters(request);
     }
 
     pub(super) fn permitted(&mut self, permit: &Permit) {
@@ -110,7 +112,9 @@ impl Visit {
     pub(super) fn refused(&mut self, refusal: &Refusal) {
         self.permitted = Some(false);
         self.rule = refusal.rule.name;
-        self.detail = refusal.detail.clone().or(self.detail.take());
+        let entry = refusal.entry.map(|index| format!("entry {index}"));
+        let why = entry.into_iter().chain(refusal.detail.clone().or(self.detail.take())).collect::<Vec<_>>();
+        self.detail = (!why.is_empty()).then(|| why.join(": "));
     }
 
     /// A permitted request whose answer turned out to be a denial.
@@ -123,6 +127,11 @@ impl Visit {
         self.status = status;
         self.upstream_status = upstream;
         self.removed = removed;
+    }
+
+    /// What became of each entry of a Bundle.
+    pub(super) fn entries(&mut self, entries: Vec<EntryAnswer>) {
+        self.entries = entries;
     }
 
     /// An answer that could not be finished.
@@ -143,7 +152,7 @@ impl Visit {
     }
 
     /// Writes the audit line and counts. An authorization server's request has its own audit events.
-    pub(super) async fn record(self, metrics: &Metrics, audit: &AuditLog) {
+    pub(super) async fn record(mut self, metrics: &Metrics, audit: &AuditLog) {
         let outcome = match self.permitted {
             Some(true) => "permitted",
             Some(false) => "refused",
@@ -163,6 +172,13 @@ impl Visit {
         if self.permitted.is_none() {
             return;
         }
+        let entries = std::mem::take(&mut self.entries);
+        for entry in &entries {
+            metrics.entry(entry.interaction(), entry.permitted);
+            if !entry.permitted {
+                metrics.refused(entry.rule);
+            }
+        }
         let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let claims = self.grant.as_ref().map(|grant| &grant.claims);
         let record = DecisionRecord {
@@ -177,7 +193,7 @@ impl Visit {
             interaction: self.interaction,
             resource_type: self.resource_type,
             parameters: self.parameters,
-            decision: if self.permitted == Some(true) { "permit" } else { "refuse" },
+            decision: decision(self.permitted == Some(true)),
             rule: self.rule,
             detail: self.detail,
             would: self.would.rule,
@@ -186,9 +202,48 @@ impl Visit {
             path: self.path.label(),
             removed: self.removed,
             upstream_status: self.upstream_status.map(|status| status.as_u16()),
-            gate_micros: micros(gate),
+            gate_micros: Some(micros(gate)),
             upstream_micros: upstream.map(micros),
+            entry: None,
         };
+        let lines: Vec<_> = entries.into_iter().enumerate().map(|(index, entry)| line(&record, index, entry)).collect();
         audit.record(AuditRecord::Decision(record)).await;
+        for line in lines {
+            audit.record(AuditRecord::Decision(line)).await;
+        }
     }
+}
+
+/// The line of one entry, below that of the whole: who asked is said again, so that each line can be searched by itself.
+fn line(whole: &DecisionRecord, index: usize, entry: EntryAnswer) -> DecisionRecord {
+    let interaction = entry.interaction();
+    let request = entry.request.as_ref();
+    DecisionRecord {
+        entry: Some(index),
+        method: request.map_or_else(String::new, |request| request.method.to_string()),
+        interaction,
+        resource_type: request.and_then(|request| request.interaction.resource_type()).map(|of| of.name()),
+        parameters: request.map(parameters).unwrap_or_default(),
+        decision: decision(entry.permitted),
+        rule: entry.rule,
+        detail: entry.detail,
+        would: None,
+        would_remove: 0,
+        status: entry.status.as_u16(),
+        path: entry.path,
+        removed: entry.removed,
+        upstream_status: entry.upstream_status.map(|status| status.as_u16()),
+        gate_micros: None,
+        upstream_micros: None,
+        ..whole.clone()
+    }
+}
+
+/// The names of a request's parameters, never their values.
+fn parameters(request: &Request) -> Vec<String> {
+    request.parameters.iter().map(|parameter| parameter.key.to_string()).collect()
+}
+
+fn decision(permitted: bool) -> &'static str {
+    if permitted { "permit" } else { "refuse" }
 }

@@ -35,6 +35,7 @@ pub(super) async fn send(session: &mut ServerSession, reply: Reply, snapshot: &S
             if let Some(rule) = answer.rule {
                 visit.denied(rule);
             }
+            visit.entries(answer.entries);
             let headers = finish_headers(answer.headers, visit, Some(snapshot));
             write(session, visit, answer.status, headers, answer.body).await
         }

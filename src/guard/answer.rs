@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 
-use crate::decide::{Challenge, Refusal, Rule};
+use crate::decide::{Challenge, Entry, NOT_FOUND_OR_NOT_YOURS, Permit, Refusal, RefusedEntry, Rule};
+use crate::fhir::interaction::Request;
 use crate::fhir::outcome::{FHIR_JSON, outcome};
 
 /// A whole answer.
@@ -19,6 +20,47 @@ pub struct Answer {
     pub upstream_status: Option<StatusCode>,
     /// The rule behind an answer that is a refusal.
     pub rule: Option<&'static str>,
+    /// Where it answers a Bundle: what became of each entry.
+    pub entries: Vec<EntryAnswer>,
+}
+
+/// What became of one entry of a Bundle, for the audit log.
+#[derive(Debug)]
+pub struct EntryAnswer {
+    /// None where it could not be read as a request.
+    pub request: Option<Request>,
+    pub permitted: bool,
+    pub rule: &'static str,
+    pub path: &'static str,
+    pub detail: Option<String>,
+    pub status: StatusCode,
+    pub upstream_status: Option<StatusCode>,
+    pub removed: usize,
+}
+
+impl EntryAnswer {
+    /// The interaction's name, where there is one.
+    pub fn interaction(&self) -> &'static str {
+        self.request.as_ref().map_or("none", |request| request.interaction.name())
+    }
+
+    /// Of an entry's decision and its answer.
+    pub fn of(entry: &Result<Entry, Box<RefusedEntry>>, answer: &Answer, detail: Option<String>) -> Self {
+        let (request, permit) = match entry {
+            Ok(entry) => (Some(entry.request.clone()), Some(&entry.permit)),
+            Err(refused) => (refused.request.clone(), None),
+        };
+        Self {
+            request,
+            permitted: answer.rule.is_none(),
+            rule: answer.rule.or(permit.map(Permit::rule)).unwrap_or_default(),
+            path: permit.map_or("answer", Permit::path),
+            detail,
+            status: answer.status,
+            upstream_status: answer.upstream_status,
+            removed: answer.removed,
+        }
+    }
 }
 
 impl Answer {
@@ -26,7 +68,7 @@ impl Answer {
     pub fn fhir(status: StatusCode, body: Bytes) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
-        Self { status, headers, body, removed: 0, upstream_status: None, rule: None }
+        Self { status, headers, body, removed: 0, upstream_status: None, rule: None, entries: Vec::new() }
     }
 
     /// The OperationOutcome of a rule: constant, but for the scope that would help (RFC 6750 §3).
@@ -37,7 +79,7 @@ impl Answer {
             None => rule.text.to_owned(),
         };
         let status = StatusCode::from_u16(rule.status).unwrap_or(StatusCode::FORBIDDEN);
-        let mut answer = Self::fhir(status, outcome(rule.issue, rule.name, &text));
+        let mut answer = Self::fhir(status, outcome(rule.issue, rule.name, &text, refusal.entry));
         if let Some(challenge) = challenge(rule, refusal.needed.as_deref()) {
             answer.headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
@@ -50,10 +92,7 @@ impl Answer {
 
     /// The one answer for "does not exist", "deleted" and "exists but is not yours" (enforcement.md §1).
     pub fn uniform_denial() -> Self {
-        const TEXT: &str = "there is no such resource, or it is not within what this token may see";
-        let mut answer = Self::fhir(StatusCode::NOT_FOUND, outcome("not-found", "not-found-or-not-yours", TEXT));
-        answer.rule = Some("not-found-or-not-yours");
-        answer
+        Self::refusal(&NOT_FOUND_OR_NOT_YOURS.refuse())
     }
 
     /// Takes over one header of another answer.

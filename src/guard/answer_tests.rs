@@ -9,8 +9,12 @@ fn challenge_of(refusal: &Refusal) -> Option<String> {
 #[test]
 fn every_rule_that_has_a_challenge_sends_it() {
     for rule in all_rules() {
-        let refusal =
-            Refusal { rule, needed: Some("patient/Observation.rs".to_owned()), detail: Some("secret".to_owned()) };
+        let refusal = Refusal {
+            rule,
+            needed: Some("patient/Observation.rs".to_owned()),
+            detail: Some("secret".to_owned()),
+            entry: None,
+        };
         let challenge = challenge_of(&refusal);
         assert_eq!(challenge.is_some(), rule.challenge != Challenge::None, "{}", rule.name);
         if let Some(challenge) = challenge {

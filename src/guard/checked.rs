@@ -226,15 +226,20 @@ pub(super) fn written(
     if deleted {
         return Ok(written);
     }
-    written.copy(headers, &header::ETAG);
-    written.copy(headers, &header::LAST_MODIFIED);
     locations(exchange, headers, &mut written);
+    let mut of_it = written.removed == 0;
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         let own =
             written.headers.get(&name).and_then(|url| url.to_str().ok()).is_none_or(|url| is_of(exchange, write, url));
         if !own {
             written.headers.remove(name);
+            of_it = false;
         }
+    }
+    // Of an answer about something else nothing is told.
+    if of_it {
+        written.copy(headers, &header::ETAG);
+        written.copy(headers, &header::LAST_MODIFIED);
     }
     Ok(written)
 }

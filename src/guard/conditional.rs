@@ -22,6 +22,11 @@ use crate::scope::Letter;
 pub(super) enum Resolved {
     /// Nothing is to be written.
     Answered(Answer),
+    /// What was to be created is there, under this id.
+    There {
+        id: String,
+        answer: Answer,
+    },
     To {
         write: CheckedWrite,
         body: Bytes,
@@ -34,7 +39,7 @@ pub(super) async fn carry_out(
     conditional: &ConditionalWrite,
 ) -> Result<Answer, Refusal> {
     let (write, body) = match resolve(guard, exchange, conditional).await? {
-        Resolved::Answered(answer) => return Ok(answer),
+        Resolved::Answered(answer) | Resolved::There { answer, .. } => return Ok(answer),
         Resolved::To { write, body } => (write, body),
     };
     let direct = exchange.with_body(body);
@@ -67,7 +72,10 @@ pub(super) async fn resolve(
     let body = exchange.body.clone();
     let write = match (conditional.kind(), matched) {
         (_, Matched::Several) => return Err(CRITERIA_SEVERAL.refuse()),
-        (ConditionalKind::Create, Matched::One(found)) => return there(exchange, &found).map(Resolved::Answered),
+        (ConditionalKind::Create, Matched::One(found)) => {
+            let answer = there(exchange, &found)?;
+            return Ok(Resolved::There { id: found.id, answer });
+        }
         (ConditionalKind::Create, Matched::Nothing) => conditional.creation()?,
         (ConditionalKind::Update, Matched::One(found)) if own_id.is_none() => {
             let body = with_id(&exchange.body, &found.id);

@@ -11,6 +11,8 @@ mod checked;
 mod conditional;
 mod criteria;
 mod document;
+mod entries;
+mod entry_writes;
 mod export;
 mod fill;
 mod links;
@@ -25,6 +27,8 @@ mod report;
 mod resource;
 mod sent;
 mod stream;
+mod together;
+mod transaction;
 mod write;
 
 use std::future::{Future, ready};
@@ -37,7 +41,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 
-pub use answer::Answer;
+pub use answer::{Answer, EntryAnswer};
 pub use capabilities::Capabilities;
 pub use page::{PAGE_PARAMETER, Page, Pages};
 pub use patients::UpstreamPatients;

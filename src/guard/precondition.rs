@@ -38,6 +38,11 @@ fn lists(tags: &str, current: Option<&str>) -> bool {
     tags.trim() == "*" || tags.split(',').any(|tag| opaque(tag.trim()) == Some(current))
 }
 
+/// The version that an entity tag names.
+pub(super) fn tag(tag: &str) -> Option<&str> {
+    opaque(tag).filter(|version| is_id(version))
+}
+
 /// What stands between the quotation marks of an entity tag; FHIR compares weakly.
 fn opaque(tag: &str) -> Option<&str> {
     tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')

@@ -5,12 +5,14 @@
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, StatusCode};
+use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
+use super::entries::{Upward, print_upward};
 use super::outgoing;
 use super::precondition;
 use crate::config::Upstream;
-use crate::decide::{Obeyed, Pin, ProbeResource, UpstreamRequest};
+use crate::decide::{Obeyed, ObeyedInTransaction, Pin, ProbeResource, UpstreamRequest, bundle_request};
 use crate::fhir::ResourceType;
 use crate::fhir::json::Json;
 use crate::fhir::outcome::FHIR_JSON;
@@ -92,9 +94,42 @@ impl Probe<'_> {
         let put = refused && third == second;
         let refused = !self.put(made, Pin::Absent, "absent").await?.is_success();
         let absent = refused && self.version(made).await? == third;
+        let mut transaction = self.try_transaction(made, &first).await?;
         let refused = !self.ask(&made.delete(Some(stale())), None).await?.status.is_success();
         let delete = refused && self.version(made).await?.is_some();
-        Ok(Obeyed { put, delete, absent })
+        if delete && transaction.put {
+            let refused = !self.together(&made.delete(Some(stale())), None).await?;
+            transaction.delete = refused && self.version(made).await?.is_some();
+        }
+        Ok(Obeyed { put, delete, absent, transaction })
+    }
+
+    /// What the server obeys in a transaction: nothing, if it does not take one that is right. `first` is a stale version.
+    async fn try_transaction(&self, made: &ProbeResource, first: &str) -> Result<ObeyedInTransaction, String> {
+        let mut obeyed = ObeyedInTransaction::default();
+        let before = self.version(made).await?.ok_or("the FHIR server does not show what it created")?;
+        let body = content(made.of, Some(&made.id), "changed together");
+        let right = self.together(&made.update(Pin::Version(before.clone())), Some(&body)).await?;
+        let current = self.version(made).await?;
+        if !right || current.is_none() || current.as_ref() == Some(&before) {
+            return Ok(obeyed);
+        }
+        let refused = !self.together(&made.update(Pin::Version(first.to_owned())), Some(&body)).await?;
+        obeyed.put = refused && self.version(made).await? == current;
+        if obeyed.put {
+            let refused = !self.together(&made.update(Pin::Absent), Some(&body)).await?;
+            obeyed.absent = refused && self.version(made).await? == current;
+        }
+        Ok(obeyed)
+    }
+
+    /// Sends one request as a transaction of its own; whether that was answered as done.
+    async fn together(&self, request: &UpstreamRequest, body: Option<&Value>) -> Result<bool, String> {
+        let resource = body.map(to_raw_value).transpose().map_err(|error| error.to_string())?;
+        let bundle = print_upward("transaction", &[Upward::own(request, resource.as_deref())])
+            .map_err(|_| "the probe cannot be printed")?;
+        let bundle: Value = serde_json::from_slice(&bundle).map_err(|error| error.to_string())?;
+        Ok(self.ask(&bundle_request(true), Some(&bundle)).await?.status.is_success())
     }
 
     async fn put(&self, made: &ProbeResource, pin: Pin, text: &str) -> Result<StatusCode, String> {

@@ -75,7 +75,7 @@ impl Guard {
             Action::Answer(OwnAnswer::EmptySearchset) => return Ok(Some(OTHER_PATIENT)),
             Action::Checked(write) => self.checks(exchange, write).await,
             Action::Conditional(write) => match conditional::resolve(self, exchange, write).await {
-                Ok(Resolved::Answered(answer)) => Ok(answer.rule.is_none()),
+                Ok(Resolved::Answered(answer) | Resolved::There { answer, .. }) => Ok(answer.rule.is_none()),
                 Ok(Resolved::To { write, body }) => self.checks(&exchange.with_body(body), &write).await,
                 Err(refusal) => Err(refusal),
             },
@@ -106,11 +106,10 @@ impl Guard {
 /// The rule that refuses the Bundle or its first refused entry. What each entry's own checks would find is not asked.
 fn refused_entry(exchange: &Exchange<'_>) -> Option<&'static str> {
     let body = Json::parse(&exchange.body, exchange.snapshot.limits.json_depth).ok()?;
-    let refusal = match decide_bundle(exchange.snapshot, exchange.grant, &body) {
-        Ok(decision) => decision.entries.into_iter().find_map(Result::err),
-        Err(refusal) => Some(refusal),
-    };
-    refusal.map(|refusal| refusal.rule.name)
+    match decide_bundle(exchange.snapshot, exchange.grant, &body) {
+        Ok(decision) => decision.entries.into_iter().find_map(Result::err).map(|entry| entry.refusal.rule.name),
+        Err(refusal) => Some(refusal.rule.name),
+    }
 }
 
 /// Holds an answer to look at it; one that is larger than the gate holds flows on.

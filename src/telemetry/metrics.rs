@@ -58,6 +58,7 @@ struct Instruments {
     upstream: PerPath,
     refusals: IntCounterVec,
     refusal_handles: Handles<&'static str, IntCounter>,
+    bundle_entries: IntCounterVec,
     removed: IntCounter,
     enforcement: IntGaugeVec,
     reported: IntCounterVec,
@@ -166,6 +167,11 @@ impl Metrics {
             upstream: PerPath::of(&upstream),
             refusals: make.counters("refusals_total", "Requests refused, by rule.", &["rule"])?,
             refusal_handles: Handles::new(),
+            bundle_entries: make.counters(
+                "bundle_entries_total",
+                "Entries of batches and transactions dealt with.",
+                &["interaction", "outcome"],
+            )?,
             removed: make.counter("resources_removed_total", "Resources removed from answers by verification.")?,
             enforcement: make.registered(IntGaugeVec::new(
                 Opts::new("enforcement_mode", "Whether rules are enforced; 1 for the mode in effect.")
@@ -256,6 +262,12 @@ impl Metrics {
     pub fn refused(&self, rule: &'static str) {
         let all = &self.0;
         all.refusal_handles.with(rule, || all.refusals.with_label_values(&[rule]), IntCounter::inc);
+    }
+
+    /// An entry of a batch or transaction was dealt with.
+    pub fn entry(&self, interaction: &'static str, permitted: bool) {
+        let outcome = if permitted { "permitted" } else { "refused" };
+        self.0.bundle_entries.with_label_values(&[interaction, outcome]).inc();
     }
 
     /// Verification removed this many resources from an answer.

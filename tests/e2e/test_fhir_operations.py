@@ -151,6 +151,17 @@ def test_sekmet_exports_a_group(empty_gate: Gate, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_an_operators_operation_that_verifies_nothing_is_warned_of(own_gate: Gate) -> None:
+    row = {"name": "evaluate-measure", "levels": ["instance"], "types": ["Measure"], "answer": "none"}
+    own_gate.write({**own_gate.edited(), "operations": [row]})
+    checked = own_gate.run("check")
+    assert checked.returncode == 0, checked.stderr
+    assert "smartgate.toml:" in checked.stderr and "$evaluate-measure" in checked.stderr, checked.stderr
+    own_gate.write({**own_gate.edited(), "operations": [{**row, "name": "$graphql"}]})
+    checked = own_gate.run("check")
+    assert checked.returncode == 1 and "is never let through" in checked.stderr + checked.stdout
+
+
 def test_operations_are_explained(gate: Gate) -> None:
     def explained(*arguments: str) -> str:
         done = gate.run("explain", *arguments)

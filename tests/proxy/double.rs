@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::processed::{Below, process};
 use crate::resources::{OF_ANOTHER, conventional, observation};
 use crate::wire::{head_end, header_lines};
 
@@ -58,10 +59,24 @@ pub(crate) enum Manners {
     RefusesWrites,
     /// Answers every write with another resource, at another place.
     WritesElsewhere,
+    /// Answers a Bundle with an entry too few.
+    FewerEntries,
+    /// Answers a Bundle with an entry too many, B's.
+    MoreEntries,
+    /// Answers a Bundle's entries from the last to the first.
+    OtherOrder,
+    /// Answers each entry of a Bundle with what is B's, in every place there is.
+    OthersEntries,
+    /// Says of each entry of a Bundle that it failed, naming B, once all is done.
+    FailsLate,
     /// Two versions at once: in the ETag another than in the body.
     TwoVersions,
     /// Applies every write, whatever its condition says.
     IgnoresConditions,
+    /// Applies every entry of a Bundle, whatever its condition says.
+    IgnoresConditionsInBundles,
+    /// Answers 404 to every Bundle.
+    NoBundles,
     /// Applies every deletion.
     IgnoresConditionsOfDelete,
     /// Takes no Basic.
@@ -307,7 +322,15 @@ impl Server {
                 let found = resources.iter().filter(asked).cloned().collect();
                 self.bundle("searchset", found, &target, manners)
             }
-            ("POST", ["fhir"]) => Answer::json(200, &processed(&seen.body)),
+            ("POST", ["fhir"]) if manners == Manners::NoBundles => Answer::json(404, &outcome(OF_ANOTHER)),
+            ("POST", ["fhir"]) => {
+                let below = Below {
+                    ask: &|single| self.well_behaved(single, manners),
+                    taken: &|of, id| resources.iter().any(|resource| is(resource, of, id)),
+                    roll_back: &|| self.state.resources.lock().clone_from(&resources),
+                };
+                process(&seen.body, manners, &below)
+            }
             _ => Answer::json(200, &json!({ "resourceType": "Parameters" })),
         }
     }
@@ -538,15 +561,6 @@ fn is_coded(codings: &Value, token: &str) -> bool {
         Some((system, code)) => named.any(|known| known == (system.to_owned(), code.to_owned())),
         None => named.any(|(_, known)| known == token.to_ascii_lowercase()),
     }
-}
-
-/// A batch or transaction, as if everything in it had worked.
-fn processed(body: &str) -> Value {
-    let bundle: Value = serde_json::from_str(body).unwrap_or_default();
-    let entries = bundle["entry"].as_array().map_or(0, Vec::len);
-    let kind = format!("{}-response", bundle["type"].as_str().unwrap_or("batch"));
-    let entry = vec![json!({ "response": { "status": "200" } }); entries];
-    json!({ "resourceType": "Bundle", "type": kind, "entry": entry })
 }
 
 pub(crate) fn outcome(text: &str) -> Value {

@@ -10,6 +10,7 @@
     reason = "what does not hold in a test fails it"
 )]
 
+mod bundles;
 mod case;
 mod conditional;
 mod connection;
@@ -23,6 +24,7 @@ mod impatience;
 mod operations;
 mod pages;
 mod pins;
+mod processed;
 mod report;
 mod resources;
 mod revocation;

@@ -204,6 +204,23 @@ async fn operations_tell_nothing_of_others() {
     }
 }
 
+/// Where several elements make data the patient's, the server is still told whose last observations are wanted.
+#[tokio::test]
+async fn the_last_observations_are_asked_for_by_patient_whatever_narrows() {
+    for fhir in [
+        "narrowing = \"none\"",
+        "narrowing = \"compartment\"",
+        "patient_data = \"compartment\"\nnarrowing = \"none\"",
+        "patient_data = \"compartment\"\nnarrowing = \"compartment\"",
+    ] {
+        let world = World::start(fhir, "").await;
+        let token = world.patient_token("patient/Observation.rs", "A");
+        let found = world.get(&token, "/fhir/Observation/$lastn?max=1").await;
+        assert_eq!(found.resources(), ["Observation/a1", "Observation/m1", "Observation/a2"], "{fhir}");
+        assert_eq!(world.upstream.take()[0].line(), "GET /fhir/Observation/$lastn?max=1&patient=Patient/A", "{fhir}");
+    }
+}
+
 #[tokio::test]
 async fn everything_is_paged_as_a_search_is() {
     let world = World::start("", "").await;

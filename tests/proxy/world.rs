@@ -20,6 +20,10 @@ use crate::wire::{self, Reply};
 /// Secret of the client `backend`, which asks the gate for tokens of its own.
 pub(crate) const BACKEND_SECRET: &str = "a-secret-of-the-backend-client-01";
 
+/// What is recorded of a FHIR server that obeys every condition.
+pub(crate) const OBEDIENT: &str =
+    r#"{"put":true,"delete":true,"absent":true,"transaction":{"put":true,"delete":true,"absent":true}}"#;
+
 /// A clock that moves when it is told to.
 pub(crate) struct StandingClock(AtomicI64);
 
@@ -41,7 +45,7 @@ pub(crate) struct World {
 impl World {
     /// A gate as operators run it; `fhir` and `rest` are lines for `[fhir]` and for the end of the configuration.
     pub(crate) async fn start(fhir: &str, rest: &str) -> Self {
-        Self::start_with(fhir, rest, Some(r#"{"put":true,"delete":true,"absent":true}"#)).await
+        Self::start_with(fhir, rest, Some(OBEDIENT)).await
     }
 
     /// A gate that knows this of what the FHIR server obeys; see [`World::start`].

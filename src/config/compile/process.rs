@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 use crate::ambient::UnixSeconds;
 use crate::config::table::{LATER, Table};
 use crate::config::{Audit, Enforcement, Limits, Log, Report, StoreUrl};
+use crate::fhir::json::MAX_DEPTH;
 use crate::telemetry::{AuditSink, LogFormat, OnFull};
 
 const DEFAULT_STORE: &str = "state/smartgate.db";
@@ -105,7 +106,7 @@ pub(super) fn limits(mut table: Table<'_>) -> Limits {
         scan_pages: table.number("scan_pages", 20, 1..=1000),
         write_references: table.number("write_references", 20, 0..=1000),
         bundle_entries: table.number("bundle_entries", 500, 1..=100_000),
-        json_depth: table.number("json_depth", 64, 8..=256),
+        json_depth: table.number("json_depth", 64, 8..=MAX_DEPTH),
         token_cache: table.number("token_cache", 10_000, 1..=10_000_000),
     };
     table.finish();

@@ -171,7 +171,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("audit", "on_full = \"drop\"", "is none of \"block\", \"shed\""),
     ("audit", "search_values = 1", "write true or false"),
     ("log", "level = \"info,[\"", "is no filter"),
-    ("limits", "json_depth = 100000", "a whole number from 8 to 256"),
+    ("limits", "json_depth = 100000", "a whole number from 8 to 127"),
     ("limits", "count = -1", "a whole number from 1"),
 ];
 

@@ -125,6 +125,10 @@ pub(super) fn export(asked: &Asked<'_>) -> Result<Permit, Refusal> {
     if types.is_empty() {
         return Err(EXPORT_SYSTEM_ONLY.refuse().needing("system/*.rs".to_owned()));
     }
+    if asked.name != "export" {
+        let sealed = asked.parameters(|code| code == EXPORT_PARAMETER_NAME);
+        sealed.map_err(|refusal| Refusal { rule: &EXPORT_PARAMETER, ..refusal })?;
+    }
     let step = match (asked.name, &asked.request.method) {
         ("export-status", &Method::DELETE) => ExportStep::Cancel,
         ("export-status", &Method::GET) => ExportStep::Status,

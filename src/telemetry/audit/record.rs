@@ -5,11 +5,14 @@ use serde::{Serialize, Serializer};
 use crate::ambient::UnixSeconds;
 
 /// One decision on one FHIR request.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, Clone)]
 pub struct DecisionRecord {
     #[serde(serialize_with = "rfc3339")]
     pub time: UnixSeconds,
     pub request_id: String,
+    /// The entry of a Bundle that the line is about; none on the line of the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,7 +44,8 @@ pub struct DecisionRecord {
     pub removed: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_status: Option<u16>,
-    pub gate_micros: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate_micros: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_micros: Option<u64>,
 }

@@ -84,7 +84,8 @@ fn decision() -> DecisionRecord {
         path: "guard",
         removed: 1,
         upstream_status: Some(200),
-        gate_micros: 90,
+        entry: None,
+        gate_micros: Some(90),
         upstream_micros: Some(2000),
     }
 }
