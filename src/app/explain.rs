@@ -69,7 +69,7 @@ fn explained(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<String, R
     let mut text = String::new();
     let _ = writeln!(text, "interaction  {}", request.interaction.name());
     if matches!(request.interaction, Interaction::Capabilities) {
-        return Ok(decide_public(&request).map(|permit| text + &describe(snapshot, &permit)));
+        return Ok(decide_public(&request).map(|permit| text + &describe(snapshot, None, &permit)));
     }
     let grant = match grant(snapshot, asked)? {
         Ok(grant) => grant,
@@ -92,7 +92,7 @@ fn explained(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<String, R
         Ok(permit) => permit,
         Err(refusal) => return Ok(Ok(text + &describe_refusal(&refusal))),
     };
-    text.push_str(&describe(snapshot, &permit));
+    text.push_str(&describe(snapshot, Some(&grant), &permit));
     if matches!(permit.action(), Action::Bundle)
         && let Some(file) = &asked.body
     {
@@ -194,7 +194,7 @@ fn describe_refusal(refusal: &Refusal) -> String {
     text
 }
 
-fn describe(snapshot: &Snapshot, permit: &Permit) -> String {
+fn describe(snapshot: &Snapshot, grant: Option<&Grant>, permit: &Permit) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "decision     permit");
     let _ = writeln!(text, "rule         {}", permit.rule());
@@ -219,6 +219,10 @@ fn describe(snapshot: &Snapshot, permit: &Permit) -> String {
             write.look_up().as_ref().map_or_else(|| format!("POST {}/{}", snapshot.fhir.upstream.base, write.of()), upstream),
             "the stored version and the new one must both be the patient's, then the write goes up for that version only"
                 .to_owned(),
+        ),
+        Action::Targets(search) => (
+            grant.map(|grant| search.look_ups(snapshot, grant)).unwrap_or_default().first().map_or_else(|| "nothing".to_owned(), |first| upstream(first.request())),
+            "each `target` is looked up, then the search goes up for those that the token sees".to_owned(),
         ),
         Action::Conditional(write) => (
             write.search().map_or_else(|| "nothing".to_owned(), upstream),

@@ -315,6 +315,8 @@ pub struct Limits {
     pub scan_pages: usize,
     /// References of a written body that are looked up under a restricted grant.
     pub write_references: usize,
+    /// Resources that are looked up for one answer, to tell whether a Provenance or a Binary may be seen.
+    pub look_ups: usize,
     /// Entries of a batch or transaction.
     pub bundle_entries: usize,
     /// Nesting of a JSON body.

@@ -124,7 +124,7 @@ async fn row_241_what_is_wrong_is_refused_in_report_mode_too() {
     let held = crate::resources::conventional();
     let mut failures = Vec::new();
     let files = ["a_tokens", "c_paths", "d_interactions", "f_joins_and_results", "k_operations", "l_bodies", "n_http"];
-    for case in files.into_iter().flat_map(|file| case::section(&format!("{file}.toml"))) {
+    for case in files.into_iter().flat_map(|file| case::section(&format!("{file}.toml")).case) {
         if !matches!(case.expect.status, 400 | 401 | 405 | 413 | 415 | 431)
             && case.expect.rule != "operation-not-listed"
         {

@@ -19,7 +19,7 @@ use crate::wire::{self, Reply};
 use crate::world::{World, usual_claims};
 
 /// Headers that an answer of the FHIR side may have.
-const ALLOWED: [&str; 20] = [
+const ALLOWED: [&str; 21] = [
     "access-control-allow-headers",
     "access-control-allow-methods",
     "access-control-allow-origin",
@@ -28,6 +28,7 @@ const ALLOWED: [&str; 20] = [
     "allow",
     "cache-control",
     "connection",
+    "content-disposition",
     "content-length",
     "content-location",
     "content-security-policy",
@@ -111,7 +112,7 @@ impl Trial<'_> {
     }
 
     fn goes_up(&self) -> Vec<String> {
-        self.case.expect.goes_up.iter().map(|line| line.replace("{target}", self.target)).collect()
+        self.case.expect.goes_up.iter().map(|line| self.fill_in(&line.replace("{target}", self.target))).collect()
     }
 
     /// What `decide` says, without a socket.
@@ -329,6 +330,7 @@ fn goes_up(permit: &Permit) -> Vec<String> {
         // What a creation looks up first depends on its body.
         Action::Checked(write) => write.look_up().map(|request| line(&request)).unwrap_or_default(),
         Action::Conditional(write) => write.search().map(line).unwrap_or_default(),
-        Action::Answer(_) | Action::Bundle => Vec::new(),
+        // What a search by target looks up depends on the grant.
+        Action::Answer(_) | Action::Targets(_) | Action::Bundle => Vec::new(),
     }
 }

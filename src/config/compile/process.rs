@@ -105,6 +105,7 @@ pub(super) fn limits(mut table: Table<'_>) -> Limits {
         count: table.number("count", 200, 1..=10_000),
         scan_pages: table.number("scan_pages", 20, 1..=1000),
         write_references: table.number("write_references", 20, 0..=1000),
+        look_ups: table.number("look_ups", 50, 0..=1000),
         bundle_entries: table.number("bundle_entries", 500, 1..=100_000),
         json_depth: table.number("json_depth", 64, 8..=MAX_DEPTH),
         token_cache: table.number("token_cache", 10_000, 1..=10_000_000),

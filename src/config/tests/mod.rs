@@ -145,6 +145,8 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("fhir", "narrowing_by_type = { Appointment = \"date\" }", "leads to a Patient"),
     ("fhir", "shared_types = [\"Observation\"]", "would show one patient's to another"),
     ("fhir", "shared_types = [\"Patient\"]", "would show one patient's to another"),
+    ("fhir", "shared_types = [\"Provenance\"]", "cannot be shared"),
+    ("fhir", "shared_types = [\"Binary\"]", "cannot be shared"),
     ("fhir", "upstream_auth = { kind = \"bearer\" }", "[fhir] upstream_auth.token: is missing"),
     ("fhir", "upstream_auth = { kind = \"none\", token = \"file:x\" }", "means nothing with kind = \"none\""),
     ("fhir", "upstream_auth = { kind = \"client_credentials\" }", "is not in this version yet"),
