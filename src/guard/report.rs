@@ -84,6 +84,7 @@ impl Guard {
             | Action::Stream { .. }
             | Action::Guard { .. }
             | Action::Write { .. }
+            | Action::Targets(_)
             | Action::Operation(_)
             | Action::Export(_) => Ok(true),
         };
@@ -127,14 +128,14 @@ async fn hold(mut stream: Stream, limit: usize) -> Result<Result<Answer, Box<Str
     Ok(Ok(Answer { upstream_status: Some(status), headers, ..Answer::fhir(status, held.freeze()) }))
 }
 
-/// Counts what of an answer the token's own grant does not show.
+/// Counts what of an answer the token's own grant does not show by itself; what others lead to is not looked for.
 fn count(exchange: &Exchange<'_>, enforced: &Permit, answer: &Answer, would: &mut Would) {
     if !answer.status.is_success() || answer.body.is_empty() {
         return;
     }
     let letter = match enforced.action() {
         Action::Guard { verify: Verify::Bundle { letter, .. }, .. } => *letter,
-        Action::Stream { .. } if exchange.request.interaction.is_search() => Letter::Search,
+        _ if exchange.request.interaction.is_search() => Letter::Search,
         _ => Letter::Read,
     };
     match Json::parse(&answer.body, exchange.snapshot.limits.json_depth) {
