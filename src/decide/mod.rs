@@ -25,6 +25,7 @@ mod provenance;
 mod reach;
 mod read;
 mod references;
+mod report;
 pub mod request;
 mod rule;
 mod search;
@@ -59,6 +60,8 @@ pub use probe::{ProbeResource, probe_search};
 pub use provenance::TargetSearch;
 pub use reach::{NOT_FOUND_OR_NOT_YOURS, type_of, visible, visible_with};
 pub use references::{LookUp, REFERENCES_TOO_MANY};
+pub(crate) use report::holds;
+pub use report::{Decided, REPORT_MODE, Reported, decide_in_mode, reporting};
 pub use rule::{Challenge, Refusal, Rule, all as all_rules};
 pub use write::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BODY_OTHER_RESOURCE};
 

@@ -38,7 +38,9 @@ pub(super) async fn fill(
 ) -> Result<Option<Filled>, Refusal> {
     let first = || PagePosition { target: wanted.request.target().to_owned(), ..PagePosition::default() };
     let begin = exchange.request.page.clone().unwrap_or_else(first);
-    let exact = !matches!(wanted.pages, PageRule::Filled { exact: false });
+    // A page link without a size was given out for an answer that nothing was hidden in, to the same user with more rights.
+    let foreign = exchange.request.page.is_some() && begin.size.is_none();
+    let exact = !matches!(wanted.pages, PageRule::Filled { exact: false }) && !foreign;
     let mut page = Filling {
         size: begin.size,
         doubtful: begin.doubtful || !exact,

@@ -24,6 +24,7 @@ mod patients;
 mod pins;
 mod precondition;
 mod probe;
+mod report;
 mod resource;
 mod sent;
 mod sight;
@@ -48,6 +49,7 @@ pub use page::{PAGE_PARAMETER, Page, Pages};
 pub use patients::UpstreamPatients;
 pub use pins::Pins;
 pub(crate) use probe::Probe;
+pub use report::Would;
 pub use stream::Stream;
 pub use write::is_json;
 
