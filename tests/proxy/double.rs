@@ -315,7 +315,9 @@ impl Server {
             ("GET" | "HEAD", ["fhir", "Patient", id, of]) => {
                 let patient = format!("Patient/{id}");
                 let of_patient = |r: &&Value| {
-                    is_of(r, of) && (names(r, &patient) || mentions(r, &patient)) && selected(r, &target.query)
+                    is_of(r, of)
+                        && (names(r, &patient) || mentions(r, &patient))
+                        && selected(&resources, r, &target.query)
                 };
                 let found = resources.iter().filter(of_patient).cloned().collect();
                 self.bundle("searchset", found, &target, manners)
