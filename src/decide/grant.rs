@@ -111,6 +111,20 @@ impl Grant {
         }
     }
 
+    /// The same token as if its scopes covered everything; for report mode.
+    pub(super) fn as_everything(&self, snapshot: &Snapshot) -> Self {
+        Self {
+            claims: self.claims.clone(),
+            generation: self.generation,
+            unrestricted: [*snapshot.fhir.tables.types(); 5],
+            restricted: Vec::new(),
+            constrained: Vec::new(),
+            identity: None,
+            system: [TypeSet::EMPTY; 5],
+            ignored: Vec::new(),
+        }
+    }
+
     /// Whether some permit covers the type with no patient context.
     pub fn unrestricted(&self, of: ResourceType, letter: Letter) -> bool {
         self.unrestricted_types(letter).contains(of)

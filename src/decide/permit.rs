@@ -8,6 +8,7 @@ use http::Method;
 use super::checked::CheckedWrite;
 use super::conditional::ConditionalWrite;
 use super::operation::{Call, Export};
+use super::provenance::TargetSearch;
 use super::references::Beside;
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
@@ -216,6 +217,8 @@ pub enum Action {
     Checked(CheckedWrite),
     /// What criteria mean is looked for, then it is [`Action::Checked`].
     Conditional(ConditionalWrite),
+    /// The values of `target` are looked up, then the search goes up for those that the grant sees.
+    Targets(TargetSearch),
     /// An operation whose answer is no Bundle.
     Operation(Call),
     /// A step of a bulk export.
@@ -246,7 +249,7 @@ impl Permit {
     }
 
     /// The rule that lets it pass: `public`, `unrestricted`, `own-patient`, `shared-type`, `own-identity`,
-    /// `constrained`.
+    /// `constrained`, `linked`.
     pub fn rule(&self) -> &'static str {
         self.rule
     }
@@ -260,6 +263,7 @@ impl Permit {
             | Action::Write { .. }
             | Action::Checked(_)
             | Action::Conditional(_)
+            | Action::Targets(_)
             | Action::Operation(_)
             | Action::Export(_)
             | Action::Bundle => "guard",

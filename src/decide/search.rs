@@ -7,6 +7,7 @@ use super::grant::Grant;
 use super::operation::OPERATION_RESTRICTED;
 use super::parameters::{self, Accepted, FORMAT_NOT_JSON, Search};
 use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify};
+use super::provenance;
 use super::reach::{Reach, SCOPE_MISSING, reach};
 use super::read::{require_all, target};
 use super::rule::{Refusal, Rule};
@@ -85,6 +86,7 @@ fn search_by(
             let accepted = accept(snapshot, grant, of, request, &request.parameters)?;
             Ok(guarded(target(request, &path, &accepted), reach.rule(), true))
         }
+        Reach::Linked { patients } => provenance::search(snapshot, grant, request, of, patients),
     }
 }
 
@@ -112,6 +114,10 @@ pub(super) fn search_compartment(
         }
         _ if owner != ResourceType::PATIENT => Err(COMPARTMENT_RESTRICTED.refuse()),
         Reach::Shared => Err(COMPARTMENT_RESTRICTED.refuse()),
+        Reach::Linked { patients } => {
+            let permit = provenance::search(snapshot, grant, request, of, &[id])?;
+            Ok(if patients.contains(&id) { permit } else { empty(reach.rule()) })
+        }
         Reach::Patients { patients, rule } => {
             let within = patients.iter().filter(|patient| **patient == id).map(|_| id.to_owned()).collect();
             narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], operation: "" })
@@ -255,9 +261,9 @@ fn narrowed(
     // An operation chooses among what it was asked for, so that it must be asked for the patient's own.
     let narrowing = if within.operation.is_empty() { snapshot.fhir.narrowing } else { Narrowing::Parameter };
     let exact = match narrowing {
-        Narrowing::Compartment if of != ResourceType::PATIENT && named.within.len() == 1 => {
+        Narrowing::Compartment if named.within.len() == 1 && in_compartment(snapshot, of, rule).is_some() => {
             path = format!("/Patient/{first}/{of}");
-            true
+            in_compartment(snapshot, of, rule) == Some(Whole::Visible)
         }
         Narrowing::None if of != ResourceType::PATIENT && !named.replaced => false,
         narrowing => {
@@ -273,7 +279,23 @@ fn narrowed(
     Ok(guarded(target(request, &path, &accepted), name, exact))
 }
 
-fn accept(
+/// How much of a patient's compartment is the patient's by `rule`.
+#[derive(PartialEq, Eq)]
+enum Whole {
+    Visible,
+    /// It holds more: what the patient performed, recorded, took part in.
+    PartlyVisible,
+}
+
+/// Whether the compartment holds all that is the patient's by `rule`; the definition leaves some types and elements out.
+fn in_compartment(snapshot: &Snapshot, of: ResourceType, rule: &SubjectRule) -> Option<Whole> {
+    let whole = snapshot.fhir.tables.compartment(of).filter(|_| of != ResourceType::PATIENT)?;
+    let covered = rule.elements.iter().all(|element| whole.elements.contains(element));
+    let exact = rule.elements.len() == whole.elements.len();
+    covered.then_some(if exact { Whole::Visible } else { Whole::PartlyVisible })
+}
+
+pub(super) fn accept(
     snapshot: &Snapshot,
     grant: &Grant,
     of: ResourceType,
@@ -289,7 +311,7 @@ fn accept(
     Ok(accepted)
 }
 
-fn guarded(target: String, rule: &'static str, exact: bool) -> Permit {
+pub(super) fn guarded(target: String, rule: &'static str, exact: bool) -> Permit {
     let pages = PageRule::Filled { exact };
     let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, pages };
     Permit { action: Action::Guard { request: UpstreamRequest::new(Method::GET, target).inspected(), verify }, rule }

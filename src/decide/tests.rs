@@ -371,7 +371,7 @@ proptest! {
                     prop_assert!(shared || narrowed, "{method} {url}: {permit:?}");
                 }
                 Action::Operation(_) => prop_assert_eq!(permit.rule(), "shared-type"),
-                Action::Guard { .. } | Action::Answer(_) | Action::Checked(_) | Action::Conditional(_) | Action::Bundle => {}
+                Action::Guard { .. } | Action::Answer(_) | Action::Checked(_) | Action::Conditional(_) | Action::Targets(_) | Action::Bundle => {}
             }
         }
     }

@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::fill::{self, Filled, PageLink};
 use super::links::move_urls;
 use super::{Answer, Exchange, Guard};
-use crate::decide::{BundleKind, PageRule, Refusal, UpstreamRequest, request as rules, type_of, visible};
+use crate::decide::{BundleKind, PageRule, Refusal, Seen, UpstreamRequest, request as rules, type_of, visible_with};
 use crate::fhir::ResourceType;
 use crate::fhir::bundle::{EntryResponse, EntrySearch, NewBundle, NewEntry, NewLink, RawEntry};
 use crate::fhir::json::Json;
@@ -21,6 +21,8 @@ pub(super) struct Wanted<'p> {
     pub(super) letter: Letter,
     pub(super) kind: BundleKind,
     pub(super) pages: PageRule,
+    /// What was looked up already.
+    pub(super) seen: Seen,
 }
 
 /// The answer to a search that names only patients that are not the token's.
@@ -62,7 +64,12 @@ pub(super) enum Verified {
     NotData,
 }
 
-pub(super) fn verify(exchange: &Exchange<'_>, entry: &RawEntry<'_>, letter: Letter) -> Result<Verified, Refusal> {
+pub(super) fn verify(
+    exchange: &Exchange<'_>,
+    entry: &RawEntry<'_>,
+    letter: Letter,
+    seen: &Seen,
+) -> Result<Verified, Refusal> {
     let Some(raw) = entry.resource else {
         return Ok(Verified::NotData);
     };
@@ -71,13 +78,17 @@ pub(super) fn verify(exchange: &Exchange<'_>, entry: &RawEntry<'_>, letter: Lett
     if type_of(exchange.snapshot, &resource) == Some(ResourceType::OPERATION_OUTCOME) {
         return Ok(Verified::NotData);
     }
-    let included = entry.search.as_ref().and_then(|search| search.mode.as_deref()) == Some("include");
+    let included = is_included(entry);
     let letter = if included { Letter::Read } else { letter };
-    if !visible(exchange.snapshot, exchange.grant, letter, &resource) {
+    if !visible_with(exchange.snapshot, exchange.grant, letter, &resource, seen) {
         return Ok(Verified::Dropped);
     }
     let printed = kept(entry, included)?;
     Ok(if included { Verified::Include(printed) } else { Verified::Match(printed) })
+}
+
+pub(super) fn is_included(entry: &RawEntry<'_>) -> bool {
+    entry.search.as_ref().and_then(|search| search.mode.as_deref()) == Some("include")
 }
 
 /// An entry without anything that was not verified: no score, no outcome, no extension.

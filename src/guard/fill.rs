@@ -5,6 +5,7 @@ use http::StatusCode;
 use serde_json::value::RawValue;
 
 use super::bundle::{Verified, Wanted, unreadable, verify};
+use super::sight::Sight;
 use super::{Exchange, Guard, own_words};
 use crate::decide::{BundleKind, PageRule, Refusal, request as rules};
 use crate::fhir::bundle::{RawBundle, RawEntry};
@@ -35,8 +36,16 @@ pub(super) async fn fill(
 ) -> Result<Option<Filled>, Refusal> {
     let first = || PagePosition { target: wanted.request.target().to_owned(), ..PagePosition::default() };
     let begin = exchange.request.page.clone().unwrap_or_else(first);
-    let exact = !matches!(wanted.pages, PageRule::Filled { exact: false });
-    let mut page = Filling { size: begin.size, doubtful: begin.doubtful || !exact, at: begin, ..Filling::default() };
+    // A page link without a size was given out for an answer that nothing was hidden in, to the same user with more rights.
+    let foreign = exchange.request.page.is_some() && begin.size.is_none();
+    let exact = !matches!(wanted.pages, PageRule::Filled { exact: false }) && !foreign;
+    let mut page = Filling {
+        size: begin.size,
+        doubtful: begin.doubtful || !exact,
+        at: begin,
+        sight: Sight::of(exchange, wanted.seen.clone()),
+        ..Filling::default()
+    };
     for _ in 0..exchange.snapshot.limits.scan_pages.max(1) {
         let request = wanted.request.at_page(page.at.target.clone());
         let answer = guard.send(exchange, &request, None).await?;
@@ -67,6 +76,7 @@ struct Filling {
     /// Whether a further upstream page may hold nothing that is visible.
     doubtful: bool,
     at: PagePosition,
+    sight: Sight,
 }
 
 impl Filling {
@@ -84,6 +94,7 @@ impl Filling {
         let body = exchange.collect(answer).await?;
         let source = RawBundle::parse(&body).map_err(|error| unreadable(&error.to_string()))?;
         let next = link(guard, exchange, &source, &["next"])?;
+        self.sight.page(guard, exchange, (wanted.letter, wanted.kind != BundleKind::History), &source).await?;
         if wanted.pages == PageRule::Kept {
             let previous = link(guard, exchange, &source, &["previous", "prev"])?;
             return self.as_it_came(exchange, wanted, &source, next, previous).map(Some);
@@ -107,7 +118,7 @@ impl Filling {
 
     /// Verifies one entry and takes it in; false if it is visible and belongs to the next page.
     fn entry(&mut self, exchange: &Exchange<'_>, wanted: &Wanted<'_>, entry: &RawEntry<'_>) -> Result<bool, Refusal> {
-        let printed = match verify(exchange, entry, wanted.letter)? {
+        let printed = match verify(exchange, entry, wanted.letter, self.sight.seen())? {
             Verified::Match(_) if self.is_full() => return Ok(false),
             Verified::Match(printed) => {
                 self.matches += 1;
@@ -212,4 +223,13 @@ pub(super) fn link(
     let target =
         pages.below_base(&link.url).ok_or_else(|| unreadable("a page link leads away from the FHIR server"))?;
     Ok(Some(PagePosition { target, ..PagePosition::default() }))
+}
+
+/// Where a search of the gate's own goes on.
+pub(super) fn next_page(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    source: &RawBundle<'_>,
+) -> Result<Option<String>, Refusal> {
+    Ok(link(guard, exchange, source, &["next"])?.map(|position| position.target))
 }

@@ -19,6 +19,7 @@ mod coverage;
 mod dice;
 mod gate;
 mod grants;
+mod linked;
 mod model;
 mod requests;
 mod run;

@@ -302,7 +302,10 @@ impl Server {
                 self.bundle("history", versions, &target, manners)
             }
             ("GET" | "HEAD", ["fhir", "Patient", id, of]) => {
-                let of_patient = |r: &&Value| is_of(r, of) && names(r, &format!("Patient/{id}"));
+                let patient = format!("Patient/{id}");
+                let of_patient = |r: &&Value| {
+                    is_of(r, of) && (names(r, &patient) || mentions(r, &patient)) && selected(r, &target.query)
+                };
                 let found = resources.iter().filter(of_patient).cloned().collect();
                 self.bundle("searchset", found, &target, manners)
             }
@@ -536,15 +539,31 @@ pub(crate) fn is(resource: &Value, of: &str, id: &str) -> bool {
 
 /// Whether an element that says whose the resource is names `patient`.
 pub(crate) fn names(resource: &Value, patient: &str) -> bool {
-    let elements = ["subject", "patient", "for", "beneficiary", "individual"].map(|name| &resource[name]);
-    let participants = resource["participant"].as_array().into_iter().flatten().map(|one| &one["actor"]);
-    elements.into_iter().chain(participants).any(|element| element["reference"] == patient)
+    let elements =
+        ["subject", "patient", "for", "beneficiary", "individual", "actor", "candidate", "deliverTo", "deliverFor"];
+    let inside =
+        |outer: &str, inner: &'static str| resource[outer].as_array().into_iter().flatten().map(move |one| &one[inner]);
+    let inner = inside("participant", "actor").chain(inside("link", "target"));
+    elements.map(|name| &resource[name]).into_iter().chain(inner).any(|element| element["reference"] == patient)
+}
+
+/// Whether an element names `patient` that the compartment has besides.
+fn mentions(resource: &Value, patient: &str) -> bool {
+    let performers = resource["performer"].as_array().into_iter().flatten();
+    performers.into_iter().any(|performer| performer["reference"] == patient)
 }
 
 pub(crate) fn selected(resource: &Value, query: &[(String, String)]) -> bool {
     query.iter().all(|(name, value)| match name.as_str() {
         "_id" => value.split(',').any(|id| resource["id"] == id),
         "patient" | "subject" | "actor" => value.split(',').any(|patient| names(resource, patient)),
+        "target" => value.split(',').any(|target| {
+            let leads =
+                |text: &str| text == target || text.strip_prefix(target).is_some_and(|r| r.starts_with("/_history/"));
+            let targets = resource["target"].as_array().into_iter().flatten();
+            targets.filter_map(|one| one["reference"].as_str()).any(leads)
+        }),
+        "location" => value.split(',').any(|url| resource["content"][0]["attachment"]["url"] == url),
         "code" => resource["code"]["text"] == value.as_str(),
         "category" => value.split(',').any(|token| is_coded(&resource["category"][0]["coding"], token)),
         "_security" => value.split(',').any(|token| is_coded(&resource["meta"]["security"], token)),

@@ -131,6 +131,7 @@ async fn a_search_for_a_needle_is_too_costly_whatever_was_found() {
     assert_eq!(world.upstream.take().len(), 3);
 }
 
+/// attacks.md 186, 187.
 #[tokio::test]
 async fn a_page_link_is_its_owners_alone() {
     let world = World::start("", "").await;
@@ -165,6 +166,7 @@ async fn a_page_link_is_its_owners_alone() {
     }
 }
 
+/// attacks.md 188.
 #[tokio::test]
 async fn a_page_link_cannot_be_changed() {
     let world = World::start("", "").await;

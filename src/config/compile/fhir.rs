@@ -15,6 +15,9 @@ const DEFAULT_BASE_PATH: &str = "/fhir";
 /// Paths that the authorization server answers at.
 const TAKEN_PATHS: [&str; 2] = ["/auth", "/.well-known"];
 
+/// Types that say nothing of a patient themselves and hold, or tell of, any patient's data.
+const NEVER_SHARED: [&str; 7] = ["AuditEvent", "Binary", "Bundle", "Group", "Linkage", "Parameters", "Provenance"];
+
 /// Headers that mean something to HTTP or to the gate; one that tells who asks must not be among them.
 const MANAGED_HEADERS: [&str; 18] = [
     "authorization",
@@ -135,6 +138,9 @@ fn shared_types(table: &mut Table<'_>, tables: &Tables) -> TypeSet {
             Some(_) => Err(format!(
                 "{name:?} says whom it is about, so sharing it would show one patient's to another; leave it out"
             )),
+            None if NEVER_SHARED.contains(&name) => {
+                Err(format!("{name:?} holds or names anything of anybody, so it cannot be shared; leave it out"))
+            }
             None => Ok(of),
         }
     };

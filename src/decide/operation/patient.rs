@@ -38,7 +38,7 @@ pub(super) fn everything(asked: &Asked<'_>, id: &str) -> Result<Permit, Refusal>
 pub(super) fn may_be(reach: &Reach<'_>, id: &str) -> bool {
     match reach {
         Reach::Everything | Reach::Shared => true,
-        Reach::Patients { patients, .. } => patients.contains(&id),
+        Reach::Patients { patients, .. } | Reach::Linked { patients } => patients.contains(&id),
         Reach::Constrained { parts, .. } => parts.iter().any(|part| part.may_be(id)),
     }
 }
@@ -116,7 +116,7 @@ pub(super) fn named(asked: &Asked<'_>, name: &str) -> Result<Option<String>, Ref
 /// The patient in reach, where there is one only.
 fn only(reach: &Reach<'_>) -> Option<String> {
     let mut patients: Vec<&str> = match reach {
-        Reach::Patients { patients, .. } => patients.clone(),
+        Reach::Patients { patients, .. } | Reach::Linked { patients } => patients.clone(),
         Reach::Constrained { parts, .. } => {
             parts.iter().filter_map(|part| part.patients.as_deref()).flatten().copied().collect()
         }
