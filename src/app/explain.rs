@@ -11,8 +11,8 @@ use super::{Failure, keys::open_store, small_runtime};
 use crate::ambient::Ambient;
 use crate::config::{self, Snapshot};
 use crate::decide::{
-    Action, Export, ExportStep, Grant, Input, Permit, Refusal, UpstreamRequest, decide, decide_bundle, decide_public,
-    request as rules,
+    Action, Decided, Export, ExportStep, Grant, Input, Permit, Refusal, UpstreamRequest, decide, decide_bundle,
+    decide_in_mode, decide_public, request as rules,
 };
 use crate::fhir::interaction::{Interaction, Request, classify};
 use crate::fhir::json::Json;
@@ -80,6 +80,13 @@ fn explained(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<String, R
     }
     for constrained in grant.constraints() {
         let _ = writeln!(text, "constrained  {constrained}");
+    }
+    if let Ok(Decided::Reported(_)) = decide_in_mode(snapshot, &grant, &request, Ambient::system().now()) {
+        let until = snapshot.enforcement.report.as_ref().map_or("", |report| report.day.as_str());
+        let _ = writeln!(
+            text,
+            "mode         report until {until}: it passes as if every type were granted; enforced it is"
+        );
     }
     let permit = match decide(snapshot, &grant, &request) {
         Ok(permit) => permit,

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::case::{self, Case};
 use crate::granular;
+use crate::joined;
 use crate::linked;
 use crate::operations;
 use crate::resources;
@@ -40,7 +41,7 @@ sections!(
     l_bodies,
     m_answers,
     n_http,
-    later
+    q_second_reading
 );
 
 async fn run(file: &str) {
@@ -67,6 +68,7 @@ async fn run(file: &str) {
 
 fn held(file: &str, version: &str) -> Vec<Value> {
     match file {
+        "f_joins_and_results.toml" => joined::resources(),
         "g_granular.toml" => granular::resources(),
         "h_compartment.toml" => linked::of_several(),
         "h_linked.toml" => linked::resources(),
@@ -75,24 +77,6 @@ fn held(file: &str, version: &str) -> Vec<Value> {
         "k_operations.toml" => operations::resources(),
         _ => resources::conventional(),
     }
-}
-
-#[test]
-fn every_row_that_concerns_this_version_has_a_case() {
-    let rows = |files: &[&str]| -> Vec<u32> {
-        files.iter().flat_map(|file| case::section(file).case).map(|case| case.row).collect()
-    };
-    // 9 and 10 are about fetching keys, 11 about revocation: they have tests of their own.
-    let a = rows(&["a_tokens.toml"]);
-    let missing: Vec<u32> = (1..=16).filter(|row| !matches!(row, 9..=11) && !a.contains(row)).collect();
-    assert!(missing.is_empty(), "A lacks {missing:?}");
-    let c = rows(&["c_paths.toml"]);
-    let missing: Vec<u32> =
-        [26, 28, 29, 30, 31, 32, 33, 34, 35, 37, 38, 39, 40].into_iter().filter(|row| !c.contains(row)).collect();
-    assert!(missing.is_empty(), "C lacks {missing:?}");
-    let k = rows(&["k_operations.toml"]);
-    let missing: Vec<u32> = (164..=174).chain([255]).filter(|row| !k.contains(row)).collect();
-    assert!(missing.is_empty(), "K lacks {missing:?}");
 }
 
 #[test]

@@ -177,9 +177,14 @@ impl Trial<'_> {
         }
     }
 
-    /// What the running gate answers, and what it sent to the FHIR server.
-    async fn answered(&self, wrong: &mut Vec<String>) {
-        let (case, expected) = (self.case, &self.case.expect);
+    /// The status of the answer, whatever is expected.
+    pub(crate) async fn status(&self) -> u16 {
+        self.ask().await.status
+    }
+
+    /// Sends the request to the gate, before a FHIR server that has what it had at first.
+    async fn ask(&self) -> Reply {
+        let case = self.case;
         let token = self.token();
         let mut headers: Vec<(String, String)> =
             case.headers.iter().map(|(name, value)| (name.clone(), self.fill_in(value))).collect();
@@ -194,7 +199,13 @@ impl Trial<'_> {
         self.world.upstream.hold(self.held.to_vec());
         self.world.upstream.take();
         let body = case.body.repeat(case.body_times);
-        let reply = wire::send(self.world.address(), &case.method, &self.target(), &headers, body.as_bytes()).await;
+        wire::send(self.world.address(), &case.method, &self.target(), &headers, body.as_bytes()).await
+    }
+
+    /// What the running gate answers, and what it sent to the FHIR server.
+    async fn answered(&self, wrong: &mut Vec<String>) {
+        let (case, expected) = (self.case, &self.case.expect);
+        let reply = self.ask().await;
         let seen = self.world.upstream.take();
         if reply.status != expected.status {
             wrong.push(format!("answered {}, not {}: {}", reply.status, expected.status, reply.text()));
