@@ -7,6 +7,7 @@ use http::Method;
 
 use super::checked::CheckedWrite;
 use super::conditional::ConditionalWrite;
+use super::includes::Includes;
 use super::operation::{Call, Export};
 use super::provenance::TargetSearch;
 use super::references::Beside;
@@ -142,7 +143,7 @@ pub enum Verify {
     /// One resource: this type, this id, visible; else the uniform denial.
     Resource { of: ResourceType, id: String },
     /// A Bundle: entries that are not visible are dropped. `letter` is what a match needs; includes need `r`.
-    Bundle { letter: Letter, kind: BundleKind, pages: PageRule },
+    Bundle { letter: Letter, kind: BundleKind, pages: PageRule, includes: Includes },
     /// A document: every entry is visible, else the uniform denial.
     Document,
 }
@@ -172,6 +173,8 @@ pub enum PageRule {
     /// By the gate, from visible entries only, so that where a page ends tells nothing of what was removed. `exact` says that
     /// the upstream was asked for nothing but what is visible.
     Filled { exact: bool },
+    /// Not at all: the matches are counted, and that is the answer.
+    Counted,
 }
 
 /// What kind of Bundle is expected.

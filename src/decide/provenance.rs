@@ -4,13 +4,14 @@
 //! up. So the answer cannot depend on what is told about anything else.
 
 use super::grant::Grant;
+use super::joins::Origin;
 use super::linked::{Seen, Target};
 use super::look_up::{LinkLookUp, look_up};
-use super::parameters::Accepted;
+use super::parameters::{Accepted, Search};
 use super::permit::{Action, OwnAnswer, Permit};
 use super::read::{target, with_query};
 use super::rule::{Refusal, Rule};
-use super::search::{accept, guarded};
+use super::search::{Shape, accept, guarded, shape};
 use crate::config::Snapshot;
 use crate::fhir::ResourceType;
 use crate::fhir::interaction::Request;
@@ -40,6 +41,7 @@ pub struct TargetSearch {
     /// The values of each `target` parameter.
     asked: Vec<Vec<Target>>,
     accepted: Accepted,
+    shape: Shape,
     patients: Vec<String>,
 }
 
@@ -60,12 +62,14 @@ pub(super) fn search(
     if asked.iter().map(Vec::len).sum::<usize>() > snapshot.limits.look_ups {
         return Err(PROVENANCE_TARGET_VALUE.refuse().because("limits.look_ups"));
     }
-    let mut accepted = accept(snapshot, grant, of, request, &others)?;
+    let search = Search { snapshot, grant, of: Some(of), restricted: true, origin: Origin::Seen };
+    let mut accepted = accept(&search, of, request, &others)?;
+    let shape = shape(&search, of, &accepted, false)?;
     // Whatever of a Provenance is left out, what it is about must be seen.
     accepted.parameters.retain(|parameter| parameter.code() != "_elements");
     if !asked.is_empty() {
         let patients = patients.iter().map(|patient| (*patient).to_owned()).collect();
-        let search = TargetSearch { asked, accepted, patients };
+        let search = TargetSearch { asked, accepted, shape, patients };
         return Ok(Permit { action: Action::Targets(search), rule: "linked" });
     }
     let ids = ids(&accepted).ok_or_else(|| PROVENANCE_TARGET.refuse())?;
@@ -75,7 +79,7 @@ pub(super) fn search(
     // All on one page: how many of them are others' must not be told by where a page ends.
     accepted.parameters.retain(|parameter| parameter.code() != "_count");
     accepted.parameters.push(Parameter::plain("_count", ids.to_string()));
-    Ok(guarded(target(request, "/Provenance", &accepted), "linked", false))
+    Ok(guarded(target(request, "/Provenance", &accepted), shape, "linked"))
 }
 
 /// How many ids the search is for; none if it is not for ids.
@@ -143,7 +147,7 @@ impl TargetSearch {
             }
             accepted.parameters.push(Parameter::plain("target", own.join(",")));
         }
-        guarded(with_query("/Provenance", &accepted), "linked", false)
+        guarded(with_query("/Provenance", &accepted), self.shape.clone(), "linked")
     }
 }
 

@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::grant::Grant;
+use super::includes::Includes;
 use super::linked::is_linked;
 use super::parameters::{self, Accepted, FORMAT_NOT_JSON};
 use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify};
@@ -104,8 +105,8 @@ pub(super) fn history_of_instance(
         });
     }
     let upstream = UpstreamRequest::new(Method::GET, target).inspected();
-    let verify =
-        Verify::Bundle { letter: Letter::Read, kind: BundleKind::History, pages: PageRule::Filled { exact: false } };
+    let (kind, pages) = (BundleKind::History, PageRule::Filled { exact: false });
+    let verify = Verify::Bundle { letter: Letter::Read, kind, pages, includes: Includes::VISIBLE };
     Ok(Permit { action: Action::Guard { request: upstream, verify }, rule: reach.rule() })
 }
 

@@ -4,7 +4,7 @@
 //! the documentation and for the test that no name is used twice.
 
 use super::{
-    bundle, change, checked, conditional, grant, operation, parameters, patch, pin, provenance, reach, read,
+    bundle, change, checked, conditional, grant, naming, operation, parameters, patch, pin, provenance, reach, read,
     references, request, search, subjects, write,
 };
 
@@ -116,6 +116,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         reach::RULES,
         read::RULES,
         search::RULES,
+        naming::RULES,
         parameters::RULES,
         write::RULES,
         checked::RULES,

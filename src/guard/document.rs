@@ -8,7 +8,7 @@ use super::bundle::{Verified, print_entry, unreadable, verify};
 use super::links::move_urls;
 use super::sight::Sight;
 use super::{Answer, Exchange, Guard, Outcome, own_words};
-use crate::decide::{Refusal, Seen, UpstreamRequest};
+use crate::decide::{Includes, Refusal, Seen, UpstreamRequest};
 use crate::fhir::bundle::{NewEntry, RawBundle};
 use crate::scope::Letter;
 use crate::upstream::UpstreamAnswer;
@@ -70,7 +70,10 @@ async fn verified(guard: &Guard, exchange: &Exchange<'_>, answer: UpstreamAnswer
     let mut sight = Sight::of(exchange, Seen::default());
     sight.page(guard, exchange, (Letter::Read, true), &source).await?;
     for entry in &source.entry {
-        if !matches!(verify(exchange, entry, Letter::Read, sight.seen())?, Verified::Match(_) | Verified::Include(_)) {
+        if !matches!(
+            verify(exchange, entry, Letter::Read, &Includes::VISIBLE, sight.seen()),
+            Verified::Match(_) | Verified::Include(_)
+        ) {
             return Ok(Answer { removed: 1, ..denial() });
         }
         let bare = NewEntry { full_url: entry.full_url.clone(), resource: entry.resource, ..NewEntry::default() };

@@ -150,9 +150,9 @@ impl Guard {
                 let answer = self.send(exchange, request, None).await?;
                 resource::verified(self, exchange, answer, *of, id).await.map(Outcome::Whole)
             }
-            Action::Guard { request, verify: Verify::Bundle { letter, kind, pages } } => {
-                let wanted =
-                    bundle::Wanted { request, letter: *letter, kind: *kind, pages: *pages, seen: Seen::default() };
+            Action::Guard { request, verify: Verify::Bundle { letter, kind, pages, includes } } => {
+                let (letter, kind, pages, seen) = (*letter, *kind, *pages, Seen::default());
+                let wanted = bundle::Wanted { request, letter, kind, pages, includes, seen };
                 bundle::verified(self, exchange, &wanted).await.map(Outcome::Whole)
             }
             Action::Guard { verify: Verify::Document, .. }

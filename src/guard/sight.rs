@@ -63,7 +63,8 @@ impl Sight {
         let mut resources = Vec::with_capacity(source.entry.len());
         for entry in &source.entry {
             let Some(raw) = entry.resource else { continue };
-            let resource = Json::parse(raw.get().as_bytes(), depth).map_err(|error| unreadable(&error.to_string()))?;
+            // What cannot be read is dropped.
+            let Ok(resource) = Json::parse(raw.get().as_bytes(), depth) else { continue };
             self.seen.note(exchange.snapshot, exchange.grant, &resource, current);
             resources.push((if is_included(entry) { Letter::Read } else { letter }, resource));
         }
@@ -133,8 +134,9 @@ pub(super) async fn searched(guard: &Guard, exchange: &Exchange<'_>, search: &Ta
     sight.look(guard, exchange, &search.look_ups(snapshot, grant)).await?;
     let permit = search.narrowed(snapshot, grant, &sight.seen);
     match permit.action() {
-        Action::Guard { request, verify: Verify::Bundle { letter, kind, pages } } => {
-            let wanted = Wanted { request, letter: *letter, kind: *kind, pages: *pages, seen: sight.seen };
+        Action::Guard { request, verify: Verify::Bundle { letter, kind, pages, includes } } => {
+            let (letter, kind, pages, seen) = (*letter, *kind, *pages, sight.seen);
+            let wanted = Wanted { request, letter, kind, pages, includes, seen };
             bundle::verified(guard, exchange, &wanted).await
         }
         _ => Ok(bundle::empty_searchset(exchange)),

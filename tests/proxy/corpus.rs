@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::case::{self, Case};
 use crate::granular;
+use crate::joined;
 use crate::linked;
 use crate::operations;
 use crate::resources;
@@ -40,8 +41,7 @@ sections!(
     l_bodies,
     m_answers,
     n_http,
-    q_second_reading,
-    later
+    q_second_reading
 );
 
 async fn run(file: &str) {
@@ -68,6 +68,7 @@ async fn run(file: &str) {
 
 fn held(file: &str, version: &str) -> Vec<Value> {
     match file {
+        "f_joins_and_results.toml" => joined::resources(),
         "g_granular.toml" => granular::resources(),
         "h_compartment.toml" => linked::of_several(),
         "h_linked.toml" => linked::resources(),

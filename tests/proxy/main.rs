@@ -21,6 +21,8 @@ mod granular;
 mod headers;
 mod http2;
 mod impatience;
+mod includes;
+mod joined;
 mod linked;
 mod operations;
 mod pages;

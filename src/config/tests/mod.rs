@@ -143,6 +143,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("fhir", "patient_data = \"compartment\"", "[fhir] narrowing: \"parameter\" cannot find all"),
     ("fhir", "narrowing_by_type = { Appointmen = \"actor\" }", "is no resource type of R4"),
     ("fhir", "narrowing_by_type = { Appointment = \"date\" }", "leads to a Patient"),
+    ("fhir", "narrowing_by_type = { Observation = \"performer\" }", "does not look at every element"),
     ("fhir", "shared_types = [\"Observation\"]", "would show one patient's to another"),
     ("fhir", "shared_types = [\"Patient\"]", "would show one patient's to another"),
     ("fhir", "shared_types = [\"Provenance\"]", "cannot be shared"),

@@ -5,6 +5,7 @@ use http::Method;
 use super::call::{self, Answers, Input};
 use super::{Asked, OPERATION_PATIENT, OPERATION_RESTRICTED, hosts, patient};
 use crate::config::{OperationAnswer, OperationRow, PatientInput, Snapshot};
+use crate::decide::includes::Includes;
 use crate::decide::parameters::FORMAT_NOT_JSON;
 use crate::decide::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, Verify};
 use crate::decide::reach::{Reach, reach};
@@ -133,7 +134,7 @@ fn action(asked: &Asked<'_>, row: &OperationRow, pages: PageRule) -> Result<Acti
         hosts::check(asked, &parameters)?;
         // What it is called for is what its entries need.
         let letter = if row.letter == Letter::Search { Letter::Search } else { Letter::Read };
-        let verify = Verify::Bundle { letter, kind: BundleKind::Result, pages };
+        let verify = Verify::Bundle { letter, kind: BundleKind::Result, pages, includes: Includes::VISIBLE };
         return Ok(Action::Guard { request: asked.upstream(Method::GET, &parameters), verify });
     }
     let answers = if row.answer == OperationAnswer::Resource { Answers::Resource } else { Answers::Anything };
