@@ -3,6 +3,8 @@
 # make test-leaks  plants leaks in a copy of the source, one after another: the tests must find each (some minutes)
 # make test-hfs  the end-to-end tests before Helios HFS (its first build takes half an hour)
 # make lint      formatting and clippy
+# make fuzz      each parser on random input for SECONDS (60); fuzz/README.md says what is asserted
+# make deny      licences, sources and known vulnerabilities of what the product is built from; needs cargo-deny
 # make build     the release binary: target/release/smartgate
 
 SHELL := /bin/bash
@@ -15,7 +17,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # tools/setup puts a cmake into the virtual environment, for machines without one: pingora's zlib is built with it.
 export PATH := $(PATH):$(HOME)/.cargo/bin:$(CACHE)/venv/bin
 
-.PHONY: help demo test test-leaks test-hfs lint build
+.PHONY: help demo test test-leaks test-hfs lint fuzz deny build
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -43,6 +45,13 @@ lint:
 	@tools/setup demo
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+
+fuzz:
+	@tools/setup demo
+	@$(PYTHON) tools/fuzz $(or $(SECONDS),60) $(TARGETS)
+
+deny:
+	cargo deny --locked check
 
 build:
 	@tools/setup demo

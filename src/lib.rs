@@ -10,6 +10,7 @@ pub mod auth;
 pub mod config;
 pub mod decide;
 pub mod fhir;
+#[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gate;

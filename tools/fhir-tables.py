@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
 """Makes the compact tables under src/fhir/tables and docs/subject-elements.md from FHIR's own definitions.
 
-usage: fhir-tables.py DEFINITIONS [--check]
+usage: fhir-tables.py [--check | --extract DEFINITIONS]
 
-DEFINITIONS has a folder for each version (R4, R4B, R5) with search-parameters.json and
-compartmentdefinition-patient.json, as in HL7's definitions download. --check compares and writes nothing.
+The definitions are tools/fhir-definitions.tsv, so that no network is needed. --check compares and writes nothing. --extract makes
+that file from DEFINITIONS, which has a folder for each version (R4, R4B, R5) with search-parameters.json and
+compartmentdefinition-patient.json, as in HL7's definitions download.
 """
 
-import json
 import pathlib
 import sys
 
+import fhir_definitions
 from fhir_expressions import paths
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TABLES = ROOT / "src" / "fhir" / "tables"
-VERSIONS = ["R4", "R4B", "R5"]
 ABSTRACT = {"Resource", "DomainResource"}
 # Types that no compartment definition lists, and that are resources all the same.
 UNLISTED = {"Parameters"}
@@ -38,22 +38,16 @@ def curated():
 
 
 class Version:
-    def __init__(self, folder, name):
+    def __init__(self, name, compartment, parameters):
         self.name = name
-        compartment = json.loads((folder / "compartmentdefinition-patient.json").read_text())
-        self.compartment = {row["code"]: row.get("param", []) for row in compartment["resource"]}
-        self.types = set(self.compartment) | UNLISTED
+        self.compartment = compartment
+        self.types = set(compartment) | UNLISTED
         self.parameters = {}
-        search = json.loads((folder / "search-parameters.json").read_text())
-        for entry in search["entry"]:
-            resource = entry["resource"]
-            for base in resource["base"]:
+        for parameter in parameters:
+            for base in parameter.bases:
                 if base in self.types | ABSTRACT:
-                    self.parameters[(base, resource["code"])] = (
-                        resource["type"],
-                        sorted(set(resource.get("target", [])) & self.types),
-                        paths(resource.get("expression"), base),
-                    )
+                    targets = self.types - UNLISTED if parameter.targets == ["*"] else set(parameter.targets) & self.types
+                    self.parameters[(base, parameter.code)] = (parameter.kind, sorted(targets), paths(parameter.expression, base))
 
     def patient_paths(self, name):
         """Search parameters of a type that reach a Patient, with their paths."""
@@ -153,17 +147,19 @@ def document(versions, rows):
 
 
 def main():
-    arguments = [argument for argument in sys.argv[1:] if argument != "--check"]
-    if len(arguments) != 1:
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--extract"] and len(arguments) == 2:
+        fhir_definitions.extract(pathlib.Path(arguments[1]))
+        return
+    if arguments not in ([], ["--check"]):
         sys.exit(__doc__)
-    definitions = pathlib.Path(arguments[0])
-    versions = [Version(definitions / name, name) for name in VERSIONS]
+    versions = [Version(name, *fhir_definitions.read(name)) for name in fhir_definitions.VERSIONS]
     rows = curated()
     made = {TABLES / f"{version.name.lower()}.tsv": version.print(rows) for version in versions}
     made[TABLES / "names.rs"] = names(versions)
     made[ROOT / "docs" / "subject-elements.md"] = document(versions, rows)
     different = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
-    if "--check" in sys.argv:
+    if arguments:
         for path in different:
             print(f"{path.relative_to(ROOT)} is not what the definitions give")
         sys.exit(1 if different else 0)

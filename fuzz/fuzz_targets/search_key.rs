@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| smartgate::fuzzing::search_key(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| smartgate::fuzzing::run("search_key", bytes));

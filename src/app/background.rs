@@ -9,8 +9,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::ambient::Ambient;
 use crate::config::Snapshot;
+use crate::decide::reporting;
 use crate::guard::{Capabilities, Pins};
 use crate::store::SharedStore;
+use crate::telemetry::Metrics;
 use crate::token::{Fetcher, GateKeys, Revocations};
 use crate::upstream::UpstreamClient;
 
@@ -25,6 +27,9 @@ const ISSUERS_EVERY: Duration = Duration::from_secs(10);
 
 /// How often is looked whether another process has found out what the FHIR server obeys.
 const PINS_EVERY: Duration = Duration::from_secs(60);
+
+/// How often is looked whether report mode is on: its day may come, or another configuration.
+const MODE_EVERY: Duration = Duration::from_secs(1);
 
 /// How often expired rows are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -44,6 +49,7 @@ pub(super) struct Background {
     pub(super) upstream: Arc<UpstreamClient>,
     pub(super) capabilities: Arc<Capabilities>,
     pub(super) pins: Arc<Pins>,
+    pub(super) metrics: Metrics,
     pub(super) ambient: Ambient,
 }
 
@@ -56,6 +62,7 @@ impl Background {
         tasks.spawn(self.clone().follow_issuers());
         tasks.spawn(self.clone().sweep());
         tasks.spawn(self.clone().follow_pins());
+        tasks.spawn(self.clone().follow_mode());
         tasks.spawn(self.follow_capabilities());
         tasks
     }
@@ -106,6 +113,27 @@ impl Background {
                 Ok(rows) => tracing::debug!(rows, "swept the store"),
                 Err(error) => tracing::error!(%error, "the store cannot be swept"),
             }
+        }
+    }
+
+    /// Shows which mode is on, and says so at the start and whenever that changes: report mode ends by itself.
+    async fn follow_mode(self) {
+        let mut every = ticks(MODE_EVERY);
+        let mut told = None;
+        loop {
+            every.tick().await;
+            let snapshot = self.config.load_full();
+            let report = reporting(&snapshot, self.ambient.now()).cloned();
+            self.metrics.enforcement(report.is_some());
+            match (&report, &told) {
+                (Some(report), told) if told.as_ref() != Some(&Some(report.clone())) => tracing::warn!(
+                    until = report.day,
+                    "REPORT MODE: scope, patient and filter rules are NOT enforced; what they would refuse is let pass and audited"
+                ),
+                (None, Some(Some(_))) => tracing::warn!("report mode has ended: every rule is enforced"),
+                _ => {}
+            }
+            told = Some(report);
         }
     }
 

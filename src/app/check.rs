@@ -152,6 +152,19 @@ fn conditions(snapshot: &Snapshot, obeyed: Obeyed) -> Vec<Finding> {
         stale("PUT", "PUT and PATCH are", obeyed.put, open.put),
         stale("DELETE", "DELETE is", obeyed.delete, open.delete),
     ];
+    for (method, obeyed, open) in
+        [("PUT", obeyed.transaction.put, open.put), ("DELETE", obeyed.transaction.delete, open.delete)]
+    {
+        findings.push(match (obeyed, open) {
+            (true, _) => Finding::Right(format!("transactions: a stale `ifMatch` of a {method} changes nothing")),
+            (false, false) => Finding::Note(format!(
+                "transactions: not seen to obey a stale `ifMatch` of a {method}, so one with it is refused under patients' scopes (write-unpinned)"
+            )),
+            (false, true) => Finding::Note(format!(
+                "transactions: not seen to obey a stale `ifMatch` of a {method}, and open all the same by [fhir] unpinned_writes: a race"
+            )),
+        });
+    }
     findings.push(match (obeyed.absent, snapshot.fhir.upsert) {
         (true, _) => Finding::Right("If-None-Match: `*` on PUT overwrites nothing".to_owned()),
         (false, allowed) => Finding::Note(format!(

@@ -11,8 +11,8 @@ use super::{Failure, keys::open_store, small_runtime};
 use crate::ambient::Ambient;
 use crate::config::{self, Snapshot};
 use crate::decide::{
-    Action, Export, ExportStep, Grant, Input, Permit, Refusal, UpstreamRequest, decide, decide_bundle, decide_public,
-    request as rules,
+    Action, Decided, Export, ExportStep, Grant, Input, Permit, Refusal, UpstreamRequest, decide, decide_bundle,
+    decide_in_mode, decide_public, request as rules,
 };
 use crate::fhir::interaction::{Interaction, Request, classify};
 use crate::fhir::json::Json;
@@ -69,7 +69,7 @@ fn explained(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<String, R
     let mut text = String::new();
     let _ = writeln!(text, "interaction  {}", request.interaction.name());
     if matches!(request.interaction, Interaction::Capabilities) {
-        return Ok(decide_public(&request).map(|permit| text + &describe(snapshot, &permit)));
+        return Ok(decide_public(&request).map(|permit| text + &describe(snapshot, None, &permit)));
     }
     let grant = match grant(snapshot, asked)? {
         Ok(grant) => grant,
@@ -81,11 +81,18 @@ fn explained(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<String, R
     for constrained in grant.constraints() {
         let _ = writeln!(text, "constrained  {constrained}");
     }
+    if let Ok(Decided::Reported(_)) = decide_in_mode(snapshot, &grant, &request, Ambient::system().now()) {
+        let until = snapshot.enforcement.report.as_ref().map_or("", |report| report.day.as_str());
+        let _ = writeln!(
+            text,
+            "mode         report until {until}: it passes as if every type were granted; enforced it is"
+        );
+    }
     let permit = match decide(snapshot, &grant, &request) {
         Ok(permit) => permit,
         Err(refusal) => return Ok(Ok(text + &describe_refusal(&refusal))),
     };
-    text.push_str(&describe(snapshot, &permit));
+    text.push_str(&describe(snapshot, Some(&grant), &permit));
     if matches!(permit.action(), Action::Bundle)
         && let Some(file) = &asked.body
     {
@@ -187,7 +194,7 @@ fn describe_refusal(refusal: &Refusal) -> String {
     text
 }
 
-fn describe(snapshot: &Snapshot, permit: &Permit) -> String {
+fn describe(snapshot: &Snapshot, grant: Option<&Grant>, permit: &Permit) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "decision     permit");
     let _ = writeln!(text, "rule         {}", permit.rule());
@@ -212,6 +219,10 @@ fn describe(snapshot: &Snapshot, permit: &Permit) -> String {
             write.look_up().as_ref().map_or_else(|| format!("POST {}/{}", snapshot.fhir.upstream.base, write.of()), upstream),
             "the stored version and the new one must both be the patient's, then the write goes up for that version only"
                 .to_owned(),
+        ),
+        Action::Targets(search) => (
+            grant.map(|grant| search.look_ups(snapshot, grant)).unwrap_or_default().first().map_or_else(|| "nothing".to_owned(), |first| upstream(first.request())),
+            "each `target` is looked up, then the search goes up for those that the token sees".to_owned(),
         ),
         Action::Conditional(write) => (
             write.search().map_or_else(|| "nothing".to_owned(), upstream),

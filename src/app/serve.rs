@@ -17,7 +17,7 @@ use crate::ambient::Ambient;
 use crate::auth::{AuthParts, AuthServer};
 use crate::config::Snapshot;
 use crate::decide::all_rules;
-use crate::gate::{Certificates, Gate, Listeners, Parts};
+use crate::gate::{Certificates, FirstBytes, Gate, Listeners, Parts};
 use crate::guard::{Capabilities, Guard, Pins, UpstreamPatients};
 use crate::ops::{AdminApp, Readiness};
 use crate::store::{MeasuredStore, SharedStore};
@@ -71,7 +71,7 @@ pub async fn start(config: Arc<ArcSwap<Snapshot>>, metrics: Metrics, ambient: Am
     let (admin_shutdown, admin_closing) = watch::channel(false);
     let (addresses, admin_addresses) = (listeners.addresses(), admin_listeners.addresses());
     let mut serving = JoinSet::new();
-    serving.spawn(listeners.serve("gate", core.gate, certificates, closing));
+    serving.spawn(listeners.serve("gate", FirstBytes::of(core.gate), certificates, closing));
     serving.spawn(admin_listeners.serve("admin", admin, None, admin_closing));
     let background = core.background.start();
     readiness.set(true);
@@ -142,10 +142,9 @@ impl Core {
             audit: audit.clone(),
             ambient: ambient.clone(),
         });
-        let config = config.clone();
-        let ambient = ambient.clone();
+        let (config, metrics, ambient) = (config.clone(), metrics.clone(), ambient.clone());
         let background =
-            Background { config, store, keys, fetcher, revocations, upstream, capabilities, pins, ambient };
+            Background { config, store, keys, fetcher, revocations, upstream, capabilities, pins, metrics, ambient };
         Ok(Self { gate, background })
     }
 }

@@ -14,6 +14,7 @@ fn client(scopes: &str) -> Client {
         origins: Vec::new(),
         consent: Consent::Ask,
         may_introspect: false,
+        enforced: false,
         launcher: None,
         launch_uris: Vec::new(),
         enabled: true,

@@ -19,6 +19,7 @@ pub use reading::{Fingerprint, Sources};
 pub use reload::Reloader;
 pub use snapshot::*;
 
+use crate::ambient::{Ambient, UnixSeconds};
 use reading::Reading;
 
 /// A configuration that was read and found right.
@@ -37,21 +38,29 @@ pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
     Ok(Loaded { snapshot: snapshot?, sources })
 }
 
-/// As [`load`], with the text of the main file as if it were `smartgate.toml` in `folder`.
+/// As [`load`] at the moment `now`, with the text of the main file as if it were `smartgate.toml` in `folder`.
 ///
 /// # Errors
 /// All that is wrong, at once.
-pub fn load_str(main: &str, folder: &Path) -> Result<Loaded, ConfigErrors> {
-    let reading = Reading::default();
+pub fn load_str_at(main: &str, folder: &Path, now: UnixSeconds) -> Result<Loaded, ConfigErrors> {
+    let reading = Reading::at(now);
     let path = folder.join("smartgate.toml");
     let snapshot = compile::main_file(&reading, &path, main);
     let (sources, snapshot) = reading.finish(snapshot);
     Ok(Loaded { snapshot: snapshot?, sources })
 }
 
+/// As [`load_str_at`], at the present moment.
+///
+/// # Errors
+/// All that is wrong, at once.
+pub fn load_str(main: &str, folder: &Path) -> Result<Loaded, ConfigErrors> {
+    load_str_at(main, folder, Ambient::system().now())
+}
+
 /// Reads the configuration, and says what it was read from even where it is wrong.
 fn attempt(path: &Path) -> (Sources, Result<Snapshot, ConfigErrors>) {
-    let reading = Reading::default();
+    let reading = Reading::at(Ambient::system().now());
     let snapshot = match reading.text(path) {
         Ok(text) => compile::main_file(&reading, path, &text),
         Err(what) => {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::errors::{ConfigErrors, Problem};
+use crate::ambient::UnixSeconds;
 
 /// Largest file that a configuration may consist of.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -17,8 +18,9 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Fingerprint([u8; 32]);
 
 /// What one reading has taken in so far.
-#[derive(Default)]
 pub(super) struct Reading {
+    /// When it was read.
+    pub(super) now: UnixSeconds,
     files: RefCell<Vec<PathBuf>>,
     folders: RefCell<Vec<PathBuf>>,
     digest: RefCell<Sha256>,
@@ -36,6 +38,17 @@ pub struct Sources {
 }
 
 impl Reading {
+    /// A reading at the moment `now`.
+    pub(super) fn at(now: UnixSeconds) -> Self {
+        Self {
+            now,
+            files: RefCell::default(),
+            folders: RefCell::default(),
+            digest: RefCell::default(),
+            problems: RefCell::default(),
+        }
+    }
+
     /// The bytes of a file; whatever comes of it, the file belongs to this configuration from now on.
     pub(super) fn bytes(&self, path: &Path) -> Result<Vec<u8>, String> {
         let read = read_bounded(path);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustls::sign::CertifiedKey;
 use secrecy::SecretString;
 
+use crate::ambient::UnixSeconds;
 use crate::fhir::{FhirVersion, ResourceType, Tables, TypeSet};
 use crate::scope::{Letter, Scopes};
 use crate::telemetry::{AuditSink, LogFormat, OnFull};
@@ -23,6 +24,7 @@ pub struct Snapshot {
     pub server: Server,
     pub admin: Admin,
     pub fhir: Fhir,
+    pub enforcement: Enforcement,
     /// Operations that pass besides the built-in ones.
     pub operations: Vec<OperationRow>,
     pub store_url: StoreUrl,
@@ -55,6 +57,12 @@ pub struct Server {
     pub drain_delay: Duration,
     /// How long requests in flight may take to finish after the listeners closed.
     pub drain_timeout: Duration,
+    /// How long a connection without a request is kept; of HTTP/2 as it was at the start.
+    pub idle_timeout: Duration,
+    /// Longest silence of a client in the middle of a request or of its answer.
+    pub client_timeout: Duration,
+    /// Longest time that a request may take to arrive: its head, and again its body.
+    pub request_timeout: Duration,
     /// Worker threads; cannot change while running.
     pub threads: usize,
 }
@@ -122,6 +130,22 @@ pub struct UnpinnedWrites {
     /// PATCH too, which goes up as a PUT.
     pub put: bool,
     pub delete: bool,
+}
+
+/// `[enforcement]`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Enforcement {
+    /// Report mode, where it is configured; whether it is on depends on the time (enforcement.md §9).
+    pub report: Option<Report>,
+}
+
+/// How long report mode lasts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// From this moment on rules are enforced.
+    pub until: UnixSeconds,
+    /// The day as the operator wrote it.
+    pub day: String,
 }
 
 /// The FHIR server.
@@ -291,6 +315,8 @@ pub struct Limits {
     pub scan_pages: usize,
     /// References of a written body that are looked up under a restricted grant.
     pub write_references: usize,
+    /// Resources that are looked up for one answer, to tell whether a Provenance or a Binary may be seen.
+    pub look_ups: usize,
     /// Entries of a batch or transaction.
     pub bundle_entries: usize,
     /// Nesting of a JSON body.
@@ -355,6 +381,8 @@ pub struct Client {
     pub origins: Vec<String>,
     pub consent: Consent,
     pub may_introspect: bool,
+    /// Whether rules are enforced on it also in report mode.
+    pub enforced: bool,
     /// Whether it is an EHR that launches apps, and how.
     pub launcher: Option<Launcher>,
     pub enabled: bool,

@@ -77,6 +77,11 @@ fn permit(snapshot: &Snapshot, grant: &Grant, entry: &Json<'_>, request: &Reques
         return Err(BUNDLE_ENTRY.refuse());
     }
     let permit = decide(snapshot, grant, request)?;
+    // Some servers put the id that they give to it wherever the other entries say `Patient/id`, and so change whom they are about.
+    let names_patient = *interaction == (Interaction::Create { of: ResourceType::PATIENT });
+    if names_patient && !grant.is_unrestricted() && resource.is_some_and(|resource| resource.get("id").is_some()) {
+        return Err(BODY_OTHER_RESOURCE.refuse());
+    }
     if let (Action::Write { body: BodyRule::Resource { of, id }, .. }, Some(resource)) = (permit.action(), resource) {
         check_resource(snapshot, resource, *of, id.as_deref())?;
     }

@@ -11,7 +11,7 @@ use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::{Constraint, Context, Filter, Letter, Scope, Scopes};
 use crate::token::Claims;
 
-/// Patients that one grant may span; beyond it a request could not name them all.
+/// Patients that one search can ask the upstream for; of a token that reaches more a search names some.
 pub const MAX_PATIENTS: usize = 20;
 
 pub(super) const CLIENT_DISABLED: Rule =
@@ -108,6 +108,20 @@ impl Grant {
             identity,
             ignored: compiler.ignored,
             claims,
+        }
+    }
+
+    /// The same token as if its scopes covered everything; for report mode.
+    pub(super) fn as_everything(&self, snapshot: &Snapshot) -> Self {
+        Self {
+            claims: self.claims.clone(),
+            generation: self.generation,
+            unrestricted: [*snapshot.fhir.tables.types(); 5],
+            restricted: Vec::new(),
+            constrained: Vec::new(),
+            identity: None,
+            system: [TypeSet::EMPTY; 5],
+            ignored: Vec::new(),
         }
     }
 
@@ -242,7 +256,7 @@ fn user_reach(claims: &Claims, snapshot: &Snapshot) -> UserReach {
         ResourceType::PATIENT => UserReach::Patients(vec![id]),
         ResourceType::PRACTITIONER | ResourceType::PRACTITIONER_ROLE => UserReach::Everything,
         ResourceType::RELATED_PERSON | ResourceType::PERSON => match snapshot.links.get(&format!("{of}/{id}")) {
-            Some(patients) if (1..=MAX_PATIENTS).contains(&patients.len()) => UserReach::Patients(patients.clone()),
+            Some(patients) if !patients.is_empty() => UserReach::Patients(patients.clone()),
             _ => UserReach::Nobody,
         },
         _ => UserReach::Nobody,
@@ -250,8 +264,7 @@ fn user_reach(claims: &Claims, snapshot: &Snapshot) -> UserReach {
 }
 
 fn fhir_user(claims: &Claims, snapshot: &Snapshot) -> Option<(ResourceType, String)> {
-    let bases = [snapshot.fhir.public_base.as_str(), snapshot.fhir.upstream.base.as_str()];
-    let literal = Literal::parse(claims.fhir_user.as_deref()?, &bases)?;
+    let literal = Literal::parse(claims.fhir_user.as_deref()?, &snapshot.fhir.bases())?;
     Some((ResourceType::parse(snapshot.fhir.version, literal.resource_type)?, literal.id.to_owned()))
 }
 

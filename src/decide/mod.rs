@@ -10,16 +10,22 @@ mod conditional;
 mod constraint;
 mod entry;
 mod grant;
+mod includes;
 mod joins;
+mod linked;
+mod look_up;
+mod naming;
 mod operation;
 mod parameters;
 mod patch;
 mod permit;
 mod pin;
 mod probe;
+mod provenance;
 mod reach;
 mod read;
 mod references;
+mod report;
 pub mod request;
 mod rule;
 mod search;
@@ -31,6 +37,9 @@ pub use checked::{CheckedKind, CheckedWrite};
 pub use conditional::{CRITERIA_SEVERAL, ConditionalKind, ConditionalWrite};
 pub use entry::{Entry, RefusedEntry, check_resource};
 pub use grant::{Constrained, Grant, MAX_PATIENTS, Restricted};
+pub use includes::{Includes, Trail};
+pub use linked::{Occasion, Seen, look_ups};
+pub use look_up::LinkLookUp;
 pub use operation::{
     Answers, Call, EXPORT_ASYNC, EXPORT_ELSEWHERE, EXPORT_PARAMETER_NAME, EXPORT_TOO_SOON, Export, ExportStep, Input,
     OPERATION_PARAMETER, takes_pairs,
@@ -48,8 +57,11 @@ pub use pin::{
     WRITE_UNPROBED,
 };
 pub use probe::{ProbeResource, probe_search};
-pub use reach::{NOT_FOUND_OR_NOT_YOURS, type_of, visible};
+pub use provenance::TargetSearch;
+pub use reach::{NOT_FOUND_OR_NOT_YOURS, type_of, visible, visible_with};
 pub use references::{LookUp, REFERENCES_TOO_MANY};
+pub(crate) use report::holds;
+pub use report::{Decided, REPORT_MODE, Reported, decide_in_mode, reporting};
 pub use rule::{Challenge, Refusal, Rule, all as all_rules};
 pub use write::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BODY_OTHER_RESOURCE};
 

@@ -1,8 +1,10 @@
 //! Search and result parameters (enforcement.md §4): each is understood or refused, none is waved through.
 
 use super::grant::Grant;
-use super::joins;
+use super::includes::Include;
+use super::joins::{self, Origin};
 use super::reach::membership;
+use super::request::COUNT_ONLY;
 use super::rule::{Challenge, Refusal, Rule};
 use crate::config::Snapshot;
 use crate::fhir::interaction::{Request, is_json};
@@ -24,14 +26,9 @@ pub(super) const PARAMETER_VALUE: Rule =
 pub(super) const SORT_NOT_ALLOWED: Rule =
     Rule::forbidden("sort-not-allowed", "`_sort` takes plain search parameters of the searched type");
 
-pub(super) const COUNT_ONLY: Rule = Rule::bad_request(
-    "count-only",
-    "a count without entries (`_summary=count`, `_count=0`) is not available to a token in a patient context or with a constraint",
-);
-
 pub(super) const JOIN_RESTRICTED: Rule = Rule::forbidden(
     "join-restricted",
-    "chains, `_has`, `_include` and `_revinclude` are not open to a token in a patient context or with a constraint on the type",
+    "this chain, `_has`, `_include` or `_revinclude` reads what may be another patient's: it may lead from a resource to the one patient it is about, from a Patient to data about it, and to types that are granted whole",
 );
 
 pub const FORMAT_NOT_JSON: Rule = Rule {
@@ -47,7 +44,6 @@ pub(super) const RULES: &[&Rule] = &[
     &PARAMETER_NOT_ALLOWED,
     &PARAMETER_VALUE,
     &SORT_NOT_ALLOWED,
-    &COUNT_ONLY,
     &JOIN_RESTRICTED,
     &FORMAT_NOT_JSON,
 ];
@@ -56,8 +52,11 @@ pub(super) const RULES: &[&Rule] = &[
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Accepted {
     pub(super) parameters: Vec<Parameter>,
+    pub(super) includes: Vec<Include>,
     /// Types that includes may add to the answer.
     pub(super) included: TypeSet,
+    /// Whether only the number of matches is asked for.
+    pub(super) counted: bool,
     /// Types named by `_type`.
     pub(super) types: Option<TypeSet>,
 }
@@ -115,6 +114,8 @@ pub(super) struct Search<'s> {
     /// The searched type; none for a search over several.
     pub(super) of: Option<ResourceType>,
     pub(super) restricted: bool,
+    /// What is known of the resources that it finds.
+    pub(super) origin: Origin<'s>,
 }
 
 /// Parameters of a search, those that name the patient excepted: under a restricted grant they were taken out before.
@@ -122,9 +123,6 @@ pub(super) fn of_search(search: &Search<'_>, parameters: &[Parameter]) -> Result
     let mut accepted = Accepted::default();
     for parameter in parameters {
         match &parameter.key {
-            Key::Has { .. } | Key::Chain { .. } if search.restricted => {
-                return Err(JOIN_RESTRICTED.refuse().because(parameter.code()));
-            }
             Key::Has { .. } | Key::Chain { .. } => {
                 joins::check(search, parameter)?;
                 accepted.parameters.push(parameter.clone());
@@ -141,11 +139,31 @@ pub(super) fn of_search(search: &Search<'_>, parameters: &[Parameter]) -> Result
                         .refuse()
                         .because("a modifier on a parameter that FHIR does not define"));
                 }
+                if let Some(of) = search.of {
+                    joins::along_references(search, of, code, modifier.as_deref())?;
+                }
                 accepted.parameters.push(parameter.clone());
             }
         }
     }
+    if accepted.counted {
+        accepted.only_counted(search);
+    }
     Ok(accepted)
+}
+
+impl Accepted {
+    /// Leaves out what adds to the matches. The gate counts for itself what it verifies, on pages as large as there are.
+    fn only_counted(&mut self, search: &Search<'_>) {
+        self.includes.clear();
+        self.included = TypeSet::EMPTY;
+        let counts = |parameter: &Parameter| search.restricted && parameter.code() == "_count";
+        self.parameters
+            .retain(|parameter| !matches!(parameter.code(), "_include" | "_revinclude") && !counts(parameter));
+        if search.restricted {
+            self.parameters.push(Parameter::plain("_count", search.snapshot.limits.count.to_string()));
+        }
+    }
 }
 
 fn control(
@@ -165,17 +183,22 @@ fn control(
             plain_modifier(modifier, &parameter.value)?;
             accepted.parameters.push(parameter.clone());
         }
-        "_include" | "_revinclude" if search.restricted => return Err(JOIN_RESTRICTED.refuse().because(code)),
         "_include" | "_revinclude" => {
-            let added = joins::included(search, code, modifier, &parameter.value)?;
-            accepted.included = accepted.included.union(&added);
-            accepted.parameters.push(parameter.clone());
+            if let Some(include) = Include::read(search, code, modifier, &parameter.value)? {
+                accepted.included = accepted.included.union(&include.added(search));
+                accepted.includes.push(include);
+                accepted.parameters.push(parameter.clone());
+            }
         }
         "_sort" => {
             sort(search, &parameter.value)?;
             accepted.parameters.push(parameter.clone());
         }
-        "_count" => accepted.parameters.push(count(search.snapshot, parameter, search.restricted)?),
+        "_count" => {
+            let count = count(search.snapshot, parameter, false)?;
+            accepted.counted |= count.value == "0";
+            accepted.parameters.push(count);
+        }
         "_format" => require_json(&parameter.value)?,
         "_pretty" => accepted.parameters.push(parameter.clone()),
         "_total" => {
@@ -187,10 +210,9 @@ fn control(
         }
         "_summary" => {
             one_of(&parameter.value, &["true", "text", "data", "count", "false"])?;
+            accepted.counted |= parameter.value == "count";
             if !search.restricted {
                 accepted.parameters.push(parameter.clone());
-            } else if parameter.value == "count" {
-                return Err(COUNT_ONLY.refuse());
             }
         }
         "_elements" => accepted.parameters.push(parameter.clone()),
@@ -285,12 +307,4 @@ pub(super) fn keep_verifiable(snapshot: &Snapshot, grant: &Grant, of: ResourceTy
             }
         }
     }
-}
-
-/// What a chain or an include would read must be granted without a patient context.
-pub(super) fn require_join(grant: &Grant, of: ResourceType, letter: Letter) -> Result<(), Refusal> {
-    if grant.unrestricted(of, letter) {
-        return Ok(());
-    }
-    Err(super::reach::SCOPE_MISSING.refuse().needing(grant.needed(Some(of), letter)))
 }

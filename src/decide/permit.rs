@@ -7,7 +7,9 @@ use http::Method;
 
 use super::checked::CheckedWrite;
 use super::conditional::ConditionalWrite;
+use super::includes::Includes;
 use super::operation::{Call, Export};
+use super::provenance::TargetSearch;
 use super::references::Beside;
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
@@ -141,7 +143,7 @@ pub enum Verify {
     /// One resource: this type, this id, visible; else the uniform denial.
     Resource { of: ResourceType, id: String },
     /// A Bundle: entries that are not visible are dropped. `letter` is what a match needs; includes need `r`.
-    Bundle { letter: Letter, kind: BundleKind, pages: PageRule },
+    Bundle { letter: Letter, kind: BundleKind, pages: PageRule, includes: Includes },
     /// A document: every entry is visible, else the uniform denial.
     Document,
 }
@@ -171,6 +173,8 @@ pub enum PageRule {
     /// By the gate, from visible entries only, so that where a page ends tells nothing of what was removed. `exact` says that
     /// the upstream was asked for nothing but what is visible.
     Filled { exact: bool },
+    /// Not at all: the matches are counted, and that is the answer.
+    Counted,
 }
 
 /// What kind of Bundle is expected.
@@ -216,6 +220,8 @@ pub enum Action {
     Checked(CheckedWrite),
     /// What criteria mean is looked for, then it is [`Action::Checked`].
     Conditional(ConditionalWrite),
+    /// The values of `target` are looked up, then the search goes up for those that the grant sees.
+    Targets(TargetSearch),
     /// An operation whose answer is no Bundle.
     Operation(Call),
     /// A step of a bulk export.
@@ -246,7 +252,7 @@ impl Permit {
     }
 
     /// The rule that lets it pass: `public`, `unrestricted`, `own-patient`, `shared-type`, `own-identity`,
-    /// `constrained`.
+    /// `constrained`, `linked`.
     pub fn rule(&self) -> &'static str {
         self.rule
     }
@@ -260,6 +266,7 @@ impl Permit {
             | Action::Write { .. }
             | Action::Checked(_)
             | Action::Conditional(_)
+            | Action::Targets(_)
             | Action::Operation(_)
             | Action::Export(_)
             | Action::Bundle => "guard",

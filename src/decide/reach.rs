@@ -2,6 +2,7 @@
 
 use super::constraint::{Part, holds};
 use super::grant::Grant;
+use super::linked::{self, Seen, is_linked};
 use super::rule::{Refusal, Rule};
 use crate::config::{PatientData, Snapshot};
 use crate::fhir::json::Json;
@@ -38,6 +39,8 @@ pub(super) enum Reach<'s> {
     Shared,
     /// By several permits or one, at least one of them with a constraint; `rule` says whose a resource is.
     Constrained { parts: Vec<Part<'s>>, rule: Option<&'s SubjectRule> },
+    /// A type whose resources are a patient's through others.
+    Linked { patients: Vec<&'s str> },
 }
 
 impl Reach<'_> {
@@ -48,15 +51,19 @@ impl Reach<'_> {
             Self::Patients { .. } => "own-patient",
             Self::Shared => "shared-type",
             Self::Constrained { .. } => "constrained",
+            Self::Linked { .. } => "linked",
         }
     }
 }
 
 /// The elements that make a resource of this type a patient's, as configured.
 pub(super) fn membership(snapshot: &Snapshot, of: ResourceType) -> Option<&SubjectRule> {
+    let tables = snapshot.fhir.tables;
     match snapshot.fhir.patient_data {
-        PatientData::Subject => snapshot.fhir.tables.subject(of),
-        PatientData::Compartment => snapshot.fhir.tables.compartment(of),
+        _ if is_linked(of) => None,
+        PatientData::Subject => tables.subject(of),
+        // The definition leaves types out that carry a patient all the same.
+        PatientData::Compartment => tables.compartment(of).or_else(|| tables.subject(of)),
     }
 }
 
@@ -75,6 +82,9 @@ pub(super) fn reach<'s>(
     }
     let patients = grant.patients(of, letter);
     let reads = matches!(letter, Letter::Read | Letter::Search);
+    if is_linked(of) && reads && !patients.is_empty() {
+        return Ok(Reach::Linked { patients });
+    }
     if grant.constrained(of, letter).next().is_some() {
         return constrained(snapshot, grant, of, letter, patients);
     }
@@ -126,6 +136,11 @@ fn constrained<'s>(
 ///
 /// Everything is read off the resource's own body: its type, its id, its subject elements.
 pub fn visible(snapshot: &Snapshot, grant: &Grant, letter: Letter, resource: &Json<'_>) -> bool {
+    visible_with(snapshot, grant, letter, resource, &Seen::default())
+}
+
+/// As [`visible`], for a resource that others lead to, too: `seen` is what was looked up for it.
+pub fn visible_with(snapshot: &Snapshot, grant: &Grant, letter: Letter, resource: &Json<'_>, seen: &Seen) -> bool {
     let Some(of) = type_of(snapshot, resource) else {
         return false;
     };
@@ -144,6 +159,7 @@ pub fn visible(snapshot: &Snapshot, grant: &Grant, letter: Letter, resource: &Js
                     (Some(_), None) => false,
                 }
         }),
+        Ok(Reach::Linked { patients }) => linked::belongs(snapshot, grant, resource, &patients, seen),
         Err(_) => false,
     }
 }
@@ -165,17 +181,33 @@ fn belongs(
     if of == ResourceType::PATIENT {
         return patients.contains(&id);
     }
+    let mut found = false;
+    visit_patients(snapshot, rule, resource, &mut |patient| found |= patients.contains(&patient));
+    found
+}
+
+/// The patients whose the resource is, by its own elements.
+pub(super) fn patients_of(snapshot: &Snapshot, of: ResourceType, resource: &Json<'_>) -> Vec<String> {
+    if of == ResourceType::PATIENT {
+        return resource.get("id").and_then(Json::as_str).map(str::to_owned).into_iter().collect();
+    }
+    let mut patients = Vec::new();
+    if let Some(rule) = membership(snapshot, of) {
+        visit_patients(snapshot, rule, resource, &mut |patient| patients.push(patient.to_owned()));
+    }
+    patients
+}
+
+fn visit_patients(snapshot: &Snapshot, rule: &SubjectRule, resource: &Json<'_>, visit: &mut dyn FnMut(&str)) {
     let bases = snapshot.fhir.bases();
-    let names_one = |value: &Json<'_>| {
-        value
-            .get("reference")
-            .and_then(Json::as_str)
-            .and_then(|text| Literal::parse(text, &bases))
-            .is_some_and(|literal| literal.resource_type == "Patient" && patients.contains(&literal.id))
-    };
-    rule.elements.iter().any(|element| {
-        let mut found = false;
-        resource.visit(&element.steps, &mut |value| found |= names_one(value));
-        found
-    })
+    for element in &rule.elements {
+        resource.visit(&element.steps, &mut |value| {
+            let text = value.get("reference").and_then(Json::as_str);
+            if let Some(literal) = text.and_then(|text| Literal::parse(text, &bases))
+                && literal.resource_type == "Patient"
+            {
+                visit(literal.id);
+            }
+        });
+    }
 }

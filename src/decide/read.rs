@@ -3,6 +3,8 @@
 use http::Method;
 
 use super::grant::Grant;
+use super::includes::Includes;
+use super::linked::is_linked;
 use super::parameters::{self, Accepted, FORMAT_NOT_JSON};
 use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify};
 use super::reach::{Reach, reach};
@@ -53,7 +55,7 @@ pub(super) fn read(
             guarded(snapshot, grant, request, &path, of, id, reach.rule())?;
             Ok(Permit { action: Action::Answer(OwnAnswer::UniformDenial), rule: reach.rule() })
         }
-        Reach::Patients { .. } | Reach::Shared | Reach::Constrained { .. } => {
+        Reach::Patients { .. } | Reach::Shared | Reach::Constrained { .. } | Reach::Linked { .. } => {
             guarded(snapshot, grant, request, &path, of, id, reach.rule())
         }
     }
@@ -69,8 +71,12 @@ fn guarded(
     rule: &'static str,
 ) -> Result<Permit, Refusal> {
     let mut accepted = parameters::of_read(request, true)?;
-    if !request.accepts_json {
+    // What a Binary holds is given in its own format, once the resource was verified as JSON.
+    if !request.accepts_json && of != ResourceType::BINARY {
         return Err(FORMAT_NOT_JSON.refuse());
+    }
+    if is_linked(of) {
+        accepted.parameters.retain(|parameter| parameter.code() != "_elements");
     }
     parameters::keep_verifiable(snapshot, grant, of, &mut accepted);
     let upstream = UpstreamRequest::new(Method::GET, with_query(path, &accepted)).inspected();
@@ -99,8 +105,8 @@ pub(super) fn history_of_instance(
         });
     }
     let upstream = UpstreamRequest::new(Method::GET, target).inspected();
-    let verify =
-        Verify::Bundle { letter: Letter::Read, kind: BundleKind::History, pages: PageRule::Filled { exact: false } };
+    let (kind, pages) = (BundleKind::History, PageRule::Filled { exact: false });
+    let verify = Verify::Bundle { letter: Letter::Read, kind, pages, includes: Includes::VISIBLE };
     Ok(Permit { action: Action::Guard { request: upstream, verify }, rule: reach.rule() })
 }
 

@@ -118,7 +118,7 @@ impl Judge<'_> {
         if text.starts_with('#') || text.starts_with("urn:uuid:") || text.starts_with("urn:oid:") {
             return Ok(());
         }
-        match Literal::parse(text, &self.bases()) {
+        match Literal::parse(text, &self.snapshot.fhir.bases()) {
             Some(literal) => self.literal(text, &literal),
             None if self.elsewhere(text, false) => Ok(()),
             None => Err(REFERENCE_NOT_ALLOWED.refuse()),
@@ -127,7 +127,7 @@ impl Judge<'_> {
 
     /// `Attachment.url`; the same name also holds canonical URLs and the plain names of extensions inside others.
     fn url(&mut self, text: &str) -> Result<(), Refusal> {
-        if let Some(literal) = Literal::parse(text, &self.bases()) {
+        if let Some(literal) = Literal::parse(text, &self.snapshot.fhir.bases()) {
             return self.literal(text, &literal);
         }
         let name = !text.contains(['/', '?', '\\', ':']);
@@ -138,17 +138,12 @@ impl Judge<'_> {
         }
     }
 
-    fn bases(&self) -> [&str; 2] {
-        let fhir = &self.snapshot.fhir;
-        [fhir.public_base.as_str(), fhir.upstream.base.as_str()]
-    }
-
     /// Whether an absolute URL leads to another server than this one, however its name is spelt. `beside` lets it lead to this
     /// host, outside the base.
     fn elsewhere(&self, text: &str, beside: bool) -> bool {
         let Ok(url) = Url::parse(text) else { return false };
         let path = percent_decode_str(url.path()).decode_utf8_lossy().to_ascii_lowercase();
-        self.bases().iter().filter_map(|base| Url::parse(base).ok()).all(|base| {
+        self.snapshot.fhir.bases().iter().filter_map(|base| Url::parse(base).ok()).all(|base| {
             let same_host = url.host_str().map(|host| host.trim_end_matches('.').to_ascii_lowercase())
                 == base.host_str().map(str::to_ascii_lowercase);
             let prefix = base.path().trim_end_matches('/').to_ascii_lowercase();

@@ -118,6 +118,12 @@ pub const TOO_COSTLY: Rule = Rule::other(
     "too much would have to be looked through for one page of this search: narrow it, or ask for a smaller `_count`",
 );
 
+/// Applied where the matches are counted, and to a history, which has no count.
+pub const COUNT_ONLY: Rule = Rule::bad_request(
+    "count-only",
+    "a count alone (`_summary=count`, `_count=0`) is of searches only, and under a patient context or a constraint of those that can be looked through: narrow it",
+);
+
 pub(super) const RULES: &[&Rule] = &[
     &TOKEN_MISSING,
     &TOKEN_IN_QUERY,
@@ -145,6 +151,7 @@ pub(super) const RULES: &[&Rule] = &[
     &UPSTREAM_CONFLICT,
     &UPSTREAM_PRECONDITION,
     &TOO_COSTLY,
+    &COUNT_ONLY,
 ];
 
 impl From<GrammarError> for Refusal {

@@ -4,8 +4,8 @@
 //! the documentation and for the test that no name is used twice.
 
 use super::{
-    bundle, change, checked, conditional, grant, operation, parameters, patch, pin, reach, read, references, request,
-    search, subjects, write,
+    bundle, change, checked, conditional, grant, naming, operation, parameters, patch, pin, provenance, reach, read,
+    references, request, search, subjects, write,
 };
 
 /// The error of a `WWW-Authenticate: Bearer` challenge (RFC 6750 §3.1).
@@ -116,6 +116,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         reach::RULES,
         read::RULES,
         search::RULES,
+        naming::RULES,
         parameters::RULES,
         write::RULES,
         checked::RULES,
@@ -126,6 +127,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         pin::RULES,
         references::RULES,
         operation::RULES,
+        provenance::RULES,
         operation::EXPORT_RULES,
         bundle::RULES,
     ]

@@ -4,16 +4,19 @@ use http::Method;
 
 use super::constraint::{Part, narrowing};
 use super::grant::Grant;
+use super::includes::{self, Includes};
+use super::joins::{Origin, pin};
+use super::naming::{Form, named, narrow};
 use super::operation::OPERATION_RESTRICTED;
 use super::parameters::{self, Accepted, FORMAT_NOT_JSON, Search};
 use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify};
+use super::provenance;
 use super::reach::{Reach, SCOPE_MISSING, reach};
 use super::read::{require_all, target};
 use super::rule::{Refusal, Rule};
 use crate::config::{Narrowing, Snapshot};
 use crate::fhir::interaction::Request;
-use crate::fhir::reference::{Literal, is_id};
-use crate::fhir::search::{Key, Parameter, or_list};
+use crate::fhir::search::Parameter;
 use crate::fhir::{ResourceType, SubjectRule, TypeSet};
 use crate::scope::Letter;
 
@@ -27,18 +30,7 @@ pub(super) const COMPARTMENT_RESTRICTED: Rule = Rule::forbidden(
     "a token in a patient context searches the Patient compartment of its own patient, one type at a time",
 );
 
-pub(super) const PATIENT_PARAMETER: Rule = Rule::forbidden(
-    "patient-parameter",
-    "a parameter that names the patient takes an id, `Patient/id` or the `:Patient` modifier here, no other modifier and no chain",
-);
-
-pub(super) const PATIENT_PARAMETER_VALUE: Rule = Rule::bad_request(
-    "patient-parameter-value",
-    "the value of a parameter that names the patient is empty or no id and no reference",
-);
-
-pub(super) const RULES: &[&Rule] =
-    &[&SYSTEM_SEARCH_RESTRICTED, &COMPARTMENT_RESTRICTED, &PATIENT_PARAMETER, &PATIENT_PARAMETER_VALUE];
+pub(super) const RULES: &[&Rule] = &[&SYSTEM_SEARCH_RESTRICTED, &COMPARTMENT_RESTRICTED];
 
 /// `GET Type`, `POST Type/_search`.
 pub(super) fn search_type(
@@ -69,22 +61,21 @@ fn search_by(
 ) -> Result<Permit, Refusal> {
     let reach = reach(snapshot, grant, of, Letter::Search)?;
     let path = format!("/{of}{operation}");
+    let form = Form::Type { operation };
     match &reach {
         Reach::Everything => unrestricted(snapshot, grant, request, &path, TypeSet::of(of), Some(of)),
         Reach::Patients { patients, rule } => {
             let within = patients.iter().map(|patient| (*patient).to_owned()).collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], operation })
+            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], form })
         }
         Reach::Constrained { parts, rule } => match (rule, patients_of(parts)) {
             (Some(rule), Some(patients)) => {
-                narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, operation })
+                narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, form })
             }
             _ => constrained(snapshot, grant, request, of, (&path, operation), parts),
         },
-        Reach::Shared => {
-            let accepted = accept(snapshot, grant, of, request, &request.parameters)?;
-            Ok(guarded(target(request, &path, &accepted), reach.rule(), true))
-        }
+        Reach::Shared => shared(snapshot, grant, request, of, &path),
+        Reach::Linked { patients } => provenance::search(snapshot, grant, request, of, patients),
     }
 }
 
@@ -112,22 +103,27 @@ pub(super) fn search_compartment(
         }
         _ if owner != ResourceType::PATIENT => Err(COMPARTMENT_RESTRICTED.refuse()),
         Reach::Shared => Err(COMPARTMENT_RESTRICTED.refuse()),
+        Reach::Linked { patients } => {
+            let permit = provenance::search(snapshot, grant, request, of, &[id])?;
+            Ok(if patients.contains(&id) { permit } else { empty(reach.rule()) })
+        }
         Reach::Patients { patients, rule } => {
             let within = patients.iter().filter(|patient| **patient == id).map(|_| id.to_owned()).collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], operation: "" })
+            let form = Form::Compartment;
+            narrowed(snapshot, grant, request, of, rule, &Within { patients: within, parts: &[], form })
         }
         Reach::Constrained { parts, rule } => {
             let rule = rule.ok_or_else(|| COMPARTMENT_RESTRICTED.refuse())?;
             let reached = parts.iter().any(|part| part.may_be(id));
             let patients = reached.then(|| id.to_owned()).into_iter().collect();
-            narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, operation: "" })
+            narrowed(snapshot, grant, request, of, rule, &Within { patients, parts, form: Form::Compartment })
         }
     }
 }
 
 /// `GET [base]?…`, `POST [base]/_search`.
 pub(super) fn search_system(snapshot: &Snapshot, grant: &Grant, request: &Request) -> Result<Permit, Refusal> {
-    let search = Search { snapshot, grant, of: None, restricted: false };
+    let search = Search { snapshot, grant, of: None, restricted: false, origin: Origin::Any };
     let asked = match parameters::of_search(&search, &request.parameters) {
         Ok(accepted) => accepted.types.unwrap_or(*snapshot.fhir.tables.types()),
         // A grant in a patient context is told that first, whatever else is wrong with the parameters.
@@ -146,7 +142,7 @@ fn unrestricted(
     matched: TypeSet,
     of: Option<ResourceType>,
 ) -> Result<Permit, Refusal> {
-    let search = Search { snapshot, grant, of, restricted: false };
+    let search = Search { snapshot, grant, of, restricted: false, origin: Origin::Any };
     let mut accepted = parameters::of_search(&search, &request.parameters)?;
     if !request.accepts_json {
         return Err(FORMAT_NOT_JSON.refuse());
@@ -160,7 +156,8 @@ fn unrestricted(
     let entries = matched.union(&accepted.included.intersection(&readable));
     let target = target(request, path, &accepted);
     if filtered {
-        let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, pages: PageRule::Kept };
+        let (kind, pages, includes) = (BundleKind::Searchset, PageRule::Kept, Includes::VISIBLE);
+        let verify = Verify::Bundle { letter: Letter::Search, kind, pages, includes };
         let request = UpstreamRequest::new(Method::GET, target).inspected();
         return Ok(Permit { action: Action::Guard { request, verify }, rule: "unrestricted" });
     }
@@ -174,16 +171,7 @@ struct Within<'r> {
     patients: Vec<String>,
     /// The permits by which it is, where some have a constraint.
     parts: &'r [Part<'r>],
-    /// The operation that searches, behind the type; empty for a plain search.
-    operation: &'static str,
-}
-
-impl Within<'_> {
-    /// How an operation is told the patient where no search parameter covers every element that makes data the patient's.
-    fn of_operation(&self, patients: &[String]) -> Option<Parameter> {
-        let patients: Vec<String> = patients.iter().map(|patient| format!("Patient/{patient}")).collect();
-        (!self.operation.is_empty()).then(|| Parameter::plain("patient", patients.join(",")))
-    }
+    form: Form,
 }
 
 /// Every patient that `parts` reach; none where one of them is not about patients.
@@ -224,9 +212,11 @@ fn constrained(
     (path, operation): (&str, &str),
     parts: &[Part<'_>],
 ) -> Result<Permit, Refusal> {
-    let mut accepted = accept(snapshot, grant, of, request, &request.parameters)?;
+    let search = Search { snapshot, grant, of: Some(of), restricted: true, origin: Origin::Seen };
+    let mut accepted = accept(&search, of, request, &request.parameters)?;
     accepted.parameters.extend(limits(snapshot, parts.iter(), operation)?);
-    Ok(guarded(target(request, path, &accepted), "constrained", false))
+    let shape = shape(&search, of, &accepted, false)?;
+    Ok(guarded(target(request, path, &accepted), shape, "constrained"))
 }
 
 /// A search for data of `within`: the client's own parameters that name the patient are judged and replaced by one that the
@@ -240,58 +230,71 @@ fn narrowed(
     within: &Within<'_>,
 ) -> Result<Permit, Refusal> {
     let named = named(snapshot, &request.parameters, of, rule, within.patients.clone())?;
+    let narrowed = narrow(snapshot, of, rule, &named, within.form);
+    let pinned = of == ResourceType::PATIENT || narrowed.exact && pin(snapshot, of).is_some();
+    let origin = if pinned { Origin::Pinned(&named.within) } else { Origin::Seen };
+    let search = Search { snapshot, grant, of: Some(of), restricted: true, origin };
     // Judged before the patient is: a request that is wrong is wrong whoever it names.
-    let mut accepted = accept(snapshot, grant, of, request, &named.parameters)?;
+    let mut accepted = accept(&search, of, request, &named.parameters)?;
+    named.few()?;
     let name = if within.parts.is_empty() { "own-patient" } else { "constrained" };
-    let Some(first) = named.within.first() else {
+    if named.within.is_empty() {
         return Ok(empty(name));
-    };
+    }
     let parts = within.parts.iter().filter(|part| named.within.iter().any(|patient| part.may_be(patient)));
-    let limits = limits(snapshot, parts, within.operation)?
+    let limits = limits(snapshot, parts, within.form.operation())?
         .into_iter()
         .filter(|limit| !rule.names_patient.contains(&limit.code()));
     accepted.parameters.extend(limits);
-    let mut path = format!("/{of}{}", within.operation);
-    // An operation chooses among what it was asked for, so that it must be asked for the patient's own.
-    let narrowing = if within.operation.is_empty() { snapshot.fhir.narrowing } else { Narrowing::Parameter };
-    let exact = match narrowing {
-        Narrowing::Compartment if of != ResourceType::PATIENT && named.within.len() == 1 => {
-            path = format!("/Patient/{first}/{of}");
-            true
-        }
-        Narrowing::None if of != ResourceType::PATIENT && !named.replaced => false,
-        narrowing => {
-            let parameter =
-                narrowing_parameter(snapshot, of, rule, &named.within).or_else(|| within.of_operation(&named.within));
-            let exact = parameter.is_some() && (narrowing != Narrowing::None || of == ResourceType::PATIENT);
-            accepted.parameters.extend(parameter);
-            exact
-        }
-    };
+    accepted.parameters.extend(narrowed.parameter);
     // A token is compared here with the case of its letters, upstream perhaps without.
-    let exact = exact && within.parts.is_empty();
-    Ok(guarded(target(request, &path, &accepted), name, exact))
+    let exact = narrowed.exact && within.parts.is_empty();
+    let shape = shape(&search, of, &accepted, exact)?;
+    Ok(guarded(target(request, &narrowed.path, &accepted), shape, name))
 }
 
-fn accept(
+/// A search of a type that holds no patient's data.
+fn shared(
     snapshot: &Snapshot,
     grant: &Grant,
+    request: &Request,
+    of: ResourceType,
+    path: &str,
+) -> Result<Permit, Refusal> {
+    let search = Search { snapshot, grant, of: Some(of), restricted: true, origin: Origin::Any };
+    let accepted = accept(&search, of, request, &request.parameters)?;
+    let shape = shape(&search, of, &accepted, true)?;
+    Ok(guarded(target(request, path, &accepted), shape, "shared-type"))
+}
+
+pub(super) fn accept(
+    search: &Search<'_>,
     of: ResourceType,
     request: &Request,
     parameters: &[Parameter],
 ) -> Result<Accepted, Refusal> {
-    let search = Search { snapshot, grant, of: Some(of), restricted: true };
-    let mut accepted = parameters::of_search(&search, parameters)?;
+    let mut accepted = parameters::of_search(search, parameters)?;
     if !request.accepts_json {
         return Err(FORMAT_NOT_JSON.refuse());
     }
-    parameters::keep_verifiable(snapshot, grant, of, &mut accepted);
+    if !accepted.includes.is_empty() {
+        // What is included is verified whole, and what it is included for tells by which reference.
+        accepted.parameters.retain(|parameter| parameter.code() != "_elements");
+    }
+    parameters::keep_verifiable(search.snapshot, search.grant, of, &mut accepted);
     Ok(accepted)
 }
 
-fn guarded(target: String, rule: &'static str, exact: bool) -> Permit {
-    let pages = PageRule::Filled { exact };
-    let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, pages };
+/// How the pages of an answer are cut, and what may be on them.
+pub(super) type Shape = (PageRule, Includes);
+
+pub(super) fn shape(search: &Search<'_>, of: ResourceType, accepted: &Accepted, exact: bool) -> Result<Shape, Refusal> {
+    let pages = if accepted.counted { PageRule::Counted } else { PageRule::Filled { exact } };
+    Ok((pages, includes::judged(search, of, accepted.includes.clone())?))
+}
+
+pub(super) fn guarded(target: String, (pages, includes): Shape, rule: &'static str) -> Permit {
+    let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, pages, includes };
     Permit { action: Action::Guard { request: UpstreamRequest::new(Method::GET, target).inspected(), verify }, rule }
 }
 
@@ -304,108 +307,6 @@ fn empty(rule: &'static str) -> Permit {
     Permit { action: Action::Answer(OwnAnswer::EmptySearchset), rule }
 }
 
-fn narrowing_parameter(
-    snapshot: &Snapshot,
-    of: ResourceType,
-    rule: &SubjectRule,
-    within: &[String],
-) -> Option<Parameter> {
-    let configured = snapshot.fhir.narrowing_by_type.get(&of).map(String::as_str);
-    let code = configured.or(rule.narrow_by)?;
-    let values: Vec<String> = match of {
-        ResourceType::PATIENT => within.to_vec(),
-        _ => within.iter().map(|patient| format!("Patient/{patient}")).collect(),
-    };
-    Some(Parameter::plain(code, values.join(",")))
-}
-
-/// What the client's own parameters that may name the patient come to.
-struct Named {
-    /// The patients that are still asked for.
-    within: Vec<String>,
-    /// The parameters that go up.
-    parameters: Vec<Parameter>,
-    /// Whether one was taken out, for the gate's own to stand in its place.
-    replaced: bool,
-}
-
-/// Judges the parameters that may name the patient. Of an OR list other patients are dropped; nobody left is nobody.
-///
-/// Where a resource is the patient's by one element only, the gate's own parameter says the same and replaces the client's. By
-/// one element of several it is the client's to choose the one.
-fn named(
-    snapshot: &Snapshot,
-    parameters: &[Parameter],
-    of: ResourceType,
-    rule: &SubjectRule,
-    within: Vec<String>,
-) -> Result<Named, Refusal> {
-    let patients = within.clone();
-    let mut named = Named { within, parameters: Vec::new(), replaced: false };
-    for parameter in parameters {
-        if !rule.names_patient.contains(&parameter.code()) {
-            named.parameters.push(parameter.clone());
-            continue;
-        }
-        let patients_only = match &parameter.key {
-            Key::Plain { modifier: None, .. } => false,
-            Key::Plain { modifier: Some(modifier), .. } if modifier == "Patient" => true,
-            Key::Plain { .. } | Key::Chain { .. } | Key::Has { .. } => {
-                return Err(PATIENT_PARAMETER.refuse().because(parameter.code()));
-            }
-        };
-        let values = or_list(&parameter.value)
-            .into_iter()
-            .map(|value| value_of(snapshot, value))
-            .collect::<Result<Vec<_>, _>>()?;
-        let own = |patient: &String| values.contains(&Value::Patient(patient));
-        let others: Vec<&str> = values
-            .iter()
-            .filter_map(|value| match value {
-                Value::Other(text) if of != ResourceType::PATIENT && !patients_only => Some(*text),
-                _ => None,
-            })
-            .collect();
-        if patients.iter().any(own) {
-            if rule.elements.len() > 1 {
-                let own: Vec<String> = patients.iter().filter(|p| own(p)).map(|p| format!("Patient/{p}")).collect();
-                named.parameters.push(Parameter::plain(parameter.code(), own.join(",")));
-            } else {
-                named.within.retain(own);
-                named.replaced = true;
-            }
-        } else if others.is_empty() {
-            named.within.clear();
-        } else {
-            named.parameters.push(Parameter::plain(parameter.code(), others.join(",")));
-        }
-    }
-    Ok(named)
-}
-
-/// What one value of a parameter that may name the patient says.
-#[derive(PartialEq, Eq)]
-enum Value<'v> {
-    Patient(&'v str),
-    /// A resource of this server that is no Patient.
-    Other(&'v str),
-    /// Something of another server.
-    Foreign,
-}
-
-fn value_of<'v>(snapshot: &Snapshot, value: &'v str) -> Result<Value<'v>, Refusal> {
-    if is_id(value) {
-        return Ok(Value::Patient(value));
-    }
-    let bases = [snapshot.fhir.public_base.as_str()];
-    match Literal::parse(value, &bases) {
-        Some(literal) if literal.resource_type == "Patient" => Ok(Value::Patient(literal.id)),
-        Some(_) => Ok(Value::Other(value)),
-        None if value.contains("://") && !value.contains('\\') => Ok(Value::Foreign),
-        None => Err(PATIENT_PARAMETER_VALUE.refuse()),
-    }
-}
-
 /// The criteria of a conditional write under an unrestricted grant: as a search, with `s` (enforcement.md §3).
 pub(super) fn criteria(
     snapshot: &Snapshot,
@@ -416,6 +317,10 @@ pub(super) fn criteria(
     if !grant.unrestricted(of, Letter::Search) {
         return Err(SCOPE_MISSING.refuse().needing(grant.needed(Some(of), Letter::Search)));
     }
-    let search = Search { snapshot, grant, of: Some(of), restricted: false };
+    let search = Search { snapshot, grant, of: Some(of), restricted: false, origin: Origin::Any };
     parameters::of_search(&search, parameters)
 }
+
+#[cfg(test)]
+#[path = "search_tests.rs"]
+mod tests;

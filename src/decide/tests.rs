@@ -23,7 +23,7 @@ fn decided(snapshot: &Snapshot, claims: Claims, method: &Method, url: &str) -> R
 }
 
 /// What a GET leads to: what is sent, or how the gate answers itself, or the rule that refuses.
-fn get(snapshot: &Snapshot, claims: Claims, url: &str) -> String {
+pub(super) fn get(snapshot: &Snapshot, claims: Claims, url: &str) -> String {
     match decided(snapshot, claims, &Method::GET, url) {
         Ok(permit) => match permit.action() {
             Action::Answer(answer) => format!("{answer:?}"),
@@ -35,7 +35,7 @@ fn get(snapshot: &Snapshot, claims: Claims, url: &str) -> String {
     }
 }
 
-fn of_patient(scope: &str) -> Claims {
+pub(super) fn of_patient(scope: &str) -> Claims {
     claims(scope, Some("A"), None)
 }
 
@@ -76,7 +76,12 @@ fn only_what_is_narrowed_is_exact() {
     };
     let (exact, not) = (PageRule::Filled { exact: true }, PageRule::Filled { exact: false });
     assert_eq!(pages("", "Observation"), exact);
-    assert_eq!(pages("narrowing = \"compartment\"", "Observation"), exact);
+    // Its compartment also has what the patient performed for others.
+    assert_eq!(pages("narrowing = \"compartment\"", "Observation"), not);
+    assert_eq!(pages("narrowing = \"compartment\"", "Encounter"), exact);
+    assert_eq!(pages("patient_data = \"compartment\"\nnarrowing = \"compartment\"", "Observation"), exact);
+    // The compartment has neither, the type has.
+    assert_eq!(pages("narrowing = \"compartment\"", "Device"), exact);
     assert_eq!(pages("narrowing = \"none\"", "Observation"), not);
     // Patient has its id.
     assert_eq!(pages("narrowing = \"none\"", "Patient"), exact);
@@ -371,7 +376,7 @@ proptest! {
                     prop_assert!(shared || narrowed, "{method} {url}: {permit:?}");
                 }
                 Action::Operation(_) => prop_assert_eq!(permit.rule(), "shared-type"),
-                Action::Guard { .. } | Action::Answer(_) | Action::Checked(_) | Action::Conditional(_) | Action::Bundle => {}
+                Action::Guard { .. } | Action::Answer(_) | Action::Checked(_) | Action::Conditional(_) | Action::Targets(_) | Action::Bundle => {}
             }
         }
     }

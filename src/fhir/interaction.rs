@@ -192,9 +192,16 @@ impl Request {
     /// above.
     pub fn target(&self, path: &[&str]) -> String {
         let mut target = String::new();
-        for segment in path.iter().filter(|segment| **segment != "_search") {
-            target.push('/');
-            target.push_str(segment);
+        for (index, segment) in path.iter().enumerate() {
+            match *segment {
+                // Without it `Patient/A/_search`, a search of every type, would be a read.
+                "_search" if index == 2 => target.push_str("/*"),
+                "_search" => {}
+                segment => {
+                    target.push('/');
+                    target.push_str(segment);
+                }
+            }
         }
         if !self.parameters.is_empty() {
             target.push('?');

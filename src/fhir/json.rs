@@ -1,4 +1,5 @@
-//! JSON that admits one reading only: unique keys, valid UTF-8, no byte order mark, no lone surrogates, bounded depth.
+//! JSON that admits one reading only: unique keys, valid UTF-8, no byte order mark, no lone surrogates, bounded depth and
+//! number of values.
 //!
 //! The tree borrows from the bytes and is for looking at; what travels on are the bytes themselves, so that every number
 //! keeps its text.
@@ -27,19 +28,24 @@ pub enum Json<'a> {
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
+/// Most values in one document: in two bytes each there is room for millions, and each takes thirty here.
+const MAX_VALUES: usize = 1_000_000;
+
+/// Deepest nesting that can be asked for: what is below this reads no deeper.
+pub const MAX_DEPTH: usize = 127;
+
 /// From this many keys on, duplicates are looked for in a hash set.
 const MANY_KEYS: usize = 16;
 
 impl<'a> Json<'a> {
-    /// Parses a whole document nested at most `max_depth` deep.
+    /// Parses a whole document nested at most `max_depth` deep, and never deeper than [`MAX_DEPTH`].
     ///
     /// # Errors
     /// Anything that is not one JSON value with one reading.
     pub fn parse(bytes: &'a [u8], max_depth: usize) -> Result<Self, JsonError> {
-        let depth = Cell::new(max_depth);
+        let room = Room { depth: Cell::new(max_depth), values: Cell::new(MAX_VALUES) };
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-        let value =
-            Seed { depth: &depth }.deserialize(&mut deserializer).map_err(|error| JsonError(error.to_string()))?;
+        let value = Seed(&room).deserialize(&mut deserializer).map_err(|error| JsonError(error.to_string()))?;
         deserializer.end().map_err(|error| JsonError(error.to_string()))?;
         Ok(value)
     }
@@ -87,24 +93,31 @@ impl<'a> Json<'a> {
     }
 }
 
-struct Seed<'c> {
-    depth: &'c Cell<usize>,
+/// How much more there may be.
+struct Room {
+    depth: Cell<usize>,
+    values: Cell<usize>,
 }
+
+#[derive(Clone, Copy)]
+struct Seed<'r>(&'r Room);
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Json<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        let values = self.0.values.get().checked_sub(1);
+        self.0.values.set(values.ok_or_else(|| D::Error::custom("too many values"))?);
         deserializer.deserialize_any(self)
     }
 }
 
 impl Seed<'_> {
-    fn nested<T, E: serde::de::Error>(&self, inner: impl FnOnce(Seed<'_>) -> Result<T, E>) -> Result<T, E> {
-        let depth = self.depth.get();
-        self.depth.set(depth.checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?);
-        let value = inner(Seed { depth: self.depth });
-        self.depth.set(depth);
+    fn nested<T, E: serde::de::Error>(self, inner: impl FnOnce(Self) -> Result<T, E>) -> Result<T, E> {
+        let depth = self.0.depth.get();
+        self.0.depth.set(depth.checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?);
+        let value = inner(self);
+        self.0.depth.set(depth);
         value
     }
 }
@@ -147,7 +160,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Json<'de>, A::Error> {
         self.nested(|seed| {
             let mut elements = Vec::new();
-            while let Some(element) = sequence.next_element_seed(Seed { depth: seed.depth })? {
+            while let Some(element) = sequence.next_element_seed(seed)? {
                 elements.push(element);
             }
             Ok(Json::Array(elements))
@@ -158,7 +171,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         self.nested(|seed| {
             let mut members: Vec<(Cow<'de, str>, Json<'de>)> = Vec::new();
             while let Some(key) = map.next_key_seed(KeySeed)? {
-                members.push((key, map.next_value_seed(Seed { depth: seed.depth })?));
+                members.push((key, map.next_value_seed(seed)?));
             }
             if has_duplicates(&members) {
                 return Err(A::Error::custom("an object has the same key twice"));

@@ -15,7 +15,7 @@ const MAX_OPERATIONS: usize = 1000;
 pub enum PatchError {
     #[error("the patch is no list of JSON Patch operations")]
     Malformed,
-    #[error("the patch has too many operations, copies too much or nests too deep")]
+    #[error("the patch has too many operations, moves or copies too much or nests too deep")]
     TooMuch,
     #[error("a path of the patch is not in the resource")]
     NotThere,
@@ -74,7 +74,7 @@ impl<'a> Patch<'a> {
     /// # Errors
     /// What is wrong with the first operation that cannot be applied.
     pub fn apply(self, document: Tree<'a>, bounds: Bounds) -> Result<Tree<'a>, PatchError> {
-        // What is copied or compared is taken off, and never given back: removing a copy does not make room for the next.
+        // What is copied, compared or shifted is taken off, and never given back: removing a copy does not make room for the next.
         let mut patching = Patching { document, bounds, left: bounds.bytes };
         for operation in self.operations {
             patching.apply(operation)?;
@@ -147,21 +147,16 @@ impl<'a> Patching<'a> {
             }
             Operation::Copy(from, path) => {
                 let size = find(&mut self.document, &from)?.size();
-                self.spend(size)?;
+                spend(&mut self.left, size)?;
                 let value = find(&mut self.document, &from)?.clone();
                 self.add(&path, value)
             }
             Operation::Test(path, expected) => {
-                self.spend(expected.size())?;
+                spend(&mut self.left, expected.size())?;
                 let found = find(&mut self.document, &path)?;
                 if found.same(&expected) { Ok(()) } else { Err(PatchError::TestFailed) }
             }
         }
-    }
-
-    fn spend(&mut self, bytes: usize) -> Result<(), PatchError> {
-        self.left = self.left.checked_sub(bytes).ok_or(PatchError::TooMuch)?;
-        Ok(())
     }
 
     /// A document that nests deeper than any reader takes is not made in the first place.
@@ -182,9 +177,8 @@ impl<'a> Patching<'a> {
             },
             Tree::Array(elements) => {
                 let at = if last == "-" { elements.len() } else { index(last).ok_or(PatchError::NotThere)? };
-                if at > elements.len() {
-                    return Err(PatchError::NotThere);
-                }
+                let behind = elements.len().checked_sub(at).ok_or(PatchError::NotThere)?;
+                spend(&mut self.left, behind)?;
                 elements.insert(at, value);
             }
             Tree::Scalar(_) => return Err(PatchError::NotThere),
@@ -197,15 +191,25 @@ impl<'a> Patching<'a> {
         match find(&mut self.document, parent)? {
             Tree::Object(members) => {
                 let at = members.iter().position(|(key, _)| key == last).ok_or(PatchError::NotThere)?;
+                spend(&mut self.left, members.len() - at)?;
                 Ok(members.remove(at).1)
             }
             Tree::Array(elements) => match index(last) {
-                Some(at) if at < elements.len() => Ok(elements.remove(at)),
+                Some(at) if at < elements.len() => {
+                    spend(&mut self.left, elements.len() - at)?;
+                    Ok(elements.remove(at))
+                }
                 _ => Err(PatchError::NotThere),
             },
             Tree::Scalar(_) => Err(PatchError::NotThere),
         }
     }
+}
+
+/// Takes off what is left; the unit is a byte that is copied, or a value that is shifted.
+fn spend(left: &mut usize, much: usize) -> Result<(), PatchError> {
+    *left = left.checked_sub(much).ok_or(PatchError::TooMuch)?;
+    Ok(())
 }
 
 fn find<'t, 'a>(document: &'t mut Tree<'a>, path: &[String]) -> Result<&'t mut Tree<'a>, PatchError> {

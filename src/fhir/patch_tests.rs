@@ -83,3 +83,17 @@ fn only_a_test_asks() {
     assert!(tests(r#"[{"op":"remove","path":"/a"},{"op":"\u0074est","path":"/a","value":1}]"#));
     assert!(!tests(r#"[{"op":"copy","from":"/a","path":"/b"}]"#));
 }
+
+#[test]
+fn a_patch_does_not_shift_a_long_array_again_and_again() {
+    let document = format!(r#"{{"a":[{}1]}}"#, "1,".repeat(300));
+    for patch in [
+        r#"{"op":"add","path":"/a/0","value":1}"#,
+        r#"{"op":"remove","path":"/a/0"}"#,
+        r#"{"op":"move","from":"/a/0","path":"/a/-"}"#,
+    ] {
+        assert!(patched(&document, &format!("[{patch}]")).is_ok(), "{patch}");
+        let often = format!("[{}]", [patch; 4].join(","));
+        assert_eq!(patched(&document, &often), Err(PatchError::TooMuch), "{patch}");
+    }
+}

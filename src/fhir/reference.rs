@@ -16,15 +16,16 @@ pub fn is_id(text: &str) -> bool {
 }
 
 impl<'a> Literal<'a> {
-    /// Reads `Type/id`, `Type/id/_history/version`, or either behind one of `bases` and a slash.
+    /// Reads `Type/id`, `Type/id/_history/version`, or either behind one of `bases` and a slash; one base may lie within another.
     ///
     /// Logical, conditional, contained and foreign references are `None`: they never say whose a resource is.
     pub fn parse(text: &'a str, bases: &[&str]) -> Option<Self> {
-        let relative = bases
-            .iter()
-            .find_map(|base| text.strip_prefix(base).and_then(|rest| rest.strip_prefix('/')))
-            .unwrap_or(text);
-        let mut parts = relative.split('/');
+        let below = |base: &&str| text.strip_prefix(*base)?.strip_prefix('/');
+        std::iter::once(text).chain(bases.iter().filter_map(below)).find_map(Self::relative)
+    }
+
+    fn relative(text: &'a str) -> Option<Self> {
+        let mut parts = text.split('/');
         let (resource_type, id) = (parts.next()?, parts.next()?);
         match (parts.next(), parts.next(), parts.next()) {
             (None, ..) => {}
@@ -50,6 +51,19 @@ mod tests {
             ["Patient/A", "Patient/A/_history/3", "http://u:8080/fhir/Patient/A", "https://p/fhir/Patient/A/_history/1"]
         {
             assert_eq!(Literal::parse(text, &BASES), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_base_within_another_is_a_base_of_its_own() {
+        let expected = Some(Literal { resource_type: "Patient", id: "A" });
+        for bases in [["https://p/fhir", "https://p/fhir/r4"], ["https://p/fhir/r4", "https://p/fhir"]] {
+            for text in
+                ["https://p/fhir/Patient/A", "https://p/fhir/r4/Patient/A", "https://p/fhir/r4/Patient/A/_history/2"]
+            {
+                assert_eq!(Literal::parse(text, &bases), expected, "{text} {bases:?}");
+            }
+            assert_eq!(Literal::parse("https://p/fhir/r5/Patient/A", &bases), None);
         }
     }
 

@@ -1,16 +1,24 @@
 //! Request bodies, read whole and bounded.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::header;
 use pingora::protocols::http::ServerSession;
+use tokio::time::timeout;
 
 use crate::decide::{Refusal, request as rules};
 
 /// Reads the whole body, at most `limit` bytes.
 ///
 /// # Errors
-/// More bytes than that, or a body that ends early.
-pub(super) async fn read(session: &mut ServerSession, limit: usize) -> Result<Bytes, Refusal> {
+/// More bytes than that, or a body that ends early or takes longer than `within`.
+pub(super) async fn read(session: &mut ServerSession, limit: usize, within: Duration) -> Result<Bytes, Refusal> {
+    let whole = timeout(within, whole(session, limit)).await;
+    whole.unwrap_or_else(|_| Err(rules::BODY_UNREADABLE.refuse().because("server.request_timeout")))
+}
+
+async fn whole(session: &mut ServerSession, limit: usize) -> Result<Bytes, Refusal> {
     let request = session.req_header();
     let declared = request
         .headers

@@ -11,7 +11,9 @@ use super::record::Visit;
 use super::respond::Reply;
 use super::{Gate, body, cors};
 use crate::config::Snapshot;
-use crate::decide::{BODY_NOT_FHIR_JSON, Grant, Permit, Refusal, decide, decide_public, request as rules, takes_pairs};
+use crate::decide::{
+    BODY_NOT_FHIR_JSON, Decided, Grant, Refusal, decide_in_mode, decide_public, request as rules, takes_pairs,
+};
 use crate::fhir::input::pairs as pairs_of;
 use crate::fhir::interaction::{Interaction, Request, classify};
 use crate::fhir::target::{Target, parse_query};
@@ -63,14 +65,16 @@ impl Gate {
         visit.granted(&grant);
         let Asked { request, original, body } = self.request(session, snapshot, head, &path, &grant).await?;
         visit.interaction(&request);
-        let permit = decide(snapshot, &grant, &request)?;
-        visit.permitted(&permit);
+        let decided = decide_in_mode(snapshot, &grant, &request, self.parts.ambient.now())?;
+        visit.decided(&decided);
         let body = match body {
             Some(body) => body,
-            None if needs_body(&permit) => body::read(session, snapshot.limits.request_body).await?,
+            None if needs_body(decided.permit()) => {
+                body::read(session, snapshot.limits.request_body, snapshot.server.request_timeout).await?
+            }
             None => Bytes::new(),
         };
-        self.carry_out(snapshot, head, visit, &permit, &grant, &request, &original, body).await
+        self.carry_out(snapshot, head, visit, &decided, &grant, &request, &original, body).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "one request's parts, named")]
@@ -79,7 +83,7 @@ impl Gate {
         snapshot: &Snapshot,
         head: &Head,
         visit: &mut Visit,
-        permit: &Permit,
+        decided: &Decided,
         grant: &Grant,
         request: &Request,
         original: &str,
@@ -97,7 +101,13 @@ impl Gate {
             body,
             waited: &waited,
         };
-        match self.parts.guard.carry_out(permit, &exchange).await? {
+        let outcome = match decided {
+            Decided::Enforced(permit) => self.parts.guard.carry_out(permit, &exchange).await,
+            Decided::Reported(reported) => {
+                self.parts.guard.carry_out_reported(reported, &exchange, &mut visit.would).await
+            }
+        };
+        match outcome? {
             Outcome::Whole(answer) => Ok(Reply::Whole(answer)),
             Outcome::Flowing(stream) => Ok(Reply::Flowing(stream)),
         }
@@ -241,7 +251,7 @@ fn bearer(head: &Head) -> Result<&str, Refusal> {
 /// The form body of a POST `_search` (FHIR R4 http.html#search).
 async fn form(session: &mut ServerSession, snapshot: &Snapshot, head: &Head) -> Result<Vec<(String, String)>, Refusal> {
     let essence = head.text(&header::CONTENT_TYPE).and_then(|text| text.split(';').next()).unwrap_or_default().trim();
-    let body = body::read(session, snapshot.limits.target).await?;
+    let body = body::read(session, snapshot.limits.target, snapshot.server.request_timeout).await?;
     if body.is_empty() && essence.is_empty() {
         return Ok(Vec::new());
     }
@@ -256,7 +266,7 @@ async fn form(session: &mut ServerSession, snapshot: &Snapshot, head: &Head) -> 
 
 /// The Parameters resource of a POSTed operation, or nothing.
 async fn input(session: &mut ServerSession, snapshot: &Snapshot, head: &Head) -> Result<Bytes, Refusal> {
-    let body = body::read(session, snapshot.limits.request_body).await?;
+    let body = body::read(session, snapshot.limits.request_body, snapshot.server.request_timeout).await?;
     if !body.is_empty() && !is_json(&head.headers, false) {
         return Err(BODY_NOT_FHIR_JSON.refuse());
     }

@@ -8,6 +8,7 @@
 mod body;
 mod cors;
 mod fhir;
+mod first;
 mod head;
 mod listen;
 mod record;
@@ -23,7 +24,9 @@ use pingora::ErrorType;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
+use tokio::time::timeout;
 
+pub use first::FirstBytes;
 pub use listen::{BindError, Listeners};
 pub use tls::Certificates;
 
@@ -37,12 +40,6 @@ use crate::token::{Revocations, TokenCache, Verifier};
 use head::Head;
 use record::Visit;
 use respond::Reply;
-
-/// How long an idle client connection is kept, in seconds.
-const KEEP_ALIVE: u64 = 75;
-
-/// Longest silence of a client in the middle of a request.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longest wait for the rest of a body that nobody wants, before the connection is closed instead.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -71,6 +68,7 @@ impl Gate {
     pub fn new(parts: Parts) -> Self {
         let mut options = HttpServerOptions::default();
         options.h2c = true;
+        options.h2_idle_timeout = Some(parts.config.load().server.idle_timeout);
         Self { parts, options }
     }
 
@@ -95,7 +93,7 @@ impl Gate {
         visit: &mut Visit,
     ) -> Reply {
         visit.auth_endpoint();
-        let body = match body::read(session, crate::auth::MAX_FORM_BYTES).await {
+        let body = match body::read(session, crate::auth::MAX_FORM_BYTES, snapshot.server.request_timeout).await {
             Ok(body) => body,
             Err(refusal) => return self.refuse(visit, refusal),
         };
@@ -123,12 +121,22 @@ impl HttpServerApp for Gate {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        if !next_request(&mut session, shutdown).await {
-            return None;
+        let times = self.parts.config.load_full();
+        session.set_read_timeout(Some(times.server.client_timeout));
+        session.set_write_timeout(Some(times.server.client_timeout));
+        let idle = times.server.idle_timeout;
+        session.set_keepalive(Some(idle.as_secs()));
+        let within = idle + times.server.request_timeout;
+        drop(times);
+        match timeout(within, next_request(&mut session, shutdown)).await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(_) => {
+                session.shutdown().await;
+                return None;
+            }
         }
-        session.set_keepalive((!*shutdown.borrow()).then_some(KEEP_ALIVE));
-        session.set_read_timeout(Some(CLIENT_TIMEOUT));
-        session.set_write_timeout(Some(CLIENT_TIMEOUT));
+        session.set_keepalive((!*shutdown.borrow()).then_some(idle.as_secs()));
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let _in_flight = self.parts.metrics.in_flight();
         let snapshot = self.parts.config.load_full();

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::cors::{self, Origins};
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::Snapshot;
-use crate::decide::{Grant, Permit, Refusal};
+use crate::decide::{Decided, Grant, Permit, Refusal};
 use crate::fhir::interaction::{Interaction, Request};
-use crate::guard::{EntryAnswer, Waited};
+use crate::guard::{EntryAnswer, Waited, Would};
 use crate::telemetry::{AuditLog, AuditRecord, DecisionRecord, Metrics, PathTaken};
 
 /// One request being answered.
@@ -21,6 +21,8 @@ pub(super) struct Visit {
     pub(super) origin: Option<HeaderValue>,
     pub(super) origins: Origins,
     pub(super) waited: Arc<Waited>,
+    /// What enforcement would have done, in report mode.
+    pub(super) would: Would,
     time: UnixSeconds,
     started: Instant,
     grant: Option<Arc<Grant>>,
@@ -46,6 +48,7 @@ impl Visit {
             origin: request.headers.get(header::ORIGIN).cloned(),
             origins: Origins::Registered,
             waited: Arc::default(),
+            would: Would::default(),
             time: ambient.now(),
             started: Instant::now(),
             grant: None,
@@ -96,6 +99,14 @@ impl Visit {
             "guard" => PathTaken::Guard,
             _ => PathTaken::Answer,
         };
+    }
+
+    pub(super) fn decided(&mut self, decided: &Decided) {
+        self.permitted(decided.permit());
+        self.rule = decided.rule();
+        if let Decided::Reported(reported) = decided {
+            self.would.rule = reported.rule();
+        }
     }
 
     pub(super) fn refused(&mut self, refusal: &Refusal) {
@@ -157,6 +168,7 @@ impl Visit {
         if self.removed > 0 {
             metrics.removed(self.removed as u64);
         }
+        metrics.reported(self.would.rule, self.would.removed as u64);
         if self.permitted.is_none() {
             return;
         }
@@ -184,6 +196,8 @@ impl Visit {
             decision: decision(self.permitted == Some(true)),
             rule: self.rule,
             detail: self.detail,
+            would: self.would.rule,
+            would_remove: self.would.removed,
             status: self.status.as_u16(),
             path: self.path.label(),
             removed: self.removed,
@@ -213,6 +227,8 @@ fn line(whole: &DecisionRecord, index: usize, entry: EntryAnswer) -> DecisionRec
         decision: decision(entry.permitted),
         rule: entry.rule,
         detail: entry.detail,
+        would: None,
+        would_remove: 0,
         status: entry.status.as_u16(),
         path: entry.path,
         removed: entry.removed,

@@ -8,7 +8,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::fill::{self, Filled, PageLink};
 use super::links::move_urls;
 use super::{Answer, Exchange, Guard};
-use crate::decide::{BundleKind, PageRule, Refusal, UpstreamRequest, request as rules, type_of, visible};
+use crate::decide::{
+    BundleKind, Includes, PageRule, Refusal, Seen, UpstreamRequest, request as rules, type_of, visible_with,
+};
 use crate::fhir::ResourceType;
 use crate::fhir::bundle::{EntryResponse, EntrySearch, NewBundle, NewEntry, NewLink, RawEntry};
 use crate::fhir::json::Json;
@@ -21,6 +23,9 @@ pub(super) struct Wanted<'p> {
     pub(super) letter: Letter,
     pub(super) kind: BundleKind,
     pub(super) pages: PageRule,
+    pub(super) includes: &'p Includes,
+    /// What was looked up already.
+    pub(super) seen: Seen,
 }
 
 /// The answer to a search that names only patients that are not the token's.
@@ -54,43 +59,78 @@ pub(super) async fn verified(guard: &Guard, exchange: &Exchange<'_>, wanted: &Wa
 }
 
 /// What verification says of one entry.
-pub(super) enum Verified {
-    Match(Box<RawValue>),
-    Include(Box<RawValue>),
-    Dropped,
+pub(super) enum Verified<'a> {
+    Match(Checked<'a>),
+    Include(Checked<'a>),
+    /// A match that is not visible, or an entry that cannot be read and may have been one.
+    Removed,
+    /// Not visible, and no match.
+    NotIncluded,
     /// An OperationOutcome about the search, or a history entry of a deletion: nothing to verify, so nothing to pass on.
     NotData,
 }
 
-pub(super) fn verify(exchange: &Exchange<'_>, entry: &RawEntry<'_>, letter: Letter) -> Result<Verified, Refusal> {
-    let Some(raw) = entry.resource else {
-        return Ok(Verified::NotData);
-    };
-    let depth = exchange.snapshot.limits.json_depth;
-    let resource = Json::parse(raw.get().as_bytes(), depth).map_err(|error| unreadable(&error.to_string()))?;
-    if type_of(exchange.snapshot, &resource) == Some(ResourceType::OPERATION_OUTCOME) {
-        return Ok(Verified::NotData);
-    }
-    let included = entry.search.as_ref().and_then(|search| search.mode.as_deref()) == Some("include");
-    let letter = if included { Letter::Read } else { letter };
-    if !visible(exchange.snapshot, exchange.grant, letter, &resource) {
-        return Ok(Verified::Dropped);
-    }
-    let printed = kept(entry, included)?;
-    Ok(if included { Verified::Include(printed) } else { Verified::Match(printed) })
+/// An entry whose resource may leave.
+pub(super) struct Checked<'a> {
+    entry: &'a RawEntry<'a>,
+    pub(super) resource: Json<'a>,
+    mode: &'static str,
 }
 
-/// An entry without anything that was not verified: no score, no outcome, no extension.
-fn kept(entry: &RawEntry<'_>, included: bool) -> Result<Box<RawValue>, Refusal> {
-    let mode = if included { "include" } else { "match" };
-    let response = entry.response.map(without_outcome).transpose()?;
-    print_entry(&NewEntry {
-        full_url: entry.full_url.clone(),
-        resource: entry.resource,
-        search: entry.search.is_some().then(|| EntrySearch { mode: Some(mode.to_owned()) }),
-        request: entry.request.clone(),
-        response: response.as_deref(),
-    })
+/// Judges one entry. What cannot be read is dropped like what is not visible: it may be another patient's.
+pub(super) fn verify<'a>(
+    exchange: &Exchange<'_>,
+    entry: &'a RawEntry<'a>,
+    letter: Letter,
+    includes: &Includes,
+    seen: &Seen,
+) -> Verified<'a> {
+    let mode = entry.search.as_ref().and_then(|search| search.mode.as_deref());
+    let (Some(raw), false) = (entry.resource, mode == Some("outcome")) else {
+        return Verified::NotData;
+    };
+    let may_match = matches!(mode, None | Some("match"));
+    let of_this_version = Json::parse(raw.get().as_bytes(), exchange.snapshot.limits.json_depth)
+        .ok()
+        .and_then(|resource| Some((type_of(exchange.snapshot, &resource)?, resource)));
+    let Some((of, resource)) = of_this_version else {
+        return if may_match { Verified::Removed } else { Verified::NotIncluded };
+    };
+    if of == ResourceType::OPERATION_OUTCOME {
+        return Verified::NotData;
+    }
+    let matched = may_match && includes.may_match(of);
+    let letter = if matched { letter } else { Letter::Read };
+    match (visible_with(exchange.snapshot, exchange.grant, letter, &resource, seen), matched) {
+        (true, true) => Verified::Match(Checked { entry, resource, mode: "match" }),
+        (true, false) => Verified::Include(Checked { entry, resource, mode: "include" }),
+        (false, true) => Verified::Removed,
+        (false, false) => Verified::NotIncluded,
+    }
+}
+
+impl Checked<'_> {
+    /// Type and id.
+    pub(super) fn name(&self) -> String {
+        let text = |name| self.resource.get(name).and_then(Json::as_str).unwrap_or_default();
+        format!("{}/{}", text("resourceType"), text("id"))
+    }
+
+    /// The entry without anything that was not verified: no score, no outcome, no extension.
+    pub(super) fn print(&self) -> Result<Box<RawValue>, Refusal> {
+        let response = self.entry.response.map(without_outcome).transpose()?;
+        print_entry(&NewEntry {
+            full_url: self.entry.full_url.clone(),
+            resource: self.entry.resource,
+            search: self.entry.search.is_some().then(|| EntrySearch { mode: Some(self.mode.to_owned()) }),
+            request: self.entry.request.clone(),
+            response: response.as_deref(),
+        })
+    }
+}
+
+pub(super) fn is_included(entry: &RawEntry<'_>) -> bool {
+    entry.search.as_ref().and_then(|search| search.mode.as_deref()) == Some("include")
 }
 
 /// `Bundle.entry.response` without its outcome, which is a resource that nobody has verified.

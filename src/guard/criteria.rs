@@ -58,7 +58,8 @@ fn found(exchange: &Exchange<'_>, write: &ConditionalWrite, entry: &RawEntry<'_>
     let mode = entry.search.as_ref().and_then(|search| search.mode.as_deref());
     let (Some(raw), None | Some("match")) = (entry.resource, mode) else { return Ok(None) };
     let depth = exchange.snapshot.limits.json_depth;
-    let resource = Json::parse(raw.get().as_bytes(), depth).map_err(|error| unreadable(&error.to_string()))?;
+    // What cannot be read may be another patient's.
+    let Ok(resource) = Json::parse(raw.get().as_bytes(), depth) else { return Ok(None) };
     if !write.is_match(exchange.snapshot, exchange.grant, &resource) {
         return Ok(None);
     }

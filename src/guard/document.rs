@@ -6,8 +6,9 @@ use serde_json::value::RawValue;
 
 use super::bundle::{Verified, print_entry, unreadable, verify};
 use super::links::move_urls;
+use super::sight::Sight;
 use super::{Answer, Exchange, Guard, Outcome, own_words};
-use crate::decide::{Refusal, UpstreamRequest};
+use crate::decide::{Includes, Refusal, Seen, UpstreamRequest};
 use crate::fhir::bundle::{NewEntry, RawBundle};
 use crate::scope::Letter;
 use crate::upstream::UpstreamAnswer;
@@ -41,10 +42,10 @@ pub(super) async fn carry_out(
     request: &UpstreamRequest,
 ) -> Result<Outcome, Refusal> {
     let answer = guard.send(exchange, request, None).await?;
-    verified(exchange, answer).await.map(Outcome::Whole)
+    verified(guard, exchange, answer).await.map(Outcome::Whole)
 }
 
-async fn verified(exchange: &Exchange<'_>, answer: UpstreamAnswer) -> Result<Answer, Refusal> {
+async fn verified(guard: &Guard, exchange: &Exchange<'_>, answer: UpstreamAnswer) -> Result<Answer, Refusal> {
     let status = answer.status;
     let denial = || Answer { upstream_status: Some(status), ..Answer::uniform_denial() };
     match status {
@@ -66,8 +67,13 @@ async fn verified(exchange: &Exchange<'_>, answer: UpstreamAnswer) -> Result<Ans
         timestamp: envelope.timestamp,
         entry: Vec::with_capacity(source.entry.len()),
     };
+    let mut sight = Sight::of(exchange, Seen::default());
+    sight.page(guard, exchange, (Letter::Read, true), &source).await?;
     for entry in &source.entry {
-        if !matches!(verify(exchange, entry, Letter::Read)?, Verified::Match(_) | Verified::Include(_)) {
+        if !matches!(
+            verify(exchange, entry, Letter::Read, &Includes::VISIBLE, sight.seen()),
+            Verified::Match(_) | Verified::Include(_)
+        ) {
             return Ok(Answer { removed: 1, ..denial() });
         }
         let bare = NewEntry { full_url: entry.full_url.clone(), resource: entry.resource, ..NewEntry::default() };

@@ -1,12 +1,15 @@
 //! Pages of a verified result, cut by the gate: only visible entries count, so that neither the length of a page nor whether
 //! there is another one tells what was removed (enforcement.md §4 "Pages and counts").
 
+use std::collections::{BTreeMap, HashSet};
+
 use http::StatusCode;
 use serde_json::value::RawValue;
 
-use super::bundle::{Verified, Wanted, unreadable, verify};
+use super::bundle::{Checked, Verified, Wanted, unreadable, verify};
+use super::sight::Sight;
 use super::{Exchange, Guard, own_words};
-use crate::decide::{BundleKind, PageRule, Refusal, request as rules};
+use crate::decide::{BundleKind, PageRule, Refusal, Trail, request as rules};
 use crate::fhir::bundle::{RawBundle, RawEntry};
 use crate::fhir::interaction::{PagePosition, Request};
 use crate::upstream::UpstreamAnswer;
@@ -35,8 +38,16 @@ pub(super) async fn fill(
 ) -> Result<Option<Filled>, Refusal> {
     let first = || PagePosition { target: wanted.request.target().to_owned(), ..PagePosition::default() };
     let begin = exchange.request.page.clone().unwrap_or_else(first);
-    let exact = !matches!(wanted.pages, PageRule::Filled { exact: false });
-    let mut page = Filling { size: begin.size, doubtful: begin.doubtful || !exact, at: begin, ..Filling::default() };
+    // A page link without a size was given out for an answer that nothing was hidden in, to the same user with more rights.
+    let foreign = exchange.request.page.is_some() && begin.size.is_none();
+    let exact = !matches!(wanted.pages, PageRule::Filled { exact: false }) && !foreign;
+    let mut page = Filling {
+        size: begin.size,
+        doubtful: begin.doubtful || !exact,
+        at: begin,
+        sight: Sight::of(exchange, wanted.seen.clone()),
+        ..Filling::default()
+    };
     for _ in 0..exchange.snapshot.limits.scan_pages.max(1) {
         let request = wanted.request.at_page(page.at.target.clone());
         let answer = guard.send(exchange, &request, None).await?;
@@ -52,13 +63,18 @@ pub(super) async fn fill(
             return Ok(Some(filled));
         }
     }
-    Err(rules::TOO_COSTLY.refuse().because("limits.scan_pages"))
+    let rule = if wanted.pages == PageRule::Counted { &rules::COUNT_ONLY } else { &rules::TOO_COSTLY };
+    Err(rule.refuse().because("limits.scan_pages"))
 }
 
 /// A page in the making.
 #[derive(Default)]
 struct Filling {
     filled: Filled,
+    /// Type and id of the matches.
+    names: HashSet<String>,
+    /// What was included, each once, by type and id.
+    included: BTreeMap<String, Box<RawValue>>,
     matches: usize,
     /// Bytes kept so far.
     bytes: usize,
@@ -67,6 +83,7 @@ struct Filling {
     /// Whether a further upstream page may hold nothing that is visible.
     doubtful: bool,
     at: PagePosition,
+    sight: Sight,
 }
 
 impl Filling {
@@ -84,18 +101,18 @@ impl Filling {
         let body = exchange.collect(answer).await?;
         let source = RawBundle::parse(&body).map_err(|error| unreadable(&error.to_string()))?;
         let next = link(guard, exchange, &source, &["next"])?;
+        self.sight.page(guard, exchange, (wanted.letter, wanted.kind != BundleKind::History), &source).await?;
         if wanted.pages == PageRule::Kept {
             let previous = link(guard, exchange, &source, &["previous", "prev"])?;
             return self.as_it_came(exchange, wanted, &source, next, previous).map(Some);
         }
-        self.settle_size(exchange, &source, next.is_some());
-        for (index, entry) in source.entry.iter().enumerate().skip(self.at.skip) {
-            if !self.entry(exchange, wanted, entry)? {
-                let position = PagePosition { skip: index, ..self.at.clone() };
-                return Ok(Some(self.finish(exchange, Some(position))));
-            }
+        if wanted.pages != PageRule::Counted {
+            self.settle_size(exchange, &source, next.is_some());
         }
+        let end = self.entries(exchange, wanted, &source)?;
+        let further = end.map(|index| PagePosition { skip: index, ..self.at.clone() });
         Ok(match next {
+            _ if further.is_some() => Some(self.finish(exchange, further)),
             None => Some(self.finish(exchange, None)),
             Some(position) if self.is_full() && !self.doubtful => Some(self.finish(exchange, Some(position))),
             Some(position) => {
@@ -105,28 +122,83 @@ impl Filling {
         })
     }
 
-    /// Verifies one entry and takes it in; false if it is visible and belongs to the next page.
-    fn entry(&mut self, exchange: &Exchange<'_>, wanted: &Wanted<'_>, entry: &RawEntry<'_>) -> Result<bool, Refusal> {
-        let printed = match verify(exchange, entry, wanted.letter)? {
-            Verified::Match(_) if self.is_full() => return Ok(false),
-            Verified::Match(printed) => {
-                self.matches += 1;
-                printed
+    /// Takes in what may leave of one page of the upstream; the entry at which the gate's page ended, if it did.
+    ///
+    /// The upstream puts includes anywhere on its page, for any of its matches: each part that is cut from it gets its own.
+    fn entries(
+        &mut self,
+        exchange: &Exchange<'_>,
+        wanted: &Wanted<'_>,
+        source: &RawBundle<'_>,
+    ) -> Result<Option<usize>, Refusal> {
+        let (mut end, mut trail, mut found) = (None, Trail::default(), Vec::new());
+        for (index, entry) in source.entry.iter().enumerate() {
+            let elsewhere = index < self.at.skip || end.is_some();
+            if elsewhere && wanted.includes.are_none() {
+                continue;
             }
-            Verified::Include(printed) => printed,
-            Verified::Dropped => {
-                self.filled.removed += 1;
-                self.doubtful = true;
-                return Ok(true);
+            let (checked, matched) = match verify(exchange, entry, wanted.letter, wanted.includes, self.sight.seen()) {
+                Verified::Match(_) | Verified::Removed if elsewhere => continue,
+                Verified::Match(_) if self.is_full() => {
+                    end = Some(index);
+                    continue;
+                }
+                Verified::Match(checked) => (checked, true),
+                Verified::Include(checked) => (checked, false),
+                Verified::Removed => {
+                    self.filled.removed += 1;
+                    self.doubtful = true;
+                    continue;
+                }
+                Verified::NotIncluded => {
+                    self.filled.removed += 1;
+                    continue;
+                }
+                Verified::NotData => continue,
+            };
+            self.matches += usize::from(matched);
+            if wanted.pages != PageRule::Counted {
+                trail.take(exchange.snapshot, wanted.includes, &checked.resource, matched);
+                if matched {
+                    self.keep(exchange, &checked)?;
+                }
+                found.push((!matched).then_some(checked));
             }
-            Verified::NotData => return Ok(true),
-        };
+        }
+        for (checked, led) in found.iter().zip(trail.led(wanted.includes)) {
+            match checked {
+                Some(checked) if led => self.include(exchange, checked)?,
+                Some(_) => self.filled.removed += 1,
+                None => {}
+            }
+        }
+        Ok(end)
+    }
+
+    fn keep(&mut self, exchange: &Exchange<'_>, checked: &Checked<'_>) -> Result<(), Refusal> {
+        let printed = self.print(exchange, checked)?;
+        self.names.insert(checked.name());
+        self.filled.entries.push(printed);
+        Ok(())
+    }
+
+    /// Another page of the upstream may have brought it, too.
+    fn include(&mut self, exchange: &Exchange<'_>, checked: &Checked<'_>) -> Result<(), Refusal> {
+        let name = checked.name();
+        if !self.included.contains_key(&name) {
+            let printed = self.print(exchange, checked)?;
+            self.included.insert(name, printed);
+        }
+        Ok(())
+    }
+
+    fn print(&mut self, exchange: &Exchange<'_>, checked: &Checked<'_>) -> Result<Box<RawValue>, Refusal> {
+        let printed = checked.print()?;
         self.bytes += printed.get().len();
         if self.bytes > exchange.snapshot.limits.response_body {
             return Err(rules::TOO_COSTLY.refuse().because("limits.response_body"));
         }
-        self.filled.entries.push(printed);
-        Ok(true)
+        Ok(printed)
     }
 
     fn is_full(&self) -> bool {
@@ -150,7 +222,7 @@ impl Filling {
     }
 
     fn finish(&mut self, exchange: &Exchange<'_>, next: Option<PagePosition>) -> Filled {
-        let mut filled = std::mem::take(&mut self.filled);
+        let mut filled = self.filled();
         match next {
             Some(position) => {
                 let position = PagePosition { size: self.size, doubtful: self.doubtful, ..position };
@@ -159,6 +231,14 @@ impl Filling {
             None if exchange.request.page.is_none() => filled.total = u64::try_from(self.matches).ok(),
             None => {}
         }
+        filled
+    }
+
+    /// What was taken in, the matches first.
+    fn filled(&mut self) -> Filled {
+        let mut filled = std::mem::take(&mut self.filled);
+        let included = std::mem::take(&mut self.included).into_iter();
+        filled.entries.extend(included.filter(|(name, _)| !self.names.contains(name)).map(|(_, printed)| printed));
         filled
     }
 
@@ -171,10 +251,8 @@ impl Filling {
         next: Option<PagePosition>,
         previous: Option<PagePosition>,
     ) -> Result<Filled, Refusal> {
-        for entry in &source.entry {
-            self.entry(exchange, wanted, entry)?;
-        }
-        let mut filled = std::mem::take(&mut self.filled);
+        self.entries(exchange, wanted, source)?;
+        let mut filled = self.filled();
         let whole = next.is_none() && previous.is_none() && exchange.request.page.is_none();
         filled.total = match (whole, filled.removed) {
             (true, _) => u64::try_from(self.matches).ok(),
@@ -212,4 +290,13 @@ pub(super) fn link(
     let target =
         pages.below_base(&link.url).ok_or_else(|| unreadable("a page link leads away from the FHIR server"))?;
     Ok(Some(PagePosition { target, ..PagePosition::default() }))
+}
+
+/// Where a search of the gate's own goes on.
+pub(super) fn next_page(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    source: &RawBundle<'_>,
+) -> Result<Option<String>, Refusal> {
+    Ok(link(guard, exchange, source, &["next"])?.map(|position| position.target))
 }

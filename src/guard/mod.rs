@@ -5,6 +5,7 @@
 mod alone;
 mod answer;
 mod batch;
+mod binary;
 mod bundle;
 mod capabilities;
 mod checked;
@@ -23,8 +24,10 @@ mod patients;
 mod pins;
 mod precondition;
 mod probe;
+mod report;
 mod resource;
 mod sent;
+mod sight;
 mod stream;
 mod together;
 mod transaction;
@@ -46,14 +49,15 @@ pub use page::{PAGE_PARAMETER, Page, Pages};
 pub use patients::UpstreamPatients;
 pub use pins::Pins;
 pub(crate) use probe::Probe;
+pub use report::Would;
 pub use stream::Stream;
 pub use write::is_json;
 
 use crate::ambient::Ambient;
 use crate::config::Snapshot;
 use crate::decide::{
-    Action, BodyRule, CheckedKind, ConditionalKind, Grant, Input, OwnAnswer, Permit, Refusal, UpstreamRequest, Verify,
-    request as rules,
+    Action, BodyRule, CheckedKind, ConditionalKind, Grant, Input, OwnAnswer, Permit, Refusal, Seen, UpstreamRequest,
+    Verify, request as rules,
 };
 use crate::fhir::interaction::{Interaction, Request};
 use crate::token::GateKeys;
@@ -144,10 +148,11 @@ impl Guard {
             }
             Action::Guard { request, verify: Verify::Resource { of, id } } => {
                 let answer = self.send(exchange, request, None).await?;
-                resource::verified(exchange, answer, *of, id).await.map(Outcome::Whole)
+                resource::verified(self, exchange, answer, *of, id).await.map(Outcome::Whole)
             }
-            Action::Guard { request, verify: Verify::Bundle { letter, kind, pages } } => {
-                let wanted = bundle::Wanted { request, letter: *letter, kind: *kind, pages: *pages };
+            Action::Guard { request, verify: Verify::Bundle { letter, kind, pages, includes } } => {
+                let (letter, kind, pages, seen) = (*letter, *kind, *pages, Seen::default());
+                let wanted = bundle::Wanted { request, letter, kind, pages, includes, seen };
                 bundle::verified(self, exchange, &wanted).await.map(Outcome::Whole)
             }
             Action::Guard { verify: Verify::Document, .. }
@@ -158,6 +163,7 @@ impl Guard {
                 write::carry_out(self, exchange, request, body, *readable).await.map(Outcome::Whole)
             }
             Action::Checked(write) => checked::carry_out(self, exchange, write).await.map(Outcome::Whole),
+            Action::Targets(search) => sight::searched(self, exchange, search).await.map(Outcome::Whole),
             Action::Bundle => batch::carry_out(self, exchange).await.map(Outcome::Whole),
         }
     }
@@ -206,7 +212,9 @@ pub fn needs_body(permit: &Permit) -> bool {
         Action::Operation(call) => !matches!(call.input(), Input::Query | Input::Pairs),
         Action::Checked(write) => !matches!(write.kind(), CheckedKind::Delete(_)),
         Action::Conditional(write) => write.kind() != ConditionalKind::Delete,
-        Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } | Action::Export(_) => false,
+        Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } | Action::Export(_) | Action::Targets(_) => {
+            false
+        }
     }
 }
 

@@ -49,7 +49,7 @@ async fn denied(guard: &Guard, exchange: &Exchange<'_>, first: &Permit) -> Resul
     match first.action() {
         Action::Guard { request, verify: Verify::Resource { of, id } } => {
             let answer = guard.send(exchange, request, None).await?;
-            let read = resource::verified(exchange, answer, *of, id).await?;
+            let read = resource::verified(guard, exchange, answer, *of, id).await?;
             Ok((read.status != StatusCode::OK).then_some(read))
         }
         Action::Stream { .. } => Ok(None),

@@ -116,10 +116,12 @@ impl Pages {
 
     /// Where `link` leads below the upstream's base; none for a link that leads elsewhere.
     pub fn below_base(&self, link: &str) -> Option<String> {
-        self.bases.iter().find_map(|base| {
+        // Where one base lies within the other, the inner one is meant.
+        let below = self.bases.iter().filter_map(|base| {
             let rest = link.strip_prefix(base.as_str())?;
-            (rest.is_empty() || rest.starts_with(['/', '?'])).then(|| rest.to_owned())
-        })
+            (rest.is_empty() || rest.starts_with(['/', '?'])).then_some(rest)
+        });
+        below.min_by_key(|rest| rest.len()).map(str::to_owned)
     }
 
     /// The public URL of the page that begins at `position`.

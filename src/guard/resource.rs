@@ -3,14 +3,16 @@
 use http::{StatusCode, header};
 
 use super::links::move_urls;
-use super::{Answer, Exchange, own_words};
-use crate::decide::{Refusal, request as rules, type_of, visible};
+use super::sight::Sight;
+use super::{Answer, Exchange, Guard, binary, own_words};
+use crate::decide::{Refusal, Seen, request as rules, type_of};
 use crate::fhir::ResourceType;
 use crate::fhir::json::Json;
 use crate::scope::Letter;
 use crate::upstream::UpstreamAnswer;
 
 pub(super) async fn verified(
+    guard: &Guard,
     exchange: &Exchange<'_>,
     answer: UpstreamAnswer,
     of: ResourceType,
@@ -30,10 +32,14 @@ pub(super) async fn verified(
         Json::parse(&body, exchange.snapshot.limits.json_depth).map_err(|error| unreadable(&error.to_string()))?;
     let as_asked =
         type_of(exchange.snapshot, &resource) == Some(of) && resource.get("id").and_then(Json::as_str) == Some(id);
-    if !as_asked || !visible(exchange.snapshot, exchange.grant, Letter::Read, &resource) {
+    let mut sight = Sight::of(exchange, Seen::default());
+    if !as_asked || !sight.visible(guard, exchange, Letter::Read, &resource).await? {
         let mut denial = with_status(Answer::uniform_denial(), status);
         denial.removed = 1;
         return Ok(denial);
+    }
+    if of == ResourceType::BINARY && !binary::asked_as_json(exchange) {
+        return binary::content(exchange, &resource, &headers).map(|answer| with_status(answer, status));
     }
     let fhir = &exchange.snapshot.fhir;
     let body = move_urls(body.to_vec(), fhir).map_err(|error| unreadable(&error.to_string()))?;

@@ -16,6 +16,8 @@ pub struct Stream {
     pub status: StatusCode,
     pub headers: HeaderMap,
     answer: UpstreamAnswer,
+    /// What was read of it already and comes first.
+    pub(super) ahead: Option<Bytes>,
     through: Option<Through>,
 }
 
@@ -88,7 +90,7 @@ pub(super) fn start(
             }
             headers.remove(header::CONTENT_LENGTH);
             if exchange.request.method == Method::HEAD {
-                return Ok(Box::new(Stream { status, headers, answer, through: None }));
+                return Ok(Box::new(Stream { status, headers, answer, ahead: None, through: None }));
             }
             let moved = Moved::of(fhir);
             let pages = guard.pages(exchange.snapshot, exchange.grant);
@@ -98,13 +100,13 @@ pub(super) fn start(
         }
         _ => None,
     };
-    Ok(Box::new(Stream { status, headers, answer, through }))
+    Ok(Box::new(Stream { status, headers, answer, ahead: None, through }))
 }
 
 impl Stream {
     /// A file of lines, each of which is looked at.
     pub(super) fn of_lines(headers: HeaderMap, answer: UpstreamAnswer, lines: Lines) -> Self {
-        Self { status: answer.status, headers, answer, through: Some(Through::Lines(Box::new(lines))) }
+        Self { status: answer.status, headers, answer, ahead: None, through: Some(Through::Lines(Box::new(lines))) }
     }
 
     /// The next bytes for the client; `None` at the end.
@@ -112,6 +114,9 @@ impl Stream {
     /// # Errors
     /// The answer is broken or holds what is not granted: nothing more of it may be sent.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, CutOff> {
+        if let Some(ahead) = self.ahead.take() {
+            return Ok(Some(ahead));
+        }
         loop {
             let Some(chunk) = self.answer.chunk().await? else {
                 return Ok(match self.through.take() {

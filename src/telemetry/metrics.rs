@@ -60,6 +60,9 @@ struct Instruments {
     refusal_handles: Handles<&'static str, IntCounter>,
     bundle_entries: IntCounterVec,
     removed: IntCounter,
+    enforcement: IntGaugeVec,
+    reported: IntCounterVec,
+    would_remove: IntCounter,
     cache_hits: IntCounter,
     cache_misses: IntCounter,
     reloads: IntCounterVec,
@@ -139,7 +142,6 @@ impl Metrics {
         let registry = Registry::new();
         let make = Make(&registry);
         make.build_info()?;
-        make.enforcement_mode()?;
         let cache = make.counters(
             "token_cache_requests_total",
             "Bearer tokens looked up in the verified-token cache.",
@@ -171,6 +173,20 @@ impl Metrics {
                 &["interaction", "outcome"],
             )?,
             removed: make.counter("resources_removed_total", "Resources removed from answers by verification.")?,
+            enforcement: make.registered(IntGaugeVec::new(
+                Opts::new("enforcement_mode", "Whether rules are enforced; 1 for the mode in effect.")
+                    .namespace(PREFIX),
+                &["mode"],
+            )?)?,
+            reported: make.counters(
+                "reported_total",
+                "Requests that passed in report mode and that enforcement refuses, by rule.",
+                &["rule"],
+            )?,
+            would_remove: make.counter(
+                "resources_reported_total",
+                "Resources that passed in report mode and that enforcement removes.",
+            )?,
             cache_hits: cache.with_label_values(&["hit"]),
             cache_misses: cache.with_label_values(&["miss"]),
             reloads: make.counters("reloads_total", "Reloads of the configuration, by outcome.", &["outcome"])?,
@@ -200,7 +216,9 @@ impl Metrics {
             registry,
         };
         instruments.begin();
-        Ok(Self(Arc::new(instruments)))
+        let metrics = Self(Arc::new(instruments));
+        metrics.enforcement(false);
+        Ok(metrics)
     }
 
     /// A request begins.
@@ -255,6 +273,22 @@ impl Metrics {
     /// Verification removed this many resources from an answer.
     pub fn removed(&self, resources: u64) {
         self.0.removed.inc_by(resources);
+    }
+
+    /// Shows which mode is on.
+    pub fn enforcement(&self, reporting: bool) {
+        self.0.enforcement.with_label_values(&["enforce"]).set((!reporting).into());
+        self.0.enforcement.with_label_values(&["report"]).set(reporting.into());
+    }
+
+    /// A request passed in report mode: what enforcement does to such a one.
+    pub fn reported(&self, rule: Option<&'static str>, resources: u64) {
+        if let Some(rule) = rule {
+            self.0.reported.with_label_values(&[rule]).inc();
+        }
+        if resources > 0 {
+            self.0.would_remove.inc_by(resources);
+        }
     }
 
     /// A token was looked up in the cache.
@@ -366,10 +400,6 @@ impl Make<'_> {
 
     fn build_info(&self) -> Result<(), Error> {
         self.told("build_info", "The running version; always 1.", "version", env!("CARGO_PKG_VERSION"))
-    }
-
-    fn enforcement_mode(&self) -> Result<(), Error> {
-        self.told("enforcement_mode", "Whether rules are enforced; 1 for the mode in effect.", "mode", "enforce")
     }
 }
 

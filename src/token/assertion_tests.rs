@@ -45,6 +45,7 @@ fn client(auth: ClientAuth) -> Client {
         origins: Vec::new(),
         consent: Consent::Granted,
         may_introspect: false,
+        enforced: false,
         launcher: None,
         launch_uris: Vec::new(),
         enabled: true,

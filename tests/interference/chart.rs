@@ -161,9 +161,25 @@ fn surroundings(p: &str) -> Vec<Value> {
             "resourceType": "DocumentReference", "id": format!("{p}-doc-1"), "status": "current",
             "type": concept(LOINC, "34133-9"), "subject": subject, "date": "2026-06-06T06:06:06Z",
             "author": [reference("Practitioner/p2")],
-            "content": [{ "attachment": { "contentType": "text/plain", "data": "aGVsbG8=" } }],
+            "content": [{ "attachment": { "contentType": "text/plain", "url": format!("Binary/{p}-bin-2") } }],
         }),
+        json!({
+            "resourceType": "Binary", "id": format!("{p}-bin-1"), "contentType": "text/plain", "data": "aGVsbG8=",
+            "securityContext": subject,
+        }),
+        json!({ "resourceType": "Binary", "id": format!("{p}-bin-2"), "contentType": "text/plain", "data": "aGVsbG8=" }),
+        provenance(p, 1, &[&format!("Observation/{p}-obs-1")]),
+        provenance(p, 2, &[&format!("Condition/{p}-con-1"), "Practitioner/p1"]),
+        provenance(p, 3, &[&format!("Patient/{p}"), &format!("Observation/{p}-obs-2")]),
     ]
+}
+
+pub(crate) fn provenance(p: &str, number: usize, targets: &[&str]) -> Value {
+    let targets: Vec<Value> = targets.iter().map(|target| reference(target)).collect();
+    json!({
+        "resourceType": "Provenance", "id": format!("{p}-prv-{number}"), "recorded": "2026-06-06T06:06:06Z",
+        "target": targets, "agent": [{ "who": reference("Practitioner/p1") }],
+    })
 }
 
 /// What is nobody's: types that hold no patient's data.

@@ -20,7 +20,7 @@ const MANNERS: &[(usize, Manners)] = &[
     (9, Manners::Good),
     (2, Manners::IgnoresNarrowing),
     (2, Manners::Talkative),
-    (1, Manners::AnswersOthers),
+    (4, Manners::AnswersOthers),
     (2, Manners::NamesOthers),
     (1, Manners::NoVersions),
     (2, Manners::IgnoresCase),

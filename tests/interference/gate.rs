@@ -20,6 +20,10 @@ use crate::server::listen::{self, Listening};
 use crate::tokens::{ISSUER, Issuer, NOW, Signature};
 use crate::wire::{Reply, head_end, header_lines};
 
+/// What the FHIR server obeys, as the gate would have found out.
+const OBEYED: &str =
+    r#"{"put":true,"delete":true,"absent":true,"transaction":{"put":true,"delete":true,"absent":true}}"#;
+
 struct StandingClock;
 
 impl Clock for StandingClock {
@@ -57,7 +61,7 @@ impl Gate {
         let loaded = load_str(&configuration(&upstream.base, narrowing), folder.path())
             .unwrap_or_else(|errors| panic!("{errors}"));
         let store = SqliteStore::open(&folder.path().join("gate.db")).unwrap();
-        store.put_probe(&upstream.base, r#"{"put":true,"delete":true,"absent":true}"#).await.unwrap();
+        store.put_probe(&upstream.base, OBEYED).await.unwrap();
         let entropy = Arc::new(StandingEntropy(AtomicBool::new(false)));
         let ambient = Ambient { clock: Arc::new(StandingClock), entropy: entropy.clone() };
         let config = Arc::new(ArcSwap::from_pointee(loaded.snapshot));

@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use crate::grants::{Grant, Permit};
+use crate::linked;
 use crate::server::data::{Data, text};
 use crate::server::parameters::{collect, parameter};
 use crate::server::search::Query;
@@ -38,7 +39,7 @@ pub(crate) fn subjects(resource: &Value) -> Vec<String> {
     references.filter_map(|reference| reference.strip_prefix("Patient/")).map(str::to_owned).collect()
 }
 
-/// Whether some patient's grant can reach the type at all.
+/// Whether some patient's grant can reach the type, however it asks.
 fn reachable(of: &str) -> bool {
     of == "Patient" || SHARED.contains(&of) || subject_elements(of).is_some()
 }
@@ -48,11 +49,13 @@ impl Permit {
         self.of.is_none_or(|own| own == of) && self.letters.contains(letter)
     }
 
-    fn shows(&self, letter: char, resource: &Value) -> bool {
+    fn shows(&self, letter: char, resource: &Value, grant: &Grant, all: &[&Value]) -> bool {
         let of = text(resource, "resourceType");
         let one = |patient: &String| self.patients.contains(&patient.as_str());
         self.covers(&of, letter)
-            && (SHARED.contains(&of.as_str()) || subjects(resource).iter().any(one))
+            && (SHARED.contains(&of.as_str())
+                || subjects(resource).iter().any(one)
+                || linked::belongs(grant, all, resource, &self.patients))
             && self.constraint.iter().all(|(code, value)| {
                 let pair = [((*code).to_owned(), (*value).to_owned())];
                 parameter(&of, code).is_none() || !Query::read(&pair).matches(&[resource], &of).is_empty()
@@ -61,8 +64,9 @@ impl Permit {
 }
 
 impl Grant {
-    pub(crate) fn shows(&self, letter: char, resource: &Value) -> bool {
-        self.permits.iter().any(|permit| permit.shows(letter, resource))
+    /// Whether the resource is visible where there is `all`.
+    pub(crate) fn shows(&self, letter: char, resource: &Value, all: &[&Value]) -> bool {
+        self.permits.iter().any(|permit| permit.shows(letter, resource, self, all))
     }
 
     /// Whether some permit covers the type with the letter, so that only data decides the rest.
@@ -71,7 +75,7 @@ impl Grant {
     }
 
     fn visible<'d>(&self, letter: char, all: &[&'d Value]) -> Vec<&'d Value> {
-        all.iter().filter(|resource| self.shows(letter, resource)).copied().collect()
+        all.iter().filter(|resource| self.shows(letter, resource, all)).copied().collect()
     }
 }
 
@@ -90,7 +94,8 @@ pub(crate) enum Expected {
 
 pub(crate) fn expected(grant: &Grant, data: &Data, manners: Manners, request: &Request) -> Option<Expected> {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
-    let readable = |version: Option<&Value>| version.filter(|body| grant.shows('r', body)).cloned();
+    let all = data.current();
+    let readable = |version: Option<&Value>| version.filter(|body| grant.shows('r', body, &all)).cloned();
     match (request.method.as_str(), path.as_slice()) {
         ("GET", [of, id]) if !of.starts_with('$') && !id.starts_with('$') && *id != "_search" && *id != "_history" => {
             Some(Expected::One(data.find(of, id).and_then(|record| readable(record.current()))))
@@ -103,7 +108,7 @@ pub(crate) fn expected(grant: &Grant, data: &Data, manners: Manners, request: &R
             let versions = data.find(of, id).map(|record| record.versions.as_slice()).unwrap_or_default();
             Some(Expected::Versions(versions.iter().rev().filter_map(|v| readable(v.body.as_ref())).collect()))
         }
-        ("GET", [of] | [of, "_search"]) | ("POST", [of, "_search"]) if reachable(of) => {
+        ("GET", [of] | [of, "_search"]) | ("POST", [of, "_search"]) if reachable(of) || *of == "Provenance" => {
             Some(found(grant, data, manners, request, of, None))
         }
         ("GET", ["Patient", id, of]) if reachable(of) => Some(found(grant, data, manners, request, of, Some(id))),
@@ -113,7 +118,7 @@ pub(crate) fn expected(grant: &Grant, data: &Data, manners: Manners, request: &R
 
 fn found(grant: &Grant, data: &Data, manners: Manners, request: &Request, of: &str, within: Option<&str>) -> Expected {
     let all = data.current();
-    let Some(pairs) = of_own(grant, of, &request.query) else {
+    let Some(pairs) = of_own(grant, of, &request.query, &all) else {
         return Expected::Found { matches: Vec::new(), included: Vec::new() };
     };
     let mut query = Query::read(&pairs);
@@ -129,13 +134,19 @@ fn found(grant: &Grant, data: &Data, manners: Manners, request: &Request, of: &s
 
 /// The parameters without other patients where they name whom a resource is about; none if nobody is left. Another patient
 /// finds nothing, also where the own resource is about both (enforcement.md §4).
-fn of_own(grant: &Grant, of: &str, pairs: &[(String, String)]) -> Option<Vec<(String, String)>> {
+fn of_own(grant: &Grant, of: &str, pairs: &[(String, String)], all: &[&Value]) -> Option<Vec<(String, String)>> {
     let own = |value: &&str| {
         let id = value.rsplit('/').next().unwrap_or_default();
         value.contains('/') && !value.contains("Patient/") || grant.patients.contains(&id)
     };
+    let target = |value: &&str| linked::own(grant, all, value, &grant.patients);
     let mut kept = Vec::new();
     for (name, value) in pairs {
+        if of == "Provenance" && name == "target" {
+            let value: Vec<&str> = value.split(',').filter(target).collect();
+            kept.push((name.clone(), value.join(",")));
+            continue;
+        }
         let names_patient = !name.contains('.')
             && name.split(':').next().and_then(|code| parameter(of, code)).is_some_and(|parameter| {
                 parameter.leads_to("Patient")

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::chart::{chart, observation, shared};
+use crate::chart::{chart, observation, provenance, shared};
 use crate::server::data::{Data, name_of, text};
 
 /// Begins every mark that other patients' resources carry; no request has it.
@@ -91,7 +91,13 @@ fn linked(patient: &str) -> Vec<Value> {
             { "actor": { "reference": "Patient/B" }, "status": "accepted" },
         ],
     });
-    vec![links, both]
+    let mut takes = chart(patient, "").into_iter().find(|resource| resource["resourceType"] == "DocumentReference");
+    if let Some(takes) = &mut takes {
+        takes["id"] = json!(format!("{patient}-takes"));
+        takes["content"] = attached("Binary/B-bin-1")["content"].clone();
+    }
+    let mixed = provenance(patient, 4, &[&format!("Observation/{patient}-obs-1"), "Observation/B-obs-1"]);
+    [links, both, mixed].into_iter().chain(takes).collect()
 }
 
 fn strangers(own: &[&str], others: Others) -> Vec<Value> {
@@ -175,12 +181,16 @@ fn referring(patient: &str) -> Vec<Value> {
             "resourceType": "Group", "id": format!("B-group-{patient}"), "type": { "coding": [{ "code": "person" }] },
             "member": [who(&own), who("Patient/B")],
         }),
-        json!({
-            "resourceType": "Provenance", "id": format!("B-prov-{patient}"), "recorded": "2026-06-06T06:06:06Z",
-            "target": [to("Observation/B-obs-1"), to(&format!("Observation/{patient}-obs-1"))],
-            "agent": [{ "who": to(&own) }],
-        }),
+        with(provenance("B", 4, &["Observation/B-obs-1", &format!("Observation/{patient}-obs-1")]), "told", json!({})),
+        with(provenance("B", 5, &["Observation/B-obs-2"]), "agent", json!({ "agent": [{ "who": to(&own) }] })),
+        with(of("Binary"), "held", json!({ "securityContext": to("Observation/B-obs-1") })),
+        with(of("DocumentReference"), "attached", attached(&format!("Binary/{patient}-bin-2"))),
+        with(of("DocumentReference"), "taken", attached(&format!("Binary/{patient}-bin-1"))),
     ]
+}
+
+fn attached(url: &str) -> Value {
+    json!({ "content": [{ "attachment": { "contentType": "text/plain", "url": url } }] })
 }
 
 /// Puts marks on another patient's resource, in places where no search looks.

@@ -13,6 +13,15 @@ use crate::tokens::Signature;
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Section {
+    /// Lines of `[fhir]`.
+    #[serde(default)]
+    pub fhir: String,
+    /// Lines at the end of the configuration.
+    #[serde(default)]
+    pub rest: String,
+    /// FHIR versions in which its cases hold.
+    #[serde(default = "r4")]
+    pub versions: Vec<String>,
     pub case: Vec<Case>,
 }
 
@@ -26,6 +35,9 @@ pub(crate) struct Case {
     pub about: String,
     /// A name of `tokens.toml`; none sends no token.
     pub token: Option<String>,
+    /// FHIR versions in which it holds, if not in all of the section.
+    #[serde(default)]
+    pub versions: Vec<String>,
     /// Claims that the token has besides or instead.
     #[serde(default)]
     pub claims: Map<String, Value>,
@@ -101,6 +113,10 @@ fn get() -> String {
     "GET".to_owned()
 }
 
+fn r4() -> Vec<String> {
+    vec!["R4".to_owned()]
+}
+
 fn one() -> usize {
     1
 }
@@ -117,7 +133,6 @@ pub(crate) fn tokens() -> Tokens {
     toml::from_str(&read("tokens.toml")).unwrap_or_else(|error| panic!("tokens.toml: {error}"))
 }
 
-pub(crate) fn section(name: &str) -> Vec<Case> {
-    let section: Section = toml::from_str(&read(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-    section.case
+pub(crate) fn section(name: &str) -> Section {
+    toml::from_str(&read(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }

@@ -1,11 +1,16 @@
 //! Runs the corpus: each request through `decide` alone where that is possible, and always through the running gate.
 
-use crate::case;
+use serde_json::Value;
+
+use crate::case::{self, Case};
 use crate::granular;
+use crate::joined;
+use crate::linked;
 use crate::operations;
 use crate::resources;
 use crate::tokens::Signature;
 use crate::trial::Trial;
+use crate::typed;
 use crate::world::World;
 
 macro_rules! sections {
@@ -25,56 +30,53 @@ sections!(
     e_patient_filter,
     f_joins_and_results,
     g_granular,
+    h_compartment,
+    h_linked,
     h_reads,
+    h_types,
+    h_users,
     i_writes,
     j_bundles,
     k_operations,
     l_bodies,
     m_answers,
     n_http,
-    later
+    q_second_reading
 );
 
 async fn run(file: &str) {
+    let section = case::section(file);
     let rows = if file == "k_operations.toml" { operations::ROWS } else { "" };
-    let world = World::start("", &format!("[limits]\nrequest_body = 65536\n{rows}")).await;
-    world.capabilities_known().await;
-    let held = match file {
-        "g_granular.toml" => granular::resources(),
-        "k_operations.toml" => operations::resources(),
-        _ => resources::conventional(),
-    };
     let tokens = case::tokens();
     let mut failures = Vec::new();
-    for case in case::section(file) {
-        for target in &case.targets {
-            let wrong = Trial { world: &world, tokens: &tokens, case: &case, target, held: &held }.run().await;
-            failures.extend(
-                wrong
-                    .into_iter()
-                    .map(|wrong| format!("{}: {} {target} ({}): {wrong}", case.row, case.method, case.about)),
-            );
+    for version in &section.versions {
+        let fhir = format!("version = \"{version}\"\n{}", section.fhir);
+        let world = World::start(&fhir, &format!("{}\n[limits]\nrequest_body = 65536\n{rows}", section.rest)).await;
+        world.capabilities_known().await;
+        let held = held(file, version);
+        let holds = |case: &&Case| case.versions.is_empty() || case.versions.contains(version);
+        for case in section.case.iter().filter(holds) {
+            for target in &case.targets {
+                let wrong = Trial { world: &world, tokens: &tokens, case, target, held: &held }.run().await;
+                let about = format!("{}: {version} {} {target} ({})", case.row, case.method, case.about);
+                failures.extend(wrong.into_iter().map(|wrong| format!("{about}: {wrong}")));
+            }
         }
     }
     assert!(failures.is_empty(), "{} failures in {file}\n{}", failures.len(), failures.join("\n"));
 }
 
-#[test]
-fn every_row_that_concerns_this_version_has_a_case() {
-    let rows = |files: &[&str]| -> Vec<u32> {
-        files.iter().flat_map(|file| case::section(file)).map(|case| case.row).collect()
-    };
-    // 9 and 10 are about fetching keys, 11 about revocation: they have tests of their own.
-    let a = rows(&["a_tokens.toml"]);
-    let missing: Vec<u32> = (1..=16).filter(|row| !matches!(row, 9..=11) && !a.contains(row)).collect();
-    assert!(missing.is_empty(), "A lacks {missing:?}");
-    let c = rows(&["c_paths.toml"]);
-    let missing: Vec<u32> =
-        [26, 28, 29, 30, 31, 32, 33, 34, 35, 37, 38, 39, 40].into_iter().filter(|row| !c.contains(row)).collect();
-    assert!(missing.is_empty(), "C lacks {missing:?}");
-    let k = rows(&["k_operations.toml"]);
-    let missing: Vec<u32> = (164..=174).chain([255]).filter(|row| !k.contains(row)).collect();
-    assert!(missing.is_empty(), "K lacks {missing:?}");
+fn held(file: &str, version: &str) -> Vec<Value> {
+    match file {
+        "f_joins_and_results.toml" => joined::resources(),
+        "g_granular.toml" => granular::resources(),
+        "h_compartment.toml" => linked::of_several(),
+        "h_linked.toml" => linked::resources(),
+        "h_types.toml" => typed::resources(version),
+        "h_users.toml" => linked::of_a_family(),
+        "k_operations.toml" => operations::resources(),
+        _ => resources::conventional(),
+    }
 }
 
 #[test]

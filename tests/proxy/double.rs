@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::joined;
 use crate::processed::{Below, process};
 use crate::resources::{OF_ANOTHER, conventional, observation};
 use crate::wire::{head_end, header_lines};
@@ -45,6 +46,8 @@ pub(crate) enum Manners {
     Gzip,
     /// One key twice in a resource.
     DuplicateKeys,
+    /// One key twice in each resource that is B's.
+    OthersUnreadable,
     /// Fewer bytes than promised.
     Truncated,
     Slow,
@@ -222,6 +225,7 @@ impl Server {
             }
             let body = if seen.method == "HEAD" { &[][..] } else { &answer.body[..] };
             let promised = answer.body.len() + if manners == Manners::Truncated { 10 } else { 0 };
+            head.push_str(&format!("Link: <{}/Patient/B>; rel=\"next\"\r\n", self.base));
             head.push_str(&format!("Content-Length: {promised}\r\nServer: double/1\r\nX-Internal: secret\r\n\r\n"));
             let sent = stream.write_all(head.as_bytes()).await.and(stream.write_all(body).await);
             if sent.is_err() || manners == Manners::Truncated {
@@ -254,6 +258,13 @@ impl Server {
                 let text = String::from_utf8(answer.body).unwrap();
                 let twice = "\"subject\":{\"reference\":\"Patient/B\"},\"subject\":{\"reference\":\"Patient/A\"}";
                 answer.body = text.replace("\"subject\":{\"reference\":\"Patient/A\"}", twice).into_bytes();
+                answer
+            }
+            Manners::OthersUnreadable => {
+                let mut answer = self.well_behaved(seen, manners);
+                let text = String::from_utf8(answer.body).unwrap();
+                let once = "\"subject\":{\"reference\":\"Patient/B\"}";
+                answer.body = text.replace(once, &format!("{once},{once}")).into_bytes();
                 answer
             }
             _ => self.well_behaved(seen, manners),
@@ -302,13 +313,19 @@ impl Server {
                 self.bundle("history", versions, &target, manners)
             }
             ("GET" | "HEAD", ["fhir", "Patient", id, of]) => {
-                let of_patient = |r: &&Value| is_of(r, of) && names(r, &format!("Patient/{id}"));
+                let patient = format!("Patient/{id}");
+                let of_patient = |r: &&Value| {
+                    is_of(r, of)
+                        && (names(r, &patient) || mentions(r, &patient))
+                        && selected(&resources, r, &target.query)
+                };
                 let found = resources.iter().filter(of_patient).cloned().collect();
                 self.bundle("searchset", found, &target, manners)
             }
             ("GET" | "HEAD", ["fhir", of]) => {
                 let found = resources.iter().filter(|r| manners == Manners::EveryType || is_of(r, of));
-                let found = found.filter(|r| manners == Manners::IgnoresParameters || selected(r, &target.query));
+                let found =
+                    found.filter(|r| manners == Manners::IgnoresParameters || selected(&resources, r, &target.query));
                 let found: Vec<Value> = found.cloned().collect();
                 for resource in found.iter().filter(|_| self.steals()) {
                     self.hand_over(of, resource["id"].as_str().unwrap());
@@ -354,7 +371,8 @@ impl Server {
         };
         if let Some(criteria) = seen.header("if-none-exist").filter(|_| seen.method == "POST") {
             let query = Target::parse(&format!("/x?{criteria}"), 1000).unwrap().query;
-            let meets = |r: &&Value| is_of(r, of) && (manners == Manners::IgnoresParameters || selected(r, &query));
+            let meets =
+                |r: &&Value| is_of(r, of) && (manners == Manners::IgnoresParameters || selected(&resources, r, &query));
             let found: Vec<&Value> = resources.iter().filter(meets).collect();
             match found.as_slice() {
                 [] => {}
@@ -456,8 +474,14 @@ impl Server {
         if from > 0 {
             links.push(json!({ "relation": "previous", "url": page(from.saturating_sub(count)) }));
         }
-        let mut entries: Vec<Value> =
-            resources.iter().skip(from).take(count).map(|resource| self.entry(kind, resource)).collect();
+        let matches: Vec<Value> = resources.into_iter().skip(from).take(count).collect();
+        let mut entries: Vec<Value> = matches.iter().map(|resource| self.entry(kind, resource)).collect();
+        let held = self.state.resources.lock().clone();
+        for resource in joined::included(&held, &matches, &target.query) {
+            let mut entry = self.entry(kind, &resource);
+            entry["search"] = json!({ "mode": "include" });
+            entries.push(entry);
+        }
         if manners == Manners::Talkative {
             let secret = json!({ "resourceType": "Observation", "id": "b9", "subject": { "reference": "Patient/B" }, "note": OF_ANOTHER });
             let full_url = format!("{}/Observation/b9", self.base);
@@ -536,19 +560,35 @@ pub(crate) fn is(resource: &Value, of: &str, id: &str) -> bool {
 
 /// Whether an element that says whose the resource is names `patient`.
 pub(crate) fn names(resource: &Value, patient: &str) -> bool {
-    let elements = ["subject", "patient", "for", "beneficiary", "individual"].map(|name| &resource[name]);
-    let participants = resource["participant"].as_array().into_iter().flatten().map(|one| &one["actor"]);
-    elements.into_iter().chain(participants).any(|element| element["reference"] == patient)
+    let elements =
+        ["subject", "patient", "for", "beneficiary", "individual", "actor", "candidate", "deliverTo", "deliverFor"];
+    let inside =
+        |outer: &str, inner: &'static str| resource[outer].as_array().into_iter().flatten().map(move |one| &one[inner]);
+    let inner = inside("participant", "actor").chain(inside("link", "target"));
+    elements.map(|name| &resource[name]).into_iter().chain(inner).any(|element| element["reference"] == patient)
 }
 
-pub(crate) fn selected(resource: &Value, query: &[(String, String)]) -> bool {
+/// Whether an element names `patient` that the compartment has besides.
+fn mentions(resource: &Value, patient: &str) -> bool {
+    let performers = resource["performer"].as_array().into_iter().flatten();
+    performers.into_iter().any(|performer| performer["reference"] == patient)
+}
+
+pub(crate) fn selected(held: &[Value], resource: &Value, query: &[(String, String)]) -> bool {
     query.iter().all(|(name, value)| match name.as_str() {
         "_id" => value.split(',').any(|id| resource["id"] == id),
         "patient" | "subject" | "actor" => value.split(',').any(|patient| names(resource, patient)),
+        "target" => value.split(',').any(|target| {
+            let leads =
+                |text: &str| text == target || text.strip_prefix(target).is_some_and(|r| r.starts_with("/_history/"));
+            let targets = resource["target"].as_array().into_iter().flatten();
+            targets.filter_map(|one| one["reference"].as_str()).any(leads)
+        }),
+        "location" => value.split(',').any(|url| resource["content"][0]["attachment"]["url"] == url),
         "code" => resource["code"]["text"] == value.as_str(),
         "category" => value.split(',').any(|token| is_coded(&resource["category"][0]["coding"], token)),
         "_security" => value.split(',').any(|token| is_coded(&resource["meta"]["security"], token)),
-        _ => true,
+        name => joined::selects(held, resource, name, value),
     })
 }
 

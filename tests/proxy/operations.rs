@@ -89,7 +89,8 @@ impl Server {
             [_, "Patient", id, "$summary"] => self.summary(&resources, id, manners),
             [_, "Observation", "$lastn" | "$stats"] => {
                 let found = resources.iter().filter(|r| is_of(r, "Observation") || manners == Manners::EveryType);
-                let found = found.filter(|r| manners == Manners::IgnoresParameters || selected(r, &target.query));
+                let found =
+                    found.filter(|r| manners == Manners::IgnoresParameters || selected(&resources, r, &target.query));
                 self.bundle("searchset", found.cloned().collect(), target, manners)
             }
             [_, "DocumentReference", "$docref"] => {

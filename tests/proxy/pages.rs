@@ -8,7 +8,7 @@ use crate::tokens::NOW;
 use crate::wire::Reply;
 use crate::world::World;
 
-const NOT_NARROWED: &str = "narrowing = \"none\"";
+pub(crate) const NOT_NARROWED: &str = "narrowing = \"none\"";
 
 /// `own` observations of A; before and behind each, `others` of B.
 fn mixed(own: usize, others: usize) -> Vec<Value> {
@@ -26,7 +26,7 @@ fn names(own: std::ops::Range<usize>) -> Vec<String> {
 }
 
 /// Follows `next` to the end.
-async fn pages(world: &World, token: &str, target: &str) -> Vec<Reply> {
+pub(crate) async fn pages(world: &World, token: &str, target: &str) -> Vec<Reply> {
     let mut pages = vec![world.get(token, target).await];
     while let Some(next) = pages.last().unwrap().link("next") {
         assert!(pages.len() < 100, "pages without end");
@@ -37,7 +37,7 @@ async fn pages(world: &World, token: &str, target: &str) -> Vec<Reply> {
 }
 
 /// An answer without what is random or the time of day: the request id, the date, and the seals, of which the length stays.
-fn masked(reply: &Reply) -> (u16, Vec<(String, String)>, String) {
+pub(crate) fn masked(reply: &Reply) -> (u16, Vec<(String, String)>, String) {
     let headers =
         reply.headers.iter().filter(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date")).cloned().collect();
     let text = reply.text();
@@ -131,6 +131,7 @@ async fn a_search_for_a_needle_is_too_costly_whatever_was_found() {
     assert_eq!(world.upstream.take().len(), 3);
 }
 
+/// attacks.md 186, 187.
 #[tokio::test]
 async fn a_page_link_is_its_owners_alone() {
     let world = World::start("", "").await;
@@ -165,6 +166,7 @@ async fn a_page_link_is_its_owners_alone() {
     }
 }
 
+/// attacks.md 188.
 #[tokio::test]
 async fn a_page_link_cannot_be_changed() {
     let world = World::start("", "").await;

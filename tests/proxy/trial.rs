@@ -19,7 +19,7 @@ use crate::wire::{self, Reply};
 use crate::world::{World, usual_claims};
 
 /// Headers that an answer of the FHIR side may have.
-const ALLOWED: [&str; 20] = [
+const ALLOWED: [&str; 21] = [
     "access-control-allow-headers",
     "access-control-allow-methods",
     "access-control-allow-origin",
@@ -28,6 +28,7 @@ const ALLOWED: [&str; 20] = [
     "allow",
     "cache-control",
     "connection",
+    "content-disposition",
     "content-length",
     "content-location",
     "content-security-policy",
@@ -111,7 +112,7 @@ impl Trial<'_> {
     }
 
     fn goes_up(&self) -> Vec<String> {
-        self.case.expect.goes_up.iter().map(|line| line.replace("{target}", self.target)).collect()
+        self.case.expect.goes_up.iter().map(|line| self.fill_in(&line.replace("{target}", self.target))).collect()
     }
 
     /// What `decide` says, without a socket.
@@ -176,9 +177,14 @@ impl Trial<'_> {
         }
     }
 
-    /// What the running gate answers, and what it sent to the FHIR server.
-    async fn answered(&self, wrong: &mut Vec<String>) {
-        let (case, expected) = (self.case, &self.case.expect);
+    /// The status of the answer, whatever is expected.
+    pub(crate) async fn status(&self) -> u16 {
+        self.ask().await.status
+    }
+
+    /// Sends the request to the gate, before a FHIR server that has what it had at first.
+    async fn ask(&self) -> Reply {
+        let case = self.case;
         let token = self.token();
         let mut headers: Vec<(String, String)> =
             case.headers.iter().map(|(name, value)| (name.clone(), self.fill_in(value))).collect();
@@ -193,7 +199,13 @@ impl Trial<'_> {
         self.world.upstream.hold(self.held.to_vec());
         self.world.upstream.take();
         let body = case.body.repeat(case.body_times);
-        let reply = wire::send(self.world.address(), &case.method, &self.target(), &headers, body.as_bytes()).await;
+        wire::send(self.world.address(), &case.method, &self.target(), &headers, body.as_bytes()).await
+    }
+
+    /// What the running gate answers, and what it sent to the FHIR server.
+    async fn answered(&self, wrong: &mut Vec<String>) {
+        let (case, expected) = (self.case, &self.case.expect);
+        let reply = self.ask().await;
         let seen = self.world.upstream.take();
         if reply.status != expected.status {
             wrong.push(format!("answered {}, not {}: {}", reply.status, expected.status, reply.text()));
@@ -318,6 +330,7 @@ fn goes_up(permit: &Permit) -> Vec<String> {
         // What a creation looks up first depends on its body.
         Action::Checked(write) => write.look_up().map(|request| line(&request)).unwrap_or_default(),
         Action::Conditional(write) => write.search().map(line).unwrap_or_default(),
-        Action::Answer(_) | Action::Bundle => Vec::new(),
+        // What a search by target looks up depends on the grant.
+        Action::Answer(_) | Action::Targets(_) | Action::Bundle => Vec::new(),
     }
 }

@@ -120,3 +120,19 @@ async fn who_asks_is_told_to_the_upstream_and_only_by_the_gate() {
     world.get(&service, "/fhir/Observation/a1").await;
     assert_eq!(world.upstream.take()[0].header("x-smart-patient"), None);
 }
+
+/// attacks.md 112: what a resource contains belongs to it, whoever that is about; the documentation says so.
+#[tokio::test]
+async fn row_112_what_is_contained_goes_with_its_container() {
+    let world = World::start("", "").await;
+    let contained = json!([{ "resourceType": "Patient", "id": "p", "name": [{ "text": "another" }] }]);
+    let mut own = observation("own", "A", "x");
+    own["contained"] = contained.clone();
+    let mut other = observation("other", "B", "x");
+    other["contained"] = json!([{ "resourceType": "Observation", "id": "o", "subject": { "reference": "Patient/A" } }]);
+    world.upstream.hold(vec![own.clone(), other]);
+    let token = world.patient_token("patient/Observation.rs", "A");
+    assert_eq!(world.get(&token, "/fhir/Observation/own").await.json()["contained"], contained);
+    assert_eq!(world.get(&token, "/fhir/Observation?code=x").await.resources(), ["Observation/own"]);
+    assert_eq!(world.get(&token, "/fhir/Observation/other").await.status, 404);
+}

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 use smartgate::ambient::{Ambient, Clock, UnixSeconds};
 use smartgate::app::{Running, start};
-use smartgate::config::{Snapshot, load_str};
+use smartgate::config::{Snapshot, load_str_at};
 use smartgate::store::{SqliteStore, Store as _};
 use smartgate::telemetry::Metrics;
 use tempfile::TempDir;
@@ -88,6 +88,14 @@ impl World {
         self.config.store(Arc::new(next));
     }
 
+    /// Puts a configuration in effect that has these lines in `[server]`.
+    pub(crate) fn reload_serving(&self, server: &str) {
+        let text = configuration(self.upstream.base(), "", "").replace("[admin]", &format!("{server}\n[admin]"));
+        let mut next = snapshot(&text, &self.folder);
+        next.generation = self.config.load().generation + 1;
+        self.config.store(Arc::new(next));
+    }
+
     /// Puts another FHIR server behind the gate.
     pub(crate) fn reload_to(&self, upstream: &str) {
         let mut next = snapshot(&configuration(upstream, "", ""), &self.folder);
@@ -126,6 +134,11 @@ impl World {
         self.ask(token, "GET", target).await
     }
 
+    /// What Prometheus is told.
+    pub(crate) fn metrics(&self) -> String {
+        self.gate.metrics().render()
+    }
+
     /// The audit lines so far.
     pub(crate) async fn audit(&self) -> Vec<Value> {
         self.gate.audit().flush().await;
@@ -156,7 +169,7 @@ pub(crate) fn usual_claims() -> Map<String, Value> {
 }
 
 fn snapshot(text: &str, folder: &TempDir) -> Snapshot {
-    load_str(text, folder.path()).unwrap_or_else(|errors| panic!("{errors}")).snapshot
+    load_str_at(text, folder.path(), NOW).unwrap_or_else(|errors| panic!("{errors}")).snapshot
 }
 
 fn backend() -> String {

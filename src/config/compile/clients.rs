@@ -19,7 +19,8 @@ enum Kind {
     Asymmetric,
 }
 
-pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion) -> Named<'a, Client> {
+/// Reads one client; `report` says whether report mode is configured, which a client may be exempt from.
+pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion, report: bool) -> Named<'a, Client> {
     let id = table.required("id", "\"growth-chart\"");
     let checked = id.clone().and_then(|found| found.parse(client_id));
     let name = table.text("name").map(|found| found.it.to_owned());
@@ -43,7 +44,7 @@ pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion) -> Named<'
     let origins = table.texts("origins").map_or_else(|| origins_of(&redirect_uris), scopes::origins);
     let consent = table.choice("consent", Consent::Ask, &[("ask", Consent::Ask), ("granted", Consent::Granted)]);
     let enabled = table.flag("enabled", true);
-    table.later(&["mode"]);
+    let enforced = enforced(table, report);
     let client = || {
         let id = checked?;
         Some(Client {
@@ -58,10 +59,22 @@ pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion) -> Named<'
             consent,
             may_introspect,
             launcher,
+            enforced,
             enabled,
         })
     };
     (id, client())
+}
+
+/// A client's own mode, which can only be stricter (enforcement.md §9).
+fn enforced(table: &mut Table<'_>, report: bool) -> bool {
+    let own = table.choice("mode", None, &[("enforce", Some(true)), ("report", Some(false))]);
+    if own == Some(false) && !report {
+        table
+            .place("mode")
+            .wrong("a client can only be stricter than [enforcement] mode; write \"enforce\", or leave it out");
+    }
+    own == Some(true)
 }
 
 /// RFC 6749 appendix A.1: visible ASCII.

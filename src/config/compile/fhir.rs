@@ -8,12 +8,15 @@ use super::upstream::{bulk_hosts, upstream};
 use crate::config::table::Table;
 use crate::config::value::choice;
 use crate::config::{Fhir, IdentityHeaders, Narrowing, PatientData, UnpinnedWrites};
-use crate::fhir::{FhirVersion, ResourceType, SearchParameterKind, Tables, TypeSet};
+use crate::fhir::{FhirVersion, ResourceType, SearchParameter, SearchParameterKind, Tables, TypeSet};
 
 const DEFAULT_BASE_PATH: &str = "/fhir";
 
 /// Paths that the authorization server answers at.
 const TAKEN_PATHS: [&str; 2] = ["/auth", "/.well-known"];
+
+/// Types that say nothing of a patient themselves and hold, or tell of, any patient's data.
+const NEVER_SHARED: [&str; 7] = ["AuditEvent", "Binary", "Bundle", "Group", "Linkage", "Parameters", "Provenance"];
 
 /// Headers that mean something to HTTP or to the gate; one that tells who asks must not be among them.
 const MANAGED_HEADERS: [&str; 18] = [
@@ -47,7 +50,7 @@ pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhi
     let version = table.choice("version", FhirVersion::R4, &versions);
     let tables = Tables::of(version);
     let (patient_data, narrowing) = patient_data(&mut table);
-    let narrowing_by_type = narrowing_by_type(&mut table, tables);
+    let narrowing_by_type = narrowing_by_type(&mut table, tables, patient_data);
     let shared_types = shared_types(&mut table, tables);
     let unpinned_writes = unpinned_writes(&mut table);
     let upsert = table.choice("upsert", false, &[("deny", false), ("allow", true)]);
@@ -105,7 +108,11 @@ fn patient_data(table: &mut Table<'_>) -> (PatientData, Narrowing) {
     (patient_data, narrowing)
 }
 
-fn narrowing_by_type(table: &mut Table<'_>, tables: &Tables) -> HashMap<ResourceType, String> {
+fn narrowing_by_type(
+    table: &mut Table<'_>,
+    tables: &Tables,
+    patient_data: PatientData,
+) -> HashMap<ResourceType, String> {
     let mut by_type = HashMap::new();
     for (name, code) in table.open_table("narrowing_by_type") {
         let Some(of) = name.parse(|name| resource_type(tables, name)) else { continue };
@@ -113,7 +120,18 @@ fn narrowing_by_type(table: &mut Table<'_>, tables: &Tables) -> HashMap<Resource
             let patient = |kind, targets: &TypeSet| {
                 kind == SearchParameterKind::Reference && targets.contains(ResourceType::PATIENT)
             };
+            let rule = match patient_data {
+                PatientData::Subject => tables.subject(of),
+                PatientData::Compartment => tables.compartment(of),
+            };
+            // What it does not look at, it does not find.
+            let missed = |found: &SearchParameter| {
+                rule.is_some_and(|rule| rule.elements.iter().any(|element| !found.elements.contains(element)))
+            };
             match tables.parameter(of, code) {
+                Some(found) if patient(found.kind, &found.targets) && missed(found) => Err(format!(
+                    "{code:?} does not look at every element that makes {of} a patient's; write for example \"patient\""
+                )),
                 Some(found) if patient(found.kind, &found.targets) => Ok(code.to_owned()),
                 _ => Err(format!(
                     "{code:?} is no search parameter of {of} that leads to a Patient; write for example \"patient\""
@@ -135,6 +153,9 @@ fn shared_types(table: &mut Table<'_>, tables: &Tables) -> TypeSet {
             Some(_) => Err(format!(
                 "{name:?} says whom it is about, so sharing it would show one patient's to another; leave it out"
             )),
+            None if NEVER_SHARED.contains(&name) => {
+                Err(format!("{name:?} holds or names anything of anybody, so it cannot be shared; leave it out"))
+            }
             None => Ok(of),
         }
     };

@@ -36,7 +36,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let admin = server::admin(root.section("admin"), server.as_ref());
     let public_url = server.as_ref().map(|server| server.public_url.as_str());
     let fhir = fhir::fhir(root.section("fhir"), public_url);
-    process::enforcement(root.section("enforcement"));
+    let enforcement = process::enforcement(root.section("enforcement"));
     let store_url = process::store(root.section("store"));
     let tokens = tokens::tokens(root.section("tokens"));
     let audit = process::audit(root.section("audit"));
@@ -47,7 +47,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let operations = operations::operations(root, Tables::of(version));
     let links = users::links(root);
     let issuers = entries(root, "issuers", |table| issuers::issuer(table, version, public_url));
-    let clients = entries(root, "clients", |table| clients::client(table, version));
+    let clients = entries(root, "clients", |table| clients::client(table, version, enforcement.report.is_some()));
     let users = entries(root, "users", |table| users::user(table, &links, &clients));
     root.later(&LATER_SECTIONS);
     Some(Snapshot {
@@ -56,6 +56,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
         server: server?,
         admin: admin?,
         fhir: fhir?,
+        enforcement,
         operations,
         store_url: store_url?,
         tokens,

@@ -1,9 +1,13 @@
 //! The sections about the process itself: `[enforcement]`, `[store]`, `[audit]`, `[log]`, `[limits]`.
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
 
+use crate::ambient::UnixSeconds;
 use crate::config::table::{LATER, Table};
-use crate::config::{Audit, Limits, Log, StoreUrl};
+use crate::config::{Audit, Enforcement, Limits, Log, Report, StoreUrl};
+use crate::fhir::json::MAX_DEPTH;
 use crate::telemetry::{AuditSink, LogFormat, OnFull};
 
 const DEFAULT_STORE: &str = "state/smartgate.db";
@@ -11,17 +15,36 @@ const DEFAULT_FILTER: &str = "info";
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// There is one mode so far; the key says so to whoever asks for another.
-pub(super) fn enforcement(mut table: Table<'_>) {
-    if let Some(mode) = table.text("mode") {
-        match mode.it {
-            "enforce" => {}
-            "report" => mode.place.wrong(format!("\"report\" {LATER}, or write \"enforce\"")),
-            other => mode.place.wrong(format!("{other:?} is no mode; write \"enforce\"")),
+/// Longest time that report mode may be on, in days (enforcement.md §9).
+const MAX_REPORT_DAYS: i64 = 90;
+const DAY: UnixSeconds = 86_400;
+
+/// Report mode ends by itself, so it does not begin without a date. A date that has passed is no error: what is restarted then
+/// enforces.
+pub(super) fn enforcement(mut table: Table<'_>) -> Enforcement {
+    let report = table.choice("mode", false, &[("enforce", false), ("report", true)]);
+    let until = table.text("report_until").and_then(|found| {
+        let until = found.clone().parse(midnight)?;
+        if report && until > table.document().reading.now + MAX_REPORT_DAYS * DAY {
+            found.place.wrong(format!(
+                "{:?} is more than {MAX_REPORT_DAYS} days ahead; write an earlier day, and a later one when it comes",
+                found.it
+            ));
         }
+        Some(Report { until, day: found.it.to_owned() })
+    });
+    if report && !table.has("report_until") {
+        table.missing("report_until", "\"2027-01-31\", the day from which on rules are enforced");
     }
-    table.later(&["report_until"]);
     table.finish();
+    Enforcement { report: until.filter(|_| report) }
+}
+
+/// When a day begins, UTC.
+fn midnight(text: &str) -> Result<UnixSeconds, String> {
+    let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
+    day.and_then(|day| Some(day.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp().as_second()))
+        .ok_or_else(|| format!("{text:?} is no day; write for example \"2027-01-31\""))
 }
 
 pub(super) fn store(mut table: Table<'_>) -> Option<StoreUrl> {
@@ -82,8 +105,9 @@ pub(super) fn limits(mut table: Table<'_>) -> Limits {
         count: table.number("count", 200, 1..=10_000),
         scan_pages: table.number("scan_pages", 20, 1..=1000),
         write_references: table.number("write_references", 20, 0..=1000),
+        look_ups: table.number("look_ups", 50, 0..=1000),
         bundle_entries: table.number("bundle_entries", 500, 1..=100_000),
-        json_depth: table.number("json_depth", 64, 8..=256),
+        json_depth: table.number("json_depth", 64, 8..=MAX_DEPTH),
         token_cache: table.number("token_cache", 10_000, 1..=10_000_000),
     };
     table.finish();

@@ -11,6 +11,10 @@ use crate::config::{Admin, Server, value};
 const DEFAULT_DRAIN_DELAY: Duration = Duration::from_secs(5);
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_DRAIN: Duration = Duration::from_secs(60 * 60);
+const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+const DEFAULT_CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(2 * 60);
+const MIN_CLIENT_TIMEOUT: Duration = Duration::from_millis(100);
 const MAX_THREADS: usize = 1024;
 
 pub(super) fn server(mut table: Table<'_>) -> Option<Server> {
@@ -22,6 +26,10 @@ pub(super) fn server(mut table: Table<'_>) -> Option<Server> {
     let tls = table.table("tls").map(tls::tls);
     let drain_delay = table.duration("drain_delay", DEFAULT_DRAIN_DELAY, Duration::ZERO..=MAX_DRAIN);
     let drain_timeout = table.duration("drain_timeout", DEFAULT_DRAIN_TIMEOUT, Duration::ZERO..=MAX_DRAIN);
+    let idle_timeout = table.duration("idle_timeout", DEFAULT_IDLE_TIMEOUT, Duration::from_secs(1)..=MAX_DRAIN);
+    let client = MIN_CLIENT_TIMEOUT..=MAX_DRAIN;
+    let client_timeout = table.duration("client_timeout", DEFAULT_CLIENT_TIMEOUT, client.clone());
+    let request_timeout = table.duration("request_timeout", DEFAULT_REQUEST_TIMEOUT, client);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = table.number("threads", cores, 1..=MAX_THREADS);
     table.finish();
@@ -29,7 +37,17 @@ pub(super) fn server(mut table: Table<'_>) -> Option<Server> {
         None => None,
         Some(tls) => Some(tls?),
     };
-    Some(Server { listen: listen?, public_url: public_url?, tls, drain_delay, drain_timeout, threads })
+    Some(Server {
+        listen: listen?,
+        public_url: public_url?,
+        tls,
+        drain_delay,
+        drain_timeout,
+        idle_timeout,
+        client_timeout,
+        request_timeout,
+        threads,
+    })
 }
 
 pub(super) fn admin(mut table: Table<'_>, server: Option<&Server>) -> Option<Admin> {

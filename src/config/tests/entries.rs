@@ -52,7 +52,8 @@ const WRONG_CLIENTS: &[(&str, &str)] = &[
         "kind = \"confidential-symmetric\"\nsecret_hash = \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"\nmay_launch = true\nlaunch_users = \"all\"",
         "is neither",
     ),
-    ("mode = \"enforce\"", "is not in this version yet"),
+    ("mode = \"report\"", "can only be stricter than [enforcement] mode"),
+    ("mode = \"off\"", "is none of \"enforce\", \"report\""),
     ("secret = \"sesame\"", "there is no such key"),
 ];
 

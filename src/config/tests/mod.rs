@@ -10,7 +10,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
-use super::{Fingerprint, PatientData, Snapshot, StoreUrl, UpstreamAuth, load, load_str};
+use super::{Fingerprint, PatientData, Snapshot, StoreUrl, UpstreamAuth, load, load_str, load_str_at};
 use crate::fhir::ResourceType;
 
 const RIGHT: &str = r#"[server]
@@ -143,8 +143,11 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("fhir", "patient_data = \"compartment\"", "[fhir] narrowing: \"parameter\" cannot find all"),
     ("fhir", "narrowing_by_type = { Appointmen = \"actor\" }", "is no resource type of R4"),
     ("fhir", "narrowing_by_type = { Appointment = \"date\" }", "leads to a Patient"),
+    ("fhir", "narrowing_by_type = { Observation = \"performer\" }", "does not look at every element"),
     ("fhir", "shared_types = [\"Observation\"]", "would show one patient's to another"),
     ("fhir", "shared_types = [\"Patient\"]", "would show one patient's to another"),
+    ("fhir", "shared_types = [\"Provenance\"]", "cannot be shared"),
+    ("fhir", "shared_types = [\"Binary\"]", "cannot be shared"),
     ("fhir", "upstream_auth = { kind = \"bearer\" }", "[fhir] upstream_auth.token: is missing"),
     ("fhir", "upstream_auth = { kind = \"none\", token = \"file:x\" }", "means nothing with kind = \"none\""),
     ("fhir", "upstream_auth = { kind = \"client_credentials\" }", "is not in this version yet"),
@@ -155,8 +158,12 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("fhir", "identity_headers = { user = \"X-A\", patient = \"x-a\" }", "is used twice"),
     ("fhir", "ca_file = \"ca.pem\"\nupstream = \"https://a/fhir\"", "cannot be read"),
     ("fhir", "unpinned_writes = [\"PATCH\"]", "is none of \"PUT\", \"DELETE\""),
-    ("enforcement", "mode = \"report\"", "\"report\" is not in this version yet"),
-    ("enforcement", "mode = \"off\"", "write \"enforce\""),
+    ("enforcement", "mode = \"report\"", "[enforcement] report_until: is missing"),
+    ("enforcement", "mode = \"off\"", "is none of \"enforce\", \"report\""),
+    ("enforcement", "mode = \"report\"\nreport_until = \"9999-01-01\"", "is more than 90 days ahead"),
+    ("enforcement", "mode = \"report\"\nreport_until = \"2026-02-30\"", "is no day"),
+    ("enforcement", "report_until = \"2026-2-3\"", "is no day"),
+    ("enforcement", "report_until = 2027-01-31", "write a string in quotes"),
     ("store", "url = \"postgres://u:sesame@h/db\"", "PostgreSQL is not in this version yet"),
     ("store", "url = \"redis://h\"", "is no store"),
     ("store", "url = \"sqlite::memory:\"", "is no store"),
@@ -167,7 +174,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("audit", "on_full = \"drop\"", "is none of \"block\", \"shed\""),
     ("audit", "search_values = 1", "write true or false"),
     ("log", "level = \"info,[\"", "is no filter"),
-    ("limits", "json_depth = 100000", "a whole number from 8 to 256"),
+    ("limits", "json_depth = 100000", "a whole number from 8 to 127"),
     ("limits", "count = -1", "a whole number from 1"),
 ];
 
@@ -292,4 +299,28 @@ fn the_fingerprint_is_of_every_file() {
 fn a_missing_main_file_is_an_error_that_names_it() {
     let errors = load(Path::new("/nowhere/smartgate.toml")).err().unwrap().to_string();
     assert!(errors.contains("/nowhere/smartgate.toml: `/nowhere/smartgate.toml` cannot be read"), "{errors}");
+}
+
+/// 2027-01-31T00:00:00Z.
+const REPORT_UNTIL: i64 = 1_801_353_600;
+
+#[test]
+fn report_mode_lasts_ninety_days_at_most_and_may_be_over() {
+    let folder = TempDir::new().unwrap();
+    let text = with("enforcement", "mode = \"report\"\nreport_until = \"2027-01-31\"\n");
+    let until = |now: i64| {
+        let loaded = load_str_at(&text, folder.path(), now).map_err(|errors| errors.lines().collect::<Vec<_>>());
+        loaded.map(|loaded| loaded.snapshot.enforcement.report.map(|report| report.until))
+    };
+    let earliest = REPORT_UNTIL - 90 * 86_400;
+    assert_eq!(until(earliest), Ok(Some(REPORT_UNTIL)));
+    let errors = until(earliest - 1).unwrap_err();
+    assert!(errors.len() == 1 && errors[0].contains("smartgate.toml:13: [enforcement] report_until:"), "{errors:?}");
+    assert_eq!(until(REPORT_UNTIL + 1), Ok(Some(REPORT_UNTIL)), "a restart after the day must work");
+}
+
+#[test]
+fn a_day_without_report_mode_is_no_report_mode() {
+    let snapshot = right(&with("enforcement", "report_until = \"2027-01-31\"\n"));
+    assert_eq!(snapshot.enforcement.report, None);
 }

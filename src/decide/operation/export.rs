@@ -266,6 +266,7 @@ fn filters(value: &str) -> Vec<&str> {
 
 /// One search of a `_typeFilter`, judged as a search of its type and printed again.
 fn filter_of(snapshot: &Snapshot, grant: &Grant, filter: &str, types: &TypeSet) -> Result<String, Refusal> {
+    use crate::decide::joins::Origin;
     use crate::decide::parameters::{Search, of_every_resource, of_search};
     let wrong = || EXPORT_PARAMETER.refuse().because("_typeFilter");
     let (name, query) = filter.split_once('?').ok_or_else(wrong)?;
@@ -283,7 +284,7 @@ fn filter_of(snapshot: &Snapshot, grant: &Grant, filter: &str, types: &TypeSet) 
     if parameters.is_empty() || !parameters.iter().all(selects) {
         return Err(wrong());
     }
-    let search = Search { snapshot, grant, of: Some(of), restricted: false };
+    let search = Search { snapshot, grant, of: Some(of), restricted: false, origin: Origin::Any };
     let accepted = of_search(&search, &parameters)?;
     // A comma of an OR list stays encoded, or the server would take it for the next search.
     Ok(format!("{of}?{}", crate::fhir::search::print_parameters(&accepted.parameters).replace(',', "%2C")))

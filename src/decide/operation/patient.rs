@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::{Asked, OPERATION_PARAMETER, OPERATION_PATIENT};
+use crate::decide::includes::Includes;
 use crate::decide::parameters::count;
 use crate::decide::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, Verify};
 use crate::decide::reach::{Reach, reach};
@@ -29,7 +30,7 @@ pub(super) fn everything(asked: &Asked<'_>, id: &str) -> Result<Permit, Refusal>
         return Ok(Permit { action: Action::Answer(OwnAnswer::UniformDenial), rule: reach.rule() });
     }
     let pages = if restricted { PageRule::Filled { exact: false } } else { PageRule::Kept };
-    let verify = Verify::Bundle { letter: Letter::Read, kind: BundleKind::Result, pages };
+    let verify = Verify::Bundle { letter: Letter::Read, kind: BundleKind::Result, pages, includes: Includes::VISIBLE };
     let request = asked.upstream(Method::GET, &parameters);
     Ok(Permit { action: Action::Guard { request, verify }, rule: reach.rule() })
 }
@@ -38,7 +39,7 @@ pub(super) fn everything(asked: &Asked<'_>, id: &str) -> Result<Permit, Refusal>
 pub(super) fn may_be(reach: &Reach<'_>, id: &str) -> bool {
     match reach {
         Reach::Everything | Reach::Shared => true,
-        Reach::Patients { patients, .. } => patients.contains(&id),
+        Reach::Patients { patients, .. } | Reach::Linked { patients } => patients.contains(&id),
         Reach::Constrained { parts, .. } => parts.iter().any(|part| part.may_be(id)),
     }
 }
@@ -96,7 +97,8 @@ pub(super) fn docref(asked: &Asked<'_>) -> Result<Permit, Refusal> {
     parameters.extend(patient.map(|patient| Parameter::plain("patient", patient)));
     let exact = matches!(reach, Reach::Patients { .. });
     let pages = if restricted { PageRule::Filled { exact } } else { PageRule::Kept };
-    let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, pages };
+    let verify =
+        Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, pages, includes: Includes::VISIBLE };
     let request = asked.upstream(Method::GET, &parameters);
     Ok(Permit { action: Action::Guard { request, verify }, rule: reach.rule() })
 }
@@ -116,7 +118,7 @@ pub(super) fn named(asked: &Asked<'_>, name: &str) -> Result<Option<String>, Ref
 /// The patient in reach, where there is one only.
 fn only(reach: &Reach<'_>) -> Option<String> {
     let mut patients: Vec<&str> = match reach {
-        Reach::Patients { patients, .. } => patients.clone(),
+        Reach::Patients { patients, .. } | Reach::Linked { patients } => patients.clone(),
         Reach::Constrained { parts, .. } => {
             parts.iter().filter_map(|part| part.patients.as_deref()).flatten().copied().collect()
         }

@@ -5,6 +5,7 @@ use http::Method;
 use super::call::{self, Answers, Input};
 use super::{Asked, OPERATION_PATIENT, OPERATION_RESTRICTED, hosts, patient};
 use crate::config::{OperationAnswer, OperationRow, PatientInput, Snapshot};
+use crate::decide::includes::Includes;
 use crate::decide::parameters::FORMAT_NOT_JSON;
 use crate::decide::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, Verify};
 use crate::decide::reach::{Reach, reach};
@@ -106,7 +107,7 @@ impl About<'_> {
     /// Whether every type's reach takes the patient in; one that is about no patient decides nothing.
     fn is_own(&self, patient: &str) -> Result<bool, Refusal> {
         let about = |reach: &&Reach<'_>| match reach {
-            Reach::Patients { .. } => true,
+            Reach::Patients { .. } | Reach::Linked { .. } => true,
             Reach::Constrained { parts, .. } => parts.iter().all(|part| part.patients.is_some()),
             Reach::Everything | Reach::Shared => false,
         };
@@ -131,7 +132,9 @@ fn action(asked: &Asked<'_>, row: &OperationRow, pages: PageRule) -> Result<Acti
     if row.answer == OperationAnswer::Bundle {
         let parameters = asked.parameters(|_| true)?;
         hosts::check(asked, &parameters)?;
-        let verify = Verify::Bundle { letter: Letter::Read, kind: BundleKind::Result, pages };
+        // What it is called for is what its entries need.
+        let letter = if row.letter == Letter::Search { Letter::Search } else { Letter::Read };
+        let verify = Verify::Bundle { letter, kind: BundleKind::Result, pages, includes: Includes::VISIBLE };
         return Ok(Action::Guard { request: asked.upstream(Method::GET, &parameters), verify });
     }
     let answers = if row.answer == OperationAnswer::Resource { Answers::Resource } else { Answers::Anything };

@@ -67,6 +67,7 @@ fn refused(document: &str) -> bool {
     matches!(rewrite(document), Err(Refused(_)))
 }
 
+/// attacks.md 198.
 #[test]
 fn urls_are_moved_where_they_are_urls() {
     let document = r#" {"resourceType":"Bundle", "id":"http://u/fhir/1",
@@ -382,6 +383,7 @@ proptest! {
         }
     }
 
+    /// attacks.md 198: a base that is cut in two is a base.
     #[test]
     fn chunks_make_no_difference(tree in document(), mutations in mutations(), cuts in cuts()) {
         let document = mutate(&tree.printed(), &mutations);

@@ -109,6 +109,11 @@ impl Tables {
         self.parameters.get(&of).and_then(|parameters| parameters.get(code)).or_else(|| self.common.get(code))
     }
 
+    /// The search parameters of the type, those common to all types not included.
+    pub fn parameters(&self, of: ResourceType) -> impl Iterator<Item = &SearchParameter> {
+        self.parameters.get(&of).into_iter().flat_map(HashMap::values)
+    }
+
     fn read(version: FhirVersion, text: &'static str) -> Self {
         let mut tables = Self {
             version,

@@ -33,6 +33,12 @@ pub struct DecisionRecord {
     pub rule: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// In report mode: the rule by which enforcement refuses this, or a part of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub would: Option<&'static str>,
+    /// In report mode: how many resources enforcement takes out of the answer.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub would_remove: usize,
     pub status: u16,
     pub path: &'static str,
     pub removed: usize,
@@ -76,6 +82,11 @@ pub struct AuthRecord {
 pub enum AuditRecord {
     Decision(DecisionRecord),
     Auth(AuthRecord),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn rfc3339<S: Serializer>(time: &UnixSeconds, serializer: S) -> Result<S::Ok, S::Error> {

@@ -78,6 +78,8 @@ fn decision() -> DecisionRecord {
         decision: "permit",
         rule: "patient-scope",
         detail: None,
+        would: None,
+        would_remove: 0,
         status: 200,
         path: "guard",
         removed: 1,

@@ -165,8 +165,8 @@ impl GateKeys {
     }
 
     /// Keys that are in no store.
-    #[cfg(test)]
-    pub(super) fn of(keys: &[StoredKey], ambient: &Ambient) -> Result<Self, KeyError> {
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn of(keys: &[StoredKey], ambient: &Ambient) -> Result<Self, KeyError> {
         let ring = ArcSwap::from_pointee(Ring::of(keys)?);
         Ok(Self { ring, generation: AtomicU64::new(0), ambient: ambient.clone() })
     }

@@ -8,8 +8,13 @@ use crate::server::data::text;
 impl Roller<'_> {
     pub(super) fn bundle(&mut self, kind: &'static str) -> Asked {
         let count = 1 + self.dice.below(4);
-        let mut entries: Vec<Value> = (0..count).map(|_| self.entry(kind)).collect();
-        if kind == "transaction" && self.dice.chance(50) {
+        // One entry that is refused refuses a transaction, so half of them are of what mostly passes.
+        let simple = kind == "transaction" && self.dice.chance(50);
+        let mut entries: Vec<Value> = match simple {
+            true => (0..count.min(2)).map(|_| entry_of(&self.create())).collect(),
+            false => (0..count).map(|_| self.entry(kind)).collect(),
+        };
+        if kind == "transaction" && self.dice.chance(30) {
             entries.extend(self.linked_pair());
         }
         let body = json!({ "resourceType": "Bundle", "type": kind, "entry": entries });
@@ -30,31 +35,7 @@ impl Roller<'_> {
             6 => self.vread(),
             _ => self.write(),
         };
-        // A form body and HEAD have no place in an entry; what is asked for is read instead.
-        let (method, target) = match single.method {
-            "HEAD" => ("GET", single.target.as_str()),
-            "POST" if single.target.contains("_search") => ("GET", "/Observation"),
-            method => (method, single.target.as_str()),
-        };
-        let mut request = json!({ "method": method, "url": target.trim_start_matches('/') });
-        for (header, name) in
-            [("If-Match", "ifMatch"), ("If-None-Match", "ifNoneMatch"), ("If-None-Exist", "ifNoneExist")]
-        {
-            if let Some((_, value)) = single.headers.iter().find(|(given, _)| *given == header) {
-                request[name] = json!(value);
-            }
-        }
-        let mut entry = json!({ "request": request });
-        if method != "GET" && method != "DELETE" {
-            entry["resource"] = serde_json::from_str(&single.body).unwrap_or_default();
-        }
-        if method == "PATCH" {
-            use base64::Engine as _;
-            let data = base64::engine::general_purpose::STANDARD.encode(&single.body);
-            let content_type = "application/json-patch+json";
-            entry["resource"] = json!({ "resourceType": "Binary", "contentType": content_type, "data": data });
-        }
-        entry
+        entry_of(&single)
     }
 
     /// Two creations, the second of which refers to the first.
@@ -76,4 +57,32 @@ impl Roller<'_> {
         second["encounter"] = json!({ "reference": uuid });
         [created(encounter, &uuid), created(second, "urn:uuid:00000000-0000-4000-8000-000000000000")]
     }
+}
+
+/// A request as an entry.
+fn entry_of(single: &Asked) -> Value {
+    // A form body and HEAD have no place in an entry; what is asked for is read instead.
+    let (method, target) = match single.method {
+        "HEAD" => ("GET", single.target.as_str()),
+        "POST" if single.target.contains("_search") => ("GET", "/Observation"),
+        method => (method, single.target.as_str()),
+    };
+    let mut request = json!({ "method": method, "url": target.trim_start_matches('/') });
+    for (header, name) in [("If-Match", "ifMatch"), ("If-None-Match", "ifNoneMatch"), ("If-None-Exist", "ifNoneExist")]
+    {
+        if let Some((_, value)) = single.headers.iter().find(|(given, _)| *given == header) {
+            request[name] = json!(value);
+        }
+    }
+    let mut entry = json!({ "request": request });
+    if method != "GET" && method != "DELETE" {
+        entry["resource"] = serde_json::from_str(&single.body).unwrap_or_default();
+    }
+    if method == "PATCH" {
+        use base64::Engine as _;
+        let data = base64::engine::general_purpose::STANDARD.encode(&single.body);
+        let content_type = "application/json-patch+json";
+        entry["resource"] = json!({ "resourceType": "Binary", "contentType": content_type, "data": data });
+    }
+    entry
 }

@@ -81,8 +81,8 @@ impl<'p> Roller<'p> {
                 self.written.push(position);
                 self.write()
             }
-            85..=89 => self.bundle("batch"),
-            90..=94 => self.bundle("transaction"),
+            85..=87 => self.bundle("batch"),
+            88..=94 => self.bundle("transaction"),
             _ => self.earlier(),
         }
     }

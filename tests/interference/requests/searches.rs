@@ -60,6 +60,7 @@ impl Roller<'_> {
             0 => self.chain(of),
             1 => self.has(of),
             2..=6 if of == "Patient" => self.has(of),
+            2..=12 if of == "Provenance" => self.target(),
             _ => {
                 let parameter = self.dice.pick(&self.pool.parameters(of));
                 self.plain(parameter)
@@ -133,6 +134,13 @@ impl Roller<'_> {
         let parameter = self.dice.pick(&parameters);
         let (rest, value, ..) = self.plain(parameter);
         (format!("_has:{source}:{by}:{rest}"), value, "_has", false)
+    }
+
+    fn target(&mut self) -> Rolled {
+        let from = if self.dice.chance(70) { &self.pool.own } else { &self.pool.strangers };
+        let ((of, id), (other, other_id)) = (self.dice.pick(from), self.dice.pick(&self.pool.own));
+        let value = self.dice.pick(&[format!("{of}/{id}"), format!("{of}/{id},{other}/{other_id}")]);
+        ("target".to_owned(), value, "target", false)
     }
 
     /// A parameter that names the patient, in each way in which it can.

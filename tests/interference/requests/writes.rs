@@ -64,7 +64,7 @@ impl Roller<'_> {
         }
     }
 
-    fn create(&mut self) -> Asked {
+    pub(super) fn create(&mut self) -> Asked {
         let mut body = self.body();
         let of = text(&body, "resourceType");
         if self.dice.chance(80)

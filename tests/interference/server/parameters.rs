@@ -146,6 +146,7 @@ DocumentReference type token type
 DocumentReference date date date
 DocumentReference subject reference subject Patient,Practitioner,Group,Device
 DocumentReference patient reference subject Patient
+DocumentReference location uri content.attachment.url
 DocumentReference author reference author Practitioner,Organization,Patient,RelatedPerson
 Group member reference member.entity Patient,Practitioner
 Group type token type

@@ -15,7 +15,7 @@ const LAST_MODIFIED: &str = "Fri, 15 Jan 2027 08:00:00 GMT";
 
 impl Server {
     pub(super) fn read(&self, request: &Request, of: &str, id: &str, version: Option<&str>) -> Answer {
-        if self.manners == Manners::AnswersOthers {
+        if self.manners == Manners::AnswersOthers && request.hash().is_multiple_of(8) {
             return self.resource(&Version { id: "1".to_owned(), body: Some(self.other(request)) }, 200);
         }
         let Some(record) = self.data.find(of, id) else { return self.error(404) };

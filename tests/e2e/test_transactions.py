@@ -11,17 +11,17 @@ from harness import Gate, bearer, rule
 
 Wire = tuple[Gate, httpx.Client]
 SCOPE = "patient/Observation.cruds patient/Encounter.cruds patient/Patient.rs"
-AMY = {"reference": "Patient/amy"}
+OWN = {"reference": "Patient/cleo"}
 
 
 def send(wire: Wire, kind: str, *entries: dict[str, Any]) -> httpx.Response:
     gate, client = wire
-    headers = {**bearer(gate.token(SCOPE, patient="amy")), "Content-Type": "application/fhir+json"}
+    headers = {**bearer(gate.token(SCOPE, patient="cleo")), "Content-Type": "application/fhir+json"}
     return client.post(gate.fhir, headers=headers, json={"resourceType": "Bundle", "type": kind, "entry": list(entries)})
 
 
 def observation(**more: Any) -> dict[str, Any]:
-    return {"resourceType": "Observation", "status": "final", "code": {"text": "made together"}, "subject": AMY, **more}
+    return {"resourceType": "Observation", "status": "final", "code": {"text": "made together"}, "subject": OWN, **more}
 
 
 def entry(method: str, url: str, resource: dict[str, Any] | None = None, name: str | None = None, **conditions: str) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def statuses(answer: httpx.Response) -> list[str]:
 def two(wire: Wire) -> tuple[str, str]:
     """A visit and a value that refer to each other."""
     visit = {
-        "resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}, "subject": AMY,
+        "resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}, "subject": OWN,
         "extension": [{"url": "http://example.org/value", "valueReference": {"reference": f"urn:uuid:{VALUE}"}}],
     }
     value = observation(encounter={"reference": f"urn:uuid:{VISIT}"})
@@ -106,7 +106,7 @@ def test_one_entry_that_is_anothers_undoes_the_whole(wire: Wire) -> None:
 def test_what_is_there_is_not_created_again(wire: Wire, two: tuple[str, str]) -> None:
     visit, _ = two
     name = visit.split("/")[1]
-    again = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}, "subject": AMY}
+    again = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}, "subject": OWN}
     value = observation(encounter={"reference": f"urn:uuid:{VISIT}"})
     answer = send(
         wire, "transaction", entry("POST", "Encounter", again, VISIT, ifNoneExist=f"_id={name}"), entry("POST", "Observation", value, VALUE)

@@ -1,0 +1,206 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+
+/// Each seed in `fuzz/seeds`: what the fuzzers found worth keeping, and what they once broke.
+#[test]
+fn seeds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    for (name, target) in super::TARGETS {
+        let lines = std::fs::read_to_string(folder.join(name)).unwrap();
+        let seeds: Vec<&str> = lines.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(!seeds.is_empty(), "no seed for {name}");
+        for seed in seeds {
+            let bytes = unescaped(seed);
+            assert!(std::panic::catch_unwind(|| target(&bytes)).is_ok(), "{name}: {seed}");
+        }
+    }
+}
+
+/// The bytes that `<[u8]>::escape_ascii` printed.
+fn unescaped(line: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = line.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'\\' {
+            bytes.push(byte);
+            continue;
+        }
+        bytes.push(match rest.next() {
+            Some(b't') => b'\t',
+            Some(b'n') => b'\n',
+            Some(b'r') => b'\r',
+            Some(b'\\') => b'\\',
+            Some(b'x') => {
+                let digits: String = rest.by_ref().take(2).map(char::from).collect();
+                u8::from_str_radix(&digits, 16).unwrap()
+            }
+            other => panic!("{line}: {other:?}"),
+        });
+    }
+    bytes
+}
+
+/// Bytes made of what the grammars are made of, so that some of them are in the grammar.
+fn bytes_of(words: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![
+        12 => proptest::sample::select(words).prop_map(|word| word.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..3),
+    ];
+    prop::collection::vec(word, 0..12).prop_map(|words| words.concat())
+}
+
+const SCOPE: &[&str] = &[
+    "patient/",
+    "user/",
+    "system/",
+    "Observation",
+    "*",
+    ".",
+    "rs",
+    "cruds",
+    "read",
+    "?",
+    "code=b",
+    "&",
+    "/",
+    "|",
+    ",",
+];
+const TARGET: &[&str] = &[
+    "/",
+    "Patient",
+    "/Observation",
+    "/1",
+    "?",
+    "&",
+    "=",
+    "patient=A",
+    "%20",
+    "%2f",
+    "+",
+    ";",
+    "_history",
+    "/$x",
+    "..",
+    "é",
+];
+const KEY: &[&str] = &["_has:", "subject", ":", "Patient", ".", "name", "_include", "iterate", ",", "\\", "é", "-"];
+const JSON: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"a\"",
+    "\"b\"",
+    "\"entry\":[{\"resource\":{\"resourceType\":\"Patient\"",
+    "\"url\":",
+    "1",
+    "1e400",
+    "-0.5",
+    "null",
+    "true",
+    " ",
+    "\"\\ud83d\\ude00\"",
+    "\"\\ud800\"",
+    "\"é\"",
+    "\"link\":[{\"url\":\"x\"",
+];
+const PATCH: &[&str] = &[
+    "[",
+    "{\"op\":\"add\",\"path\":\"/a\",\"value\":1.50}",
+    "{\"op\":\"add\",\"path\":\"/a/-\",\"value\":[]}",
+    "{\"op\":\"remove\",\"path\":\"/a/0\"}",
+    "{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/b\"}",
+    "{\"op\":\"copy\",\"from\":\"\",\"path\":\"/b/a\"}",
+    "{\"op\":\"test\",\"path\":\"/a\",\"value\":1e2}",
+    ",",
+    "]",
+    "\n",
+    "{\"a\":[1e2],\"b\":{}}",
+];
+const REFERENCE: &[&str] =
+    &["http://u/fhir", "https://p/fhir", "/", "Patient", "Observation", "A", "1", "_history", "#", "?", "-", "."];
+const DECISION: &[&str] = &[
+    "GET\n/",
+    "POST\n/",
+    "DELETE\n/",
+    "Patient",
+    "Observation",
+    "/A",
+    "/_history",
+    "/_search",
+    "/$everything",
+    "?",
+    "patient=",
+    "Patient/A",
+    "&_include=Observation:subject",
+    "&subject:Patient.name=x",
+    "&_count=1",
+    "\n?identifier=1",
+];
+const BUNDLE: &[&str] = &[
+    "{\"resourceType\":\"Bundle\",\"type\":\"batch\",\"entry\":[",
+    "{\"resourceType\":\"Bundle\",\"type\":\"transaction\",\"entry\":[",
+    "{\"request\":{\"method\":\"GET\",\"url\":\"Observation",
+    "{\"request\":{\"method\":\"GET\",\"url\":\"Patient/A",
+    "/_search",
+    "?patient=A",
+    "&code=a%7Cb",
+    "\"}}",
+    "{\"resource\":{\"resourceType\":\"Encounter\"},\"request\":{\"method\":\"POST\",\"url\":\"Encounter\"}}",
+    ",",
+    "]}",
+];
+const SEAL: &[&str] = &["\0\0", "\u{1}9", "/Observation?patient=A", "\n", "?page=2", "/Observation?_getpages=", "x"];
+
+proptest! {
+    #[test]
+    fn scope(bytes in bytes_of(SCOPE)) {
+        super::run("scope", &bytes);
+    }
+
+    #[test]
+    fn target(bytes in bytes_of(TARGET)) {
+        super::run("target", &bytes);
+        super::run("query", &bytes);
+    }
+
+    #[test]
+    fn search_key(bytes in bytes_of(KEY)) {
+        super::run("search_key", &bytes);
+    }
+
+    #[test]
+    fn json(bytes in bytes_of(JSON)) {
+        super::run("json", &bytes);
+        super::run("rewriter", &bytes);
+    }
+
+    #[test]
+    fn patch(bytes in bytes_of(PATCH)) {
+        super::run("patch", &bytes);
+    }
+
+    #[test]
+    fn reference(bytes in bytes_of(REFERENCE)) {
+        super::run("reference", &bytes);
+    }
+
+    #[test]
+    fn decision(bytes in bytes_of(DECISION)) {
+        super::run("decision", &bytes);
+    }
+
+    #[test]
+    fn bundle(bytes in bytes_of(BUNDLE)) {
+        super::run("bundle", &bytes);
+    }
+
+    #[test]
+    fn seal(bytes in bytes_of(SEAL)) {
+        super::run("seal", &bytes);
+    }
+}

@@ -1,0 +1,144 @@
+//! Look-ups for resources that are a patient's through others (enforcement.md §5): `decide` says what is to be looked up and what
+//! it comes to; here it is fetched, within a budget for one answer.
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::bundle::{self, Wanted, is_included, unreadable};
+use super::fill::next_page;
+use super::{Answer, Exchange, Guard, own_words};
+use crate::decide::{
+    Action, LinkLookUp, Occasion, Refusal, Seen, TargetSearch, UpstreamRequest, Verify, look_ups, request as rules,
+    visible_with,
+};
+use crate::fhir::bundle::RawBundle;
+use crate::fhir::json::Json;
+use crate::scope::Letter;
+
+/// What was seen so far on the way to one answer, and how much may still be looked up.
+#[derive(Default)]
+pub(super) struct Sight {
+    seen: Seen,
+    left: usize,
+}
+
+impl Sight {
+    pub(super) fn of(exchange: &Exchange<'_>, seen: Seen) -> Self {
+        Self { seen, left: exchange.snapshot.limits.look_ups }
+    }
+
+    pub(super) fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// Whether a resource may leave, after a look at what it leads to.
+    pub(super) async fn visible(
+        &mut self,
+        guard: &Guard,
+        exchange: &Exchange<'_>,
+        letter: Letter,
+        resource: &Json<'_>,
+    ) -> Result<bool, Refusal> {
+        let (snapshot, grant) = (exchange.snapshot, exchange.grant);
+        let occasion = Occasion::of(exchange.request);
+        let look_ups = look_ups(snapshot, grant, letter, resource, occasion, &self.seen);
+        self.look(guard, exchange, &look_ups).await?;
+        Ok(visible_with(snapshot, grant, letter, resource, &self.seen))
+    }
+
+    /// Looks at what the entries of one page lead to; what else stands on the page needs no look-up. `letter` is what a match
+    /// needs, and `current` says that the page has no older versions.
+    pub(super) async fn page(
+        &mut self,
+        guard: &Guard,
+        exchange: &Exchange<'_>,
+        (letter, current): (Letter, bool),
+        source: &RawBundle<'_>,
+    ) -> Result<(), Refusal> {
+        let led = |text: &str| text.contains("\"Provenance\"") || text.contains("\"Binary\"");
+        if !source.entry.iter().filter_map(|entry| entry.resource).any(|resource| led(resource.get())) {
+            return Ok(());
+        }
+        let depth = exchange.snapshot.limits.json_depth;
+        let mut resources = Vec::with_capacity(source.entry.len());
+        for entry in &source.entry {
+            let Some(raw) = entry.resource else { continue };
+            // What cannot be read is dropped.
+            let Ok(resource) = Json::parse(raw.get().as_bytes(), depth) else { continue };
+            self.seen.note(exchange.snapshot, exchange.grant, &resource, current);
+            resources.push((if is_included(entry) { Letter::Read } else { letter }, resource));
+        }
+        for (letter, resource) in &resources {
+            self.visible(guard, exchange, *letter, resource).await?;
+        }
+        Ok(())
+    }
+
+    async fn look(&mut self, guard: &Guard, exchange: &Exchange<'_>, look_ups: &[LinkLookUp]) -> Result<(), Refusal> {
+        let (snapshot, grant) = (exchange.snapshot, exchange.grant);
+        self.left = self
+            .left
+            .checked_sub(look_ups.len())
+            .ok_or_else(|| rules::TOO_COSTLY.refuse().because("limits.look_ups"))?;
+        for look_up in look_ups {
+            if look_up.searches() {
+                self.search(guard, exchange, look_up).await?;
+                continue;
+            }
+            let body = fetch(guard, exchange, look_up.request()).await?;
+            let found = body.as_ref().and_then(|body| Json::parse(body, snapshot.limits.json_depth).ok());
+            look_up.take(snapshot, grant, found.as_ref(), &mut self.seen);
+        }
+        Ok(())
+    }
+
+    /// Goes through the pages of a search until something on them settles it.
+    async fn search(&mut self, guard: &Guard, exchange: &Exchange<'_>, look_up: &LinkLookUp) -> Result<(), Refusal> {
+        let (snapshot, grant) = (exchange.snapshot, exchange.grant);
+        let mut request = look_up.request().clone();
+        for _ in 0..snapshot.limits.scan_pages.max(1) {
+            let Some(body) = fetch(guard, exchange, &request).await? else {
+                look_up.take(snapshot, grant, None, &mut self.seen);
+                return Ok(());
+            };
+            let source = RawBundle::parse(&body).map_err(|error| unreadable(&error.to_string()))?;
+            for raw in source.entry.iter().filter_map(|entry| entry.resource) {
+                let found = Json::parse(raw.get().as_bytes(), snapshot.limits.json_depth).ok();
+                if look_up.take(snapshot, grant, found.as_ref(), &mut self.seen) {
+                    return Ok(());
+                }
+            }
+            match next_page(guard, exchange, &source)? {
+                Some(target) => request = request.at_page(target),
+                None => return Ok(()),
+            }
+        }
+        Err(rules::TOO_COSTLY.refuse().because("limits.scan_pages"))
+    }
+}
+
+/// The body of a look-up; none if the FHIR server has nothing or does not take the question.
+async fn fetch(guard: &Guard, exchange: &Exchange<'_>, request: &UpstreamRequest) -> Result<Option<Bytes>, Refusal> {
+    let answer = guard.send(exchange, request, None).await?;
+    match answer.status {
+        StatusCode::OK => Ok(Some(exchange.collect(answer).await?)),
+        status if status.is_client_error() => Ok(None),
+        status => Err(own_words(status)),
+    }
+}
+
+/// A search for what is told about some resources: they are looked up, and only what the grant sees is searched for.
+pub(super) async fn searched(guard: &Guard, exchange: &Exchange<'_>, search: &TargetSearch) -> Result<Answer, Refusal> {
+    let (snapshot, grant) = (exchange.snapshot, exchange.grant);
+    let mut sight = Sight::of(exchange, Seen::default());
+    sight.look(guard, exchange, &search.look_ups(snapshot, grant)).await?;
+    let permit = search.narrowed(snapshot, grant, &sight.seen);
+    match permit.action() {
+        Action::Guard { request, verify: Verify::Bundle { letter, kind, pages, includes } } => {
+            let (letter, kind, pages, seen) = (*letter, *kind, *pages, sight.seen);
+            let wanted = Wanted { request, letter, kind, pages, includes, seen };
+            bundle::verified(guard, exchange, &wanted).await
+        }
+        _ => Ok(bundle::empty_searchset(exchange)),
+    }
+}
