@@ -208,8 +208,17 @@ impl CheckedWrite {
     pub fn stored_is_own(&self, snapshot: &Snapshot, stored: &Json<'_>) -> bool {
         let as_asked =
             type_of(snapshot, stored) == Some(self.of) && stored.get("id").and_then(Json::as_str) == self.id();
-        let patients = patients_in(snapshot, self.of, stored);
-        as_asked && self.permits.iter().any(|permit| permit.is_about(&patients) && permit.is_met(snapshot, stored))
+        as_asked && self.is_within(snapshot, stored)
+    }
+
+    /// Whether what an answer holds is of the written type, but not within one of the permits: the answer is about something else.
+    pub fn is_anothers(&self, snapshot: &Snapshot, answered: &Json<'_>) -> bool {
+        type_of(snapshot, answered) == Some(self.of) && !self.is_within(snapshot, answered)
+    }
+
+    fn is_within(&self, snapshot: &Snapshot, resource: &Json<'_>) -> bool {
+        let patients = patients_in(snapshot, self.of, resource);
+        self.permits.iter().any(|permit| permit.is_about(&patients) && permit.is_met(snapshot, resource))
     }
 
     /// Checks what is to be stored, and tells which of its references are still to be looked up.

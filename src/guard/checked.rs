@@ -219,6 +219,9 @@ pub(super) fn written(
             written.headers.remove(header::CONTENT_TYPE);
             return Ok(Answer { removed: 1, ..written });
         }
+    } else if !deleted && is_anothers(exchange, write, body) {
+        written.headers.remove(header::CONTENT_TYPE);
+        return Ok(Answer { removed: 1, ..written });
     }
     if written.body.is_empty() {
         written.headers.remove(header::CONTENT_TYPE);
@@ -242,6 +245,12 @@ pub(super) fn written(
         written.copy(headers, &header::LAST_MODIFIED);
     }
     Ok(written)
+}
+
+/// Whether the answer's body, which the client does not get, is about something else.
+fn is_anothers(exchange: &Exchange<'_>, write: &CheckedWrite, body: &[u8]) -> bool {
+    let parsed = Json::parse(body, exchange.snapshot.limits.json_depth);
+    parsed.is_ok_and(|resource| write.is_anothers(exchange.snapshot, &resource))
 }
 
 /// Whether the answer's body is what was written, and may be read.
