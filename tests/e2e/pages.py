@@ -94,7 +94,8 @@ class Person:
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
-        self.http = httpx.Client()
+        # A password takes its time to be hashed, and longer on a machine that is busy.
+        self.http = httpx.Client(timeout=60)
         self.answer: httpx.Response
 
     def open(self, url: str) -> Person:
