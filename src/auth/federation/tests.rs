@@ -1,7 +1,10 @@
 mod provider;
 
-use http::StatusCode;
+use std::collections::HashMap;
+
+use http::{StatusCode, header};
 use serde_json::{Value, json};
+use url::Url;
 
 use super::Failed;
 use crate::auth::testing::{Browser, World, json as body, request, set};
@@ -27,11 +30,17 @@ async fn at_login(world: &World) -> Browser<'_> {
     browser
 }
 
+/// What the browser is sent to the provider with.
+fn sent(browser: &Browser<'_>) -> HashMap<String, String> {
+    let location = browser.answer.headers()[header::LOCATION].to_str().unwrap();
+    Url::parse(location).unwrap().query_pairs().into_owned().collect()
+}
+
 /// To the provider and back; returns the callback that the browser came back on.
 async fn comes_back(browser: &mut Browser<'_>, fake: &Fake, more: &str) -> String {
     let id = browser.hidden("id").unwrap();
     browser.go(&format!("/auth/federate?id={id}")).await;
-    let callback = format!("{}{more}", fake.callback(&browser.landed()));
+    let callback = format!("{}{more}", fake.callback(&sent(browser)));
     browser.go(&callback).await;
     callback
 }
@@ -55,7 +64,7 @@ async fn a_clinician_of_the_provider_picks_a_patient_and_the_access_ends_with_th
     let asked = {
         let id = browser.hidden("id").unwrap();
         browser.go(&format!("/auth/federate?id={id}")).await;
-        browser.landed()
+        sent(&browser)
     };
     assert_eq!((asked["response_type"].as_str(), asked["code_challenge_method"].as_str()), ("code", "S256"));
     assert_eq!(
@@ -142,7 +151,7 @@ async fn a_state_is_good_once_and_in_one_browser() {
     let mut browser = at_login(&world).await;
     let id = browser.hidden("id").unwrap();
     browser.go(&format!("/auth/federate?id={id}")).await;
-    let callback = fake.callback(&browser.landed());
+    let callback = fake.callback(&sent(&browser));
     let mut other = at_login(&world).await;
     other.go(&callback).await;
     assert!(other.html().contains("no longer valid"), "another browser");
@@ -185,7 +194,7 @@ async fn a_provider_that_refuses_or_is_down_is_told_apart() {
     let mut browser = at_login(&world).await;
     let id = browser.hidden("id").unwrap();
     browser.go(&format!("/auth/federate?id={id}")).await;
-    let state = browser.landed()["state"].clone();
+    let state = sent(&browser)["state"].clone();
     browser.go(&format!("/auth/callback?state={state}&error=access_denied&error_description=secret%20things")).await;
     assert!(told(&browser, Failed::Refused) && !browser.html().contains("secret things"));
     assert_eq!(failure(&world).await, ("provider-refused".into(), "access_denied".into()));
@@ -263,7 +272,7 @@ async fn people_of_the_provider_manage_their_apps() {
     browser.go("/auth/manage").await;
     assert!(browser.html().contains("Log in with the clinic"));
     browser.go("/auth/federate").await;
-    let callback = fake.callback(&browser.landed());
+    let callback = fake.callback(&sent(&browser));
     browser.go(&callback).await;
     assert!(browser.path == "/auth/manage" && browser.html().contains("Logged in as Dr"), "{}", browser.html());
     browser.go(&callback).await;
