@@ -76,7 +76,9 @@ impl AuthServer {
 impl EncounterSummary {
     /// What tells visits apart.
     pub(super) fn details(&self) -> String {
-        let parts = [self.began.clone(), self.status.clone(), Some(format!("visit {}", self.id))];
+        // A day and a time of day, without seconds and zone.
+        let began = self.began.as_ref().map(|at| at.chars().take(16).collect::<String>().replace('T', " "));
+        let parts = [began, self.status.clone(), Some(format!("visit {}", self.id))];
         parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
     }
 }

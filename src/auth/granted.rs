@@ -2,7 +2,7 @@
 
 use crate::config::{Client, GrantType, PatientChoice, User};
 use crate::fhir::FhirVersion;
-use crate::scope::{Context, Letter, Letters, Scope, Scopes, TypePattern};
+use crate::scope::{Context, Letter, Letters, Scope, Scopes, TypePattern, short_form};
 
 /// Longest list of scopes that is read or granted, so that a token fits into a header (SMART App Launch 2.2 scopes).
 pub(super) const MAX_SCOPE_LIST: usize = 4096;
@@ -30,12 +30,12 @@ impl Bearer {
     }
 }
 
-/// The scopes that `client` gets of those it asks for, as it wrote them; none is more than both.
+/// The scopes that `client` gets of those it asks for, as it wrote them, but in their short form; none is more than both.
 ///
 /// A constraint (`?category=…`) on either side stays; where it cannot be evaluated the scope is left out.
 pub(super) fn within_registration(asked: &str, client: &Client, version: FhirVersion, bearer: Bearer) -> Vec<String> {
     let mut granted: Vec<String> = Vec::new();
-    for text in asked.split(' ').filter(|text| !text.is_empty()) {
+    for text in asked.split(' ').filter(|text| !text.is_empty()).map(short_form) {
         let parsed = Scopes::parse(version, [text]);
         let fhir = parsed.fhir.iter().flat_map(|scope| fhir_scopes(scope, &client.scopes, bearer));
         // Cut to other types, a constraint may have become one that those do not have.
@@ -65,7 +65,7 @@ pub(super) fn within_grant(asked: &str, granted: &[String], version: FhirVersion
         granted.iter().any(|known| known == text)
             || Scope::parse(version, text).is_ok_and(|scope| fhir_scopes(&scope, &limits, Bearer::User) == [text])
     };
-    let asked = asked.split(' ').filter(|text| !text.is_empty());
+    let asked = asked.split(' ').filter(|text| !text.is_empty()).map(short_form);
     asked.map(|text| is_within(text).then(|| text.to_owned())).collect()
 }
 

@@ -50,6 +50,18 @@ fn more_than_registered_is_cut_to_what_is_registered() {
     }
 }
 
+/// SC-39.
+#[test]
+fn scopes_may_be_written_as_uris() {
+    let asked = "http://smarthealthit.org/fhir/scopes/patient/Observation.read http://smarthealthit.org/fhir/scopes/launch/patient \
+                 http://openid.net/specs/openid-connect-core-1_0#openid http://evil.example/fhir/scopes/patient/Patient.read";
+    assert_eq!(granted("openid launch/patient patient/*.rs", asked), "patient/Observation.read launch/patient openid");
+    let uri = "http://smarthealthit.org/fhir/scopes/patient/Observation.rs";
+    assert_eq!(Scopes::parse(FhirVersion::R4, [uri]), Scopes::parse(FhirVersion::R4, ["patient/Observation.rs"]));
+    let narrower = within_grant(uri, &["patient/*.rs".to_owned()], FhirVersion::R4);
+    assert_eq!(narrower, Some(vec!["patient/Observation.rs".to_owned()]));
+}
+
 #[test]
 fn what_this_version_does_not_enforce_is_not_granted() {
     let everything = "openid fhirUser profile launch launch/encounter offline_access online_access system/*.cruds \

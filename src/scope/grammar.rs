@@ -239,6 +239,15 @@ impl fmt::Display for Scope {
     }
 }
 
+/// Where SMART's and OpenID's scopes live as URIs (SMART App Launch 2.2 scopes, "Scopes as URIs").
+const URI_PREFIXES: [&str; 2] =
+    ["http://smarthealthit.org/fhir/scopes/", "http://openid.net/specs/openid-connect-core-1_0#"];
+
+/// The short form of a scope that is written as a URI; any other as it is.
+pub fn short_form(text: &str) -> &str {
+    URI_PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text)
+}
+
 /// A parsed list of scopes: those on FHIR resources, the others, and what was not understood.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Scopes {
@@ -253,7 +262,7 @@ impl Scopes {
     /// Parses a list of scopes; what is not understood is kept apart and grants nothing. Never fails.
     pub fn parse<'a>(version: FhirVersion, scopes: impl IntoIterator<Item = &'a str>) -> Self {
         let mut parsed = Self::default();
-        for text in scopes {
+        for text in scopes.into_iter().map(short_form) {
             let looks_like_fhir = ["patient/", "user/", "system/"].iter().any(|prefix| text.starts_with(prefix));
             if !looks_like_fhir {
                 parsed.other.push(text.to_owned());

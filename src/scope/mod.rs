@@ -4,4 +4,4 @@ mod constraint;
 mod grammar;
 
 pub use constraint::{Condition, Constraint, Filter, System, Test, Wanted};
-pub use grammar::{Context, Letter, Letters, Scope, ScopeError, Scopes, TypePattern};
+pub use grammar::{Context, Letter, Letters, Scope, ScopeError, Scopes, TypePattern, short_form};

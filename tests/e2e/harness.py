@@ -143,6 +143,8 @@ class Gate:
                 {"id": "browser-app", "kind": "public", "redirect_uris": [f"{self.app}/index.html"],
                  "launch_uris": [f"{self.app}/launch.html?scope=launch+openid+fhirUser+patient%2F%2A.rs+user%2FPractitioner.r"],
                  "scopes": ["launch", "launch/patient", "openid", "fhirUser", "patient/*.rs", "user/Practitioner.r"]},
+                {"id": "care-diary", "name": "Care Diary", "kind": "public", "redirect_uris": [REDIRECT],
+                 "scopes": ["launch/patient", "launch/encounter", "patient/*.rs", "offline_access"]},
                 {"id": "ehr", **symmetric, "may_launch": True, "launch_users": ["carter"]},
                 {"id": "backend-rsa", **asymmetric, "jwks_file": "rsa-jwks.json", "scopes": ["system/*.rs"]},
                 {"id": "backend-ec", **asymmetric, "jwks_file": "ec-jwks.json", "scopes": ["system/*.cruds"]},

@@ -118,7 +118,8 @@ async fn row_241_a_bundle_is_told_its_first_refused_entry() {
 /// Whatever the corpus has refused as wrong in itself, report mode refuses, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_241_what_is_wrong_is_refused_in_report_mode_too() {
-    let world = World::start("", &format!("[limits]\nrequest_body = 65536\n{REPORT}")).await;
+    let rows = crate::operations::ROWS;
+    let world = World::start("", &format!("[limits]\nrequest_body = 65536\n{REPORT}{rows}")).await;
     world.capabilities_known().await;
     let tokens = case::tokens();
     let held = crate::resources::conventional();

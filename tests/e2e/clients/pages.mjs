@@ -1,0 +1,85 @@
+// Walks through every page for people at a phone's and at a desk's width, in light and in dark, and has axe-core look at each.
+// Prints what it found as one JSON line. What to open comes as JSON in the first argument.
+
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { chromium } from 'playwright-core';
+
+const asked = JSON.parse(process.argv[2]);
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+await mkdir(asked.shots, { recursive: true });
+const browser = await chromium.launch({
+  executablePath: asked.chromium,
+  args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'],
+});
+
+const WIDTHS = { phone: { width: 360, height: 740 }, desk: { width: 1280, height: 800 } };
+const seen = [];
+const complaints = [];
+try {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(20_000);
+  page.on('console', (message) => { if (/Content Security Policy|violates/.test(message.text())) complaints.push(message.text()); });
+
+  const look = async (name) => {
+    await page.locator('h1').waitFor();
+    for (const [width, viewport] of Object.entries(WIDTHS)) {
+      await page.setViewportSize(viewport);
+      for (const colorScheme of ['light', 'dark']) {
+        await page.emulateMedia({ colorScheme });
+        await page.screenshot({ path: `${asked.shots}/${name}-${width}-${colorScheme}.png`, fullPage: true });
+        // Evaluated by the debugger, which the page's policy does not bind.
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(() => window.axe.run());
+        complaints.push(...violations.map((it) => `${name} ${width} ${colorScheme}: ${it.id}: ${it.nodes.map((node) => node.html).join(' ')}`));
+      }
+      const [content, window_] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
+      if (content > window_) complaints.push(`${name} ${width}: ${content} wide in ${window_}`);
+    }
+    seen.push(name);
+  };
+  const button = (value) => page.locator(`[name=do][value=${value}]`);
+  const logIn = async (username, password) => {
+    await page.locator('[name=username]').fill(username);
+    await page.locator('[name=password]').fill(password);
+    // Nobody needs a mouse.
+    await page.keyboard.press('Enter');
+  };
+
+  await page.goto(asked.authorize);
+  await look('login');
+  await logIn('carter', 'wrong');
+  await page.locator('[role=alert]').waitFor();
+  await look('login-failed');
+  await logIn('carter', asked.password);
+  await page.locator('[name=name]').waitFor();
+  await look('picker');
+  await page.locator('[name=name]').fill('Okafor');
+  await page.keyboard.press('Enter');
+  await page.locator('[name=patient]').first().waitFor();
+  await look('picker-found');
+  await page.locator('[name=patient][value=ben]').press('Space');
+  await button('choose').press('Enter');
+  await page.locator('[name=encounter]').first().waitFor();
+  await look('encounter');
+  await page.locator('[name=encounter]').first().press('Space');
+  await button('choose').press('Enter');
+  await button('allow').waitFor();
+  await look('consent');
+
+  await page.goto(asked.error);
+  await look('error');
+
+  await page.goto(asked.manage);
+  await look('manage-login');
+  await logIn('amy', asked.password);
+  await button('end').waitFor();
+  await look('manage');
+  await button('end').press('Enter');
+  await page.locator('[role=status]').waitFor();
+  await look('manage-ended');
+  console.log(JSON.stringify({ seen, complaints }));
+} finally {
+  await browser.close();
+}
