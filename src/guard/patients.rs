@@ -183,3 +183,7 @@ fn human_name(name: &Value) -> String {
     let family = name.get("family").and_then(Value::as_str);
     given.chain(family).collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+#[path = "patients_tests.rs"]
+mod tests;
