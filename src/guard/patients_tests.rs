@@ -40,6 +40,6 @@ fn a_server_that_searches_badly_makes_nobody_somebody_else() {
         json!({ "resource": { "resourceType": "Practitioner", "id": "osei" } }),
         json!({ "resource": { "resourceType": "Patient", "id": "osei", "identifier": [{ "system": "urn:staff", "value": "77" }] } }),
     ] {
-        assert_eq!(found(&bundle(&[other.clone()], Some(1), false)), None, "{other}");
+        assert_eq!(found(&bundle(std::slice::from_ref(&other), Some(1), false)), None, "{other}");
     }
 }
