@@ -39,7 +39,7 @@ impl AuthServer {
             (_, step) => return Ok(pages::go_on(&session, &session.link(step.page()))),
         };
         let patient = self.chosen_patient(call, &session).await;
-        Ok(pages::consent(call, &session, user, patient))
+        Ok(pages::consent(call, &session, &user, patient))
     }
 
     /// `POST /auth/consent`.

@@ -46,6 +46,7 @@ fn each_scope_is_one_plain_sentence() {
 #[test]
 fn the_reader_is_the_patient_only_by_their_own_record() {
     let user = |fhir_user: Option<&str>| User {
+        name: String::new(),
         username: "amy".to_owned(),
         password_hash: String::new(),
         fhir_user: fhir_user.map(str::to_owned),

@@ -13,6 +13,8 @@ pub(super) enum Endpoint {
     Jwks,
     Authorize,
     Login,
+    Federate,
+    Callback,
     Patient,
     Encounter,
     Consent,
@@ -29,12 +31,14 @@ const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
 
 impl Endpoint {
     /// Every endpoint whose path does not depend on where the FHIR base is.
-    const FIXED: [Self; 15] = [
+    const FIXED: [Self; 17] = [
         Self::OpenidConfiguration,
         Self::ServerMetadata,
         Self::Jwks,
         Self::Authorize,
         Self::Login,
+        Self::Federate,
+        Self::Callback,
         Self::Patient,
         Self::Encounter,
         Self::Consent,
@@ -64,6 +68,8 @@ impl Endpoint {
             Self::Jwks => "/.well-known/jwks.json",
             Self::Authorize => "/auth/authorize",
             Self::Login => "/auth/login",
+            Self::Federate => "/auth/federate",
+            Self::Callback => "/auth/callback",
             Self::Patient => "/auth/patient",
             Self::Encounter => "/auth/encounter",
             Self::Consent => "/auth/consent",
@@ -99,7 +105,7 @@ impl Endpoint {
             | Self::Consent
             | Self::Manage
             | Self::UserInfo => "GET, HEAD, POST, OPTIONS",
-            Self::LaunchStart => "GET, HEAD, OPTIONS",
+            Self::LaunchStart | Self::Federate | Self::Callback => "GET, HEAD, OPTIONS",
             Self::Token | Self::Introspect | Self::Revoke | Self::Launch => "POST, OPTIONS",
         }
     }
@@ -110,6 +116,8 @@ impl Endpoint {
             Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => Readers::Anyone,
             Self::Authorize
             | Self::Login
+            | Self::Federate
+            | Self::Callback
             | Self::Patient
             | Self::Encounter
             | Self::Consent

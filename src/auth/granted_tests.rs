@@ -136,6 +136,7 @@ fn a_service_gets_system_scopes_only() {
 fn a_user_gives_no_more_than_they_have() {
     let all = ["openid", "fhirUser", "launch/patient", "patient/*.rs", "user/*.rs"];
     let user = |fhir_user: Option<&str>, patients| User {
+        name: String::new(),
         username: "amy".to_owned(),
         password_hash: String::new(),
         fhir_user: fhir_user.map(str::to_owned),

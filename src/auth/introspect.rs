@@ -136,8 +136,7 @@ impl AuthServer {
 /// The client of a token, if client and user are still there and enabled: what the FHIR side asks too.
 fn live_client<'a>(call: &'a Call<'_>, claims: &Claims) -> Option<&'a Arc<Client>> {
     let client = call.snapshot.clients.get(claims.client.as_deref()?).filter(|client| client.enabled)?;
-    let enabled = |name: &str| call.snapshot.users.get(name).is_some_and(|user| user.enabled);
-    (is_service(claims) || enabled(&claims.subject)).then_some(client)
+    (is_service(claims) || call.snapshot.has_user(&claims.subject)).then_some(client)
 }
 
 /// Whether a client got the token for itself: a person's token belongs to a grant.
@@ -172,8 +171,7 @@ fn active<'a>(call: &'a Call<'_>, token: &str, claims: &'a Claims, client: &'a C
 /// A refresh token, if it is the live one and would still be exchanged.
 fn refresh_token(call: &Call<'_>, kept: &RefreshToken, grant: &UserGrant) -> (Response<Bytes>, &'static str) {
     let client = call.snapshot.clients.get(&grant.client).filter(|client| client.enabled && kept.live);
-    let user = call.snapshot.users.get(&grant.username).filter(|user| user.enabled);
-    let Some((client, user)) = client.zip(user) else {
+    let Some((client, user)) = client.zip(grant.user(call.snapshot)) else {
         return (answer::json(StatusCode::OK, &Inactive { active: false }), "inactive");
     };
     let version = call.snapshot.fhir.version;
@@ -189,7 +187,7 @@ fn refresh_token(call: &Call<'_>, kept: &RefreshToken, grant: &UserGrant) -> (Re
         sub: &user.username,
         jti: None,
         username: Some(&user.username),
-        fhir_user: fhir_user(user, call.snapshot),
+        fhir_user: fhir_user(&user, call.snapshot),
         patient: grant.patient.as_deref(),
         context: grant.context.clone(),
     };

@@ -160,7 +160,7 @@ impl AuthServer {
         }
         let cookie = cookies::value(call, &cookies::name(call.snapshot, &launch.id));
         let is_browser = cookie.is_some_and(|ticket| launch.is_ticket(&ticket));
-        let login = Login { username: launch.username.clone(), at: launch.created };
+        let login = Login { username: launch.username.clone(), federated: None, at: launch.created };
         pending.username.clone_from(&launch.username);
         pending.launch = Some(Bound {
             handle: handle(value),

@@ -7,6 +7,7 @@ use super::AuthServer;
 use super::authorize::MAX_USERNAME;
 use super::call::Call;
 use super::error::{AuthorizeError, PageError};
+use super::federation::Failed;
 use super::granted::within_user;
 use super::pages;
 use super::password::Verdict;
@@ -31,7 +32,11 @@ impl AuthServer {
         if step != Step::Login {
             return Ok(pages::go_on(&session, &session.link(step.page())));
         }
-        let notice = query.get("notice").filter(|notice| *notice == "failed").map(|_| FAILED);
+        let notice = match query.get("notice") {
+            Some("failed") => Some(FAILED),
+            Some(notice) => Failed::notice(notice),
+            None => None,
+        };
         Ok(pages::login(call, &session, notice, StatusCode::OK))
     }
 
@@ -48,7 +53,10 @@ impl AuthServer {
         self.record_login(call, Some(&session.client), username, verdict).await;
         session.pending.username = username.to_owned();
         match verdict {
-            Verdict::Right => self.logged_in(call, session, username).await,
+            Verdict::Right => {
+                let login = Login { username: username.to_owned(), federated: None, at: call.now };
+                self.logged_in(call, session, login).await
+            }
             Verdict::Busy => Ok(pages::login(call, &session, Some(BUSY), StatusCode::SERVICE_UNAVAILABLE)),
             Verdict::Wrong | Verdict::Throttled => {
                 self.keep(&session).await?;
@@ -57,14 +65,20 @@ impl AuthServer {
         }
     }
 
-    async fn logged_in(&self, call: &Call<'_>, session: Session, username: &str) -> Result<Response<Bytes>, PageError> {
+    /// Goes on as who has just logged in.
+    pub(super) async fn logged_in(
+        &self,
+        call: &Call<'_>,
+        session: Session,
+        login: Login,
+    ) -> Result<Response<Bytes>, PageError> {
         let session = self.renew(call, session).await?;
-        if session.pending.launch.as_ref().is_some_and(|launch| launch.username != username) {
+        if session.pending.launch.as_ref().is_some_and(|launch| launch.username != login.username) {
             // Kept so that it can be ended: its secret is new.
             self.keep(&session).await?;
             return self.refuse(call, session, AuthorizeError::LaunchUser).await;
         }
-        self.enter(call, session, Login { username: username.to_owned(), at: call.now }).await
+        self.enter(call, session, login).await
     }
 
     /// Goes on as the user of `login`, with the patient of the launch where there is one.
@@ -77,9 +91,9 @@ impl AuthServer {
         session.pending.login = Some(login);
         session.pending.patient = session.pending.launch.as_ref().and_then(|launch| launch.patient.clone());
         let user = session.user(call.snapshot).ok_or(PageError::Gone)?;
-        within_user(&mut session.pending.scope, user, call.snapshot.fhir.version);
+        within_user(&mut session.pending.scope, &user, call.snapshot.fhir.version);
         if Step::of(&session, call.snapshot) == Step::Patient {
-            session.pending.patient = self.only_patient(call, user).await;
+            session.pending.patient = self.only_patient(call, &user).await;
         }
         self.keep(&session).await?;
         if session.pending.scope.is_empty() {

@@ -13,6 +13,7 @@ use super::authorize::MAX_USERNAME;
 use super::call::Call;
 use super::cookies::{self, Site};
 use super::error::PageError;
+use super::federation::Failed;
 use super::form::Form;
 use super::login::{BUSY, FAILED};
 use super::manage_pages::{self, Held};
@@ -35,6 +36,9 @@ struct Visit {
     /// In every form of the page: a foreign page does not know it (CSRF).
     id: String,
     username: String,
+    /// What the page calls them, where it is not by the username.
+    #[serde(default)]
+    name: Option<String>,
     expires: UnixSeconds,
 }
 
@@ -44,11 +48,12 @@ impl AuthServer {
         let query = call.query().map_err(|_| PageError::Parameters)?;
         let Some((visit, _)) = self.visit(call).await? else {
             let out = query.get("notice") == Some("out");
-            return Ok(manage_pages::login("", None, out, StatusCode::OK));
+            let notice = query.get("notice").and_then(Failed::notice);
+            return Ok(manage_pages::login(call, "", notice, out, StatusCode::OK));
         };
         let held = self.held(call, &visit.username).await?;
         let ended = query.get("notice") == Some("ended");
-        Ok(manage_pages::overview(call, &visit.id, &visit.username, &held, ended))
+        Ok(manage_pages::overview(call, &visit.id, visit.name.as_deref().unwrap_or(&visit.username), &held, ended))
     }
 
     /// `POST /auth/manage`: log in, end a grant, log out.
@@ -86,14 +91,25 @@ impl AuthServer {
         match verdict {
             Verdict::Right => {}
             Verdict::Busy => {
-                return Ok(manage_pages::login(username, Some(BUSY), false, StatusCode::SERVICE_UNAVAILABLE));
+                return Ok(manage_pages::login(call, username, Some(BUSY), false, StatusCode::SERVICE_UNAVAILABLE));
             }
             Verdict::Wrong | Verdict::Throttled => {
-                return Ok(manage_pages::login(username, Some(FAILED), false, StatusCode::OK));
+                return Ok(manage_pages::login(call, username, Some(FAILED), false, StatusCode::OK));
             }
         }
+        self.begin_visit(call, username, username).await
+    }
+
+    /// Lets somebody who has just logged in see the page.
+    pub(super) async fn begin_visit(
+        &self,
+        call: &Call<'_>,
+        username: &str,
+        name: &str,
+    ) -> Result<Response<Bytes>, PageError> {
         let expires = call.now.saturating_add(LIFETIME);
-        let visit = Visit { id: self.parts.ambient.id(), username: username.to_owned(), expires };
+        let (username, name) = (username.to_owned(), Some(name.to_owned()));
+        let visit = Visit { id: self.parts.ambient.id(), username, name, expires };
         let secret = self.parts.ambient.secret();
         let state = serde_json::to_string(&visit).map_err(|error| {
             tracing::error!(%error, "a visit could not be written");
@@ -117,8 +133,7 @@ impl AuthServer {
             tracing::error!(%error, "the store holds a visit that cannot be read");
             PageError::Unavailable
         })?;
-        let enabled = call.snapshot.users.get(&visit.username).is_some_and(|user| user.enabled);
-        Ok((enabled && visit.expires > call.now).then_some((visit, handle)))
+        Ok((call.snapshot.has_user(&visit.username) && visit.expires > call.now).then_some((visit, handle)))
     }
 
     async fn held(&self, call: &Call<'_>, username: &str) -> Result<Vec<Held>, PageError> {

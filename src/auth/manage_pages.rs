@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::call::Call;
 use super::describe::{self, Owner};
-use super::pages::{STYLE, render_own};
+use super::pages::{STYLE, Ways, render_own};
 use super::user_grant::UserGrant;
 use crate::ambient::UnixSeconds;
 use crate::store::LiveGrant;
@@ -26,8 +26,8 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn of(call: &Call<'_>, kept: &LiveGrant, grant: &UserGrant) -> Self {
         let client = call.snapshot.clients.get(&grant.client);
-        let user = call.snapshot.users.get(&grant.username);
-        let owner = user.map_or_else(Owner::default, |user| Owner::of(user, grant.patient.as_deref()));
+        let user = grant.user(call.snapshot);
+        let owner = user.map_or_else(Owner::default, |user| Owner::of(&user, grant.patient.as_deref()));
         Self {
             grant: kept.grant.id.clone(),
             app: client.map_or_else(|| grant.client.clone(), |client| client.name.clone()),
@@ -50,6 +50,7 @@ fn day(at: UnixSeconds) -> String {
 struct LoginPage<'a> {
     style: &'static str,
     username: &'a str,
+    ways: Ways<'a>,
     notice: Option<&'static str>,
     out: bool,
 }
@@ -66,8 +67,15 @@ struct OverviewPage<'a> {
     short: String,
 }
 
-pub(super) fn login(username: &str, notice: Option<&'static str>, out: bool, status: StatusCode) -> Response<Bytes> {
-    render_own(&LoginPage { style: STYLE, username, notice, out }, status)
+pub(super) fn login(
+    call: &Call<'_>,
+    username: &str,
+    notice: Option<&'static str>,
+    out: bool,
+    status: StatusCode,
+) -> Response<Bytes> {
+    let ways = Ways::of(call.snapshot);
+    render_own(&LoginPage { style: STYLE, username, ways, notice, out }, status)
 }
 
 pub(super) fn overview(call: &Call<'_>, id: &str, username: &str, held: &[Held], ended: bool) -> Response<Bytes> {

@@ -7,6 +7,7 @@
 //! authorize ─► login ─► (patient, encounter) ─► consent ─► code      token ─► grant_types      introspect   revoke   userinfo   discovery
 //! ```
 
+mod account;
 mod answer;
 mod authorize;
 mod call;
@@ -19,6 +20,7 @@ mod discovery;
 mod encounter;
 mod endpoints;
 mod error;
+mod federation;
 mod form;
 mod grant_types;
 mod granted;
@@ -51,6 +53,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::ambient::Ambient;
 use crate::config::Snapshot;
+use crate::fhir::ResourceType;
 use crate::store::SharedStore;
 use crate::telemetry::{AuditLog, Metrics};
 use crate::token::{Assertions, GateKeys, Revocations, Verifier};
@@ -101,6 +104,14 @@ pub struct DirectoryError(pub String);
 pub trait PatientDirectory: Send + Sync {
     /// Patients that fit, a handful at most.
     async fn find(&self, snapshot: &Snapshot, query: &PatientQuery) -> Result<Vec<PatientSummary>, DirectoryError>;
+
+    /// The ids of those of this type who fit everything that is asked; two already say that it is not one alone.
+    async fn people(
+        &self,
+        snapshot: &Snapshot,
+        of: ResourceType,
+        asked: &[(String, String)],
+    ) -> Result<Vec<String>, DirectoryError>;
 
     /// The latest encounters of one patient, a handful at most.
     async fn encounters(&self, snapshot: &Snapshot, patient: &str) -> Result<Vec<EncounterSummary>, DirectoryError>;
@@ -167,6 +178,8 @@ impl AuthServer {
             (Endpoint::Authorize, &Method::GET | &Method::POST) => return self.authorize(call).await,
             (Endpoint::Login, &Method::GET) => self.login_page(call).await,
             (Endpoint::Login, &Method::POST) => self.log_in(call).await,
+            (Endpoint::Federate, &Method::GET) => self.federate(call).await,
+            (Endpoint::Callback, &Method::GET) => self.callback(call).await,
             (Endpoint::Patient, &Method::GET) => self.patient_page(call).await,
             (Endpoint::Patient, &Method::POST) => self.choose_patient(call).await,
             (Endpoint::Encounter, &Method::GET) => self.encounter_page(call).await,

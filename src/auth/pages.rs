@@ -19,7 +19,7 @@ use super::error::PageError;
 use super::pending::{Search, Session};
 use super::user_grant::Reach;
 use super::{EncounterSummary, PatientSummary};
-use crate::config::{Consent, User};
+use crate::config::{Consent, Snapshot, User};
 
 /// The stylesheet of every page; the policy allows it by its digest and nothing else.
 pub(super) const STYLE: &str = include_str!("../../templates/style.css");
@@ -62,7 +62,23 @@ struct LoginPage<'a> {
     app: App<'a>,
     id: &'a str,
     username: &'a str,
+    ways: Ways<'a>,
     notice: Option<&'static str>,
+}
+
+/// The ways to log in.
+pub(super) struct Ways<'a> {
+    /// By user name and password.
+    pub(super) local: bool,
+    /// What the provider is called.
+    pub(super) provider: Option<&'a str>,
+}
+
+impl<'a> Ways<'a> {
+    pub(super) fn of(snapshot: &'a Snapshot) -> Self {
+        let provider = snapshot.oidc.as_ref().map(|oidc| oidc.label.as_str());
+        Self { local: provider.is_none() || !snapshot.users.is_empty(), provider }
+    }
 }
 
 /// What the patient page shows.
@@ -158,7 +174,13 @@ pub(super) fn login(
     status: StatusCode,
 ) -> Response<Bytes> {
     let pending = &session.pending;
-    let page = LoginPage { style: STYLE, app: App::of(session), id: &pending.id, username: &pending.username, notice };
+    let mut ways = Ways::of(call.snapshot);
+    if pending.launch.is_some() {
+        // EHRs launch for local users.
+        ways = Ways { local: true, provider: None };
+    }
+    let (id, username) = (&pending.id, &pending.username);
+    let page = LoginPage { style: STYLE, app: App::of(session), id, username, ways, notice };
     with_cookies(render(&page, status, &Around::of(call, session)), session)
 }
 
@@ -186,7 +208,7 @@ pub(super) fn consent(
         style: STYLE,
         app: App::of(session),
         id: &pending.id,
-        username: &user.username,
+        username: &user.name,
         patient,
         patient_id: pending.patient.as_deref(),
         asks: pending.scope.iter().enumerate().map(|(index, scope)| Ask::of(index, scope, call, owner)).collect(),

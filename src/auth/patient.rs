@@ -42,20 +42,20 @@ impl AuthServer {
             Some("date") => Some(BIRTH_DATE),
             _ => None,
         };
-        let searches = searches(user);
-        let found = match question(user, &session.pending.search) {
+        let searches = searches(&user);
+        let found = match question(&user, &session.pending.search) {
             Some(question) => Some(self.parts.directory.find(call.snapshot, &question).await),
             None => None,
         };
         let picker = match found {
-            Some(Ok(found)) => Picker { searches, patients: allowed(user, found), asked: true, notice },
+            Some(Ok(found)) => Picker { searches, patients: allowed(&user, found), asked: true, notice },
             Some(Err(error)) => {
                 tracing::warn!(request_id = call.request_id, %error, "the patient choice has nothing to show");
                 Picker { searches, patients: Vec::new(), asked: false, notice: Some(UNREACHABLE) }
             }
             None => Picker { searches, patients: Vec::new(), asked: false, notice },
         };
-        Ok(pages::patient(call, &session, &user.username, &picker))
+        Ok(pages::patient(call, &session, &user.name, &picker))
     }
 
     /// `POST /auth/patient`.
@@ -80,7 +80,7 @@ impl AuthServer {
             }
             _ => {
                 let chosen = form.get("patient").unwrap_or_default();
-                if !self.may_choose(call, user, chosen).await? {
+                if !self.may_choose(call, &user, chosen).await? {
                     self.record_refused(call, &session).await;
                     return Ok(pages::go_on(&session, &format!("{}&notice=choose", session.link("patient"))));
                 }

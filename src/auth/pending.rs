@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::AuthServer;
+use super::account::{Federated, account};
 use super::call::Call;
 use super::cookies;
 use super::error::PageError;
@@ -25,6 +26,9 @@ pub(super) const LIFETIME: UnixSeconds = 10 * 60;
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub(super) struct Login {
     pub(super) username: String,
+    /// What is known of somebody who logged in at the provider.
+    #[serde(default)]
+    pub(super) federated: Option<Federated>,
     pub(super) at: UnixSeconds,
 }
 
@@ -97,9 +101,9 @@ pub(super) struct Session {
 
 impl Session {
     /// The person who logged in, if the account is still there.
-    pub(super) fn user<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a Arc<User>> {
+    pub(super) fn user(&self, snapshot: &Snapshot) -> Option<Arc<User>> {
         let login = self.pending.login.as_ref()?;
-        snapshot.users.get(&login.username).filter(|user| user.enabled)
+        account(snapshot, &login.username, login.federated.as_ref())
     }
 
     /// Origins whose pages may hold those of this authorization in a frame: the EHR's that launched the app.

@@ -93,6 +93,7 @@ impl AuthServer {
                 client: pending.client.clone(),
                 scope: pending.scope.clone(),
                 username: login.username.clone(),
+                federated: login.federated.clone(),
                 patient: pending.patient.clone(),
                 context: context(pending),
                 authenticated: login.at,

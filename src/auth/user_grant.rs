@@ -1,8 +1,11 @@
 //! What a person gave to an app, and the tokens that say so.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::AuthServer;
+use super::account::{Federated, account};
 use super::call::Call;
 use super::error::ApiError;
 use super::token::{TokenResponse, seconds};
@@ -22,6 +25,9 @@ pub(super) struct UserGrant {
     pub(super) client: String,
     pub(super) scope: Vec<String>,
     pub(super) username: String,
+    /// What the login at the provider said of the person.
+    #[serde(default)]
+    pub(super) federated: Option<Federated>,
     pub(super) patient: Option<String>,
     #[serde(default)]
     pub(super) context: LaunchContext,
@@ -69,6 +75,13 @@ pub(super) fn remember_until(call: &Call<'_>) -> UnixSeconds {
 /// The absolute URL of the person's own resource.
 pub(super) fn fhir_user(user: &User, snapshot: &Snapshot) -> Option<String> {
     user.fhir_user.as_ref().map(|reference| format!("{}/{reference}", snapshot.fhir.public_base))
+}
+
+impl UserGrant {
+    /// The account of who gave it, if it is still there.
+    pub(super) fn user(&self, snapshot: &Snapshot) -> Option<Arc<User>> {
+        account(snapshot, &self.username, self.federated.as_ref())
+    }
 }
 
 impl AuthServer {

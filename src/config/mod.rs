@@ -3,6 +3,7 @@
 mod compile;
 mod document;
 mod errors;
+mod oidc;
 mod reading;
 mod reload;
 mod restart;
@@ -15,6 +16,7 @@ mod watch;
 use std::path::Path;
 
 pub use errors::ConfigErrors;
+pub use oidc::{FhirUser, Oidc, USER_TYPES};
 pub use reading::{Fingerprint, Sources};
 pub use reload::Reloader;
 pub use snapshot::*;

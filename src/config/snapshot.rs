@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use rustls::sign::CertifiedKey;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
+use super::Oidc;
 use crate::ambient::UnixSeconds;
 use crate::fhir::{FhirVersion, ResourceType, Tables, TypeSet};
 use crate::scope::{Letter, Scopes};
@@ -39,6 +41,8 @@ pub struct Snapshot {
     pub clients: HashMap<String, Arc<Client>>,
     /// Local users by username.
     pub users: HashMap<String, Arc<User>>,
+    /// Where people log in who are no local users.
+    pub oidc: Option<Arc<Oidc>>,
     /// Patients by `RelatedPerson/id` or `Person/id`.
     pub links: HashMap<String, Vec<String>>,
     /// Every origin that a registered client or an issuer may call from (SMART App Launch 2.2 app-launch, CORS).
@@ -449,9 +453,11 @@ pub enum Consent {
     Granted,
 }
 
-/// One local user.
+/// One person with an account.
 pub struct User {
     pub username: String,
+    /// What the pages call them.
+    pub name: String,
     /// PHC string of an argon2id hash.
     pub password_hash: String,
     /// `Patient/example`, `Practitioner/…`, as configured.
@@ -461,8 +467,19 @@ pub struct User {
 }
 
 /// Whom a user may choose as the patient in context.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub enum PatientChoice {
     These(Vec<String>),
     Any,
+}
+
+impl PatientChoice {
+    /// A patient may choose themselves, a clinician anyone, and who is linked to patients those.
+    pub fn of(fhir_user: Option<&str>, links: &HashMap<String, Vec<String>>) -> Self {
+        match fhir_user.and_then(|reference| reference.split_once('/')) {
+            Some(("Patient", id)) => Self::These(vec![id.to_owned()]),
+            Some(("Practitioner" | "PractitionerRole", _)) => Self::Any,
+            _ => Self::These(fhir_user.and_then(|person| links.get(person)).cloned().unwrap_or_default()),
+        }
+    }
 }

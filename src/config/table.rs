@@ -192,7 +192,10 @@ impl<'a> Table<'a> {
 
     /// A section of the file, which may be left out.
     pub(super) fn section(&mut self, key: &'static str) -> Table<'a> {
-        let section = format!("[{key}]");
+        let section = match self.section.trim_matches(['[', ']']) {
+            "" => format!("[{key}]"),
+            outer => format!("[{outer}.{key}]"),
+        };
         match self.table(key) {
             Some(table) => Table { section, prefix: String::new(), ..table },
             None => Table::new(self.document, None, 0, section, String::new()),

@@ -233,7 +233,7 @@ fn ceiling(claims: &Claims, snapshot: &Snapshot) -> Result<Ceiling, Refusal> {
     }
     let id = claims.client.as_deref().unwrap_or_default();
     let client = snapshot.clients.get(id).filter(|client| client.enabled).ok_or_else(|| CLIENT_DISABLED.refuse())?;
-    if claims.subject != client.id && !snapshot.users.get(&claims.subject).is_some_and(|user| user.enabled) {
+    if claims.subject != client.id && !snapshot.has_user(&claims.subject) {
         return Err(USER_DISABLED.refuse());
     }
     Ok(Ceiling::Client(client.clone()))

@@ -50,7 +50,7 @@ pub(crate) use patch::patch_refusal;
 pub(crate) use permit::bundle_request;
 pub use permit::{
     Action, BodyRule, Bulk, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
-    encounters_lookup, patients_lookup,
+    encounters_lookup, patients_lookup, people_lookup,
 };
 pub use pin::{
     Obeyed, ObeyedInTransaction, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN, WRITE_CONFLICT,

@@ -285,6 +285,12 @@ pub fn patients_lookup(parameters: &[crate::fhir::search::Parameter]) -> Upstrea
     UpstreamRequest::new(Method::GET, format!("/Patient?{query}")).inspected()
 }
 
+/// The gate's own search for somebody who logs in, of a type that people are of.
+pub fn people_lookup(of: ResourceType, parameters: &[crate::fhir::search::Parameter]) -> UpstreamRequest {
+    let query = crate::fhir::search::print_parameters(parameters);
+    UpstreamRequest::new(Method::GET, format!("/{}?{query}", of.name())).inspected()
+}
+
 /// The gate's own search for a patient's latest encounters; `patient` is an id.
 pub fn encounters_lookup(patient: &str, count: usize) -> UpstreamRequest {
     let target = format!("/Encounter?patient=Patient/{patient}&_sort=-date&_count={count}");

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::auth::{DirectoryError, EncounterSummary, PatientDirectory, PatientQuery, PatientSummary};
 use crate::config::Snapshot;
-use crate::decide::{UpstreamRequest, encounters_lookup, patients_lookup};
+use crate::decide::{UpstreamRequest, encounters_lookup, patients_lookup, people_lookup};
+use crate::fhir::ResourceType;
 use crate::fhir::outcome::FHIR_JSON;
 use crate::fhir::reference::{Literal, is_id};
 use crate::fhir::search::Parameter;
@@ -42,6 +43,18 @@ impl PatientDirectory for UpstreamPatients {
         Ok(entries.iter().filter_map(summary).take(SHOWN).collect())
     }
 
+    async fn people(
+        &self,
+        snapshot: &Snapshot,
+        of: ResourceType,
+        asked: &[(String, String)],
+    ) -> Result<Vec<String>, DirectoryError> {
+        let mut parameters = vec![Parameter::plain("_count", "2".to_owned())];
+        parameters.extend(asked.iter().map(|(name, value)| Parameter::plain(name, value.as_str())));
+        let bundle = self.searchset(snapshot, &people_lookup(of, &parameters), true).await?;
+        people(&bundle, of, asked).ok_or_else(|| DirectoryError("the searchset cannot be told to be whole".to_owned()))
+    }
+
     async fn encounters(&self, snapshot: &Snapshot, patient: &str) -> Result<Vec<EncounterSummary>, DirectoryError> {
         let entries = self.search(snapshot, &encounters_lookup(patient, SHOWN)).await?;
         let own = entries.iter().filter(|encounter| is_of(snapshot, encounter, patient));
@@ -52,8 +65,26 @@ impl PatientDirectory for UpstreamPatients {
 impl UpstreamPatients {
     /// The resources of a searchset.
     async fn search(&self, snapshot: &Snapshot, request: &UpstreamRequest) -> Result<Vec<Value>, DirectoryError> {
+        let mut bundle = self.searchset(snapshot, request, false).await?;
+        let entries = match bundle.get_mut("entry").map(Value::take) {
+            Some(Value::Array(entries)) => entries,
+            _ => Vec::new(),
+        };
+        Ok(entries.into_iter().filter_map(|mut entry| entry.get_mut("resource").map(Value::take)).collect())
+    }
+
+    /// The answer to a search; `strict` where a parameter that the server does not know must not make it wider.
+    async fn searchset(
+        &self,
+        snapshot: &Snapshot,
+        request: &UpstreamRequest,
+        strict: bool,
+    ) -> Result<Value, DirectoryError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static(FHIR_JSON));
+        if strict {
+            headers.insert("prefer", HeaderValue::from_static("handling=strict"));
+        }
         let failed = |why: String| DirectoryError(why);
         let answer = self
             .upstream
@@ -64,13 +95,46 @@ impl UpstreamPatients {
             return Err(failed(format!("the FHIR server answered {}", answer.status)));
         }
         let body = answer.collect(snapshot.limits.response_body).await.map_err(|error| failed(error.to_string()))?;
-        let mut bundle: Value = serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))?;
-        let entries = match bundle.get_mut("entry").map(Value::take) {
-            Some(Value::Array(entries)) => entries,
-            _ => Vec::new(),
-        };
-        Ok(entries.into_iter().filter_map(|mut entry| entry.get_mut("resource").map(Value::take)).collect())
+        serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))
     }
+}
+
+/// The ids in a searchset of people; none if it is none, or more may follow than are in it.
+///
+/// Who it is that logs in is not left to how well the server searches: a hit must have the identifier that was asked for.
+fn people(bundle: &Value, of: ResourceType, asked: &[(String, String)]) -> Option<Vec<String>> {
+    if bundle.get("resourceType")?.as_str()? != "Bundle" {
+        return None;
+    }
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let list = |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut ids = Vec::new();
+    for entry in list(bundle, "entry") {
+        let resource = entry.get("resource")?;
+        match text(resource, "resourceType")? {
+            kind if kind == of.name() => {}
+            kind if kind == "OperationOutcome" => continue,
+            _ => return None,
+        }
+        let has = |wanted: &str| {
+            list(resource, "identifier").iter().any(|known| match wanted.split_once('|') {
+                None => text(known, "value").as_deref() == Some(wanted),
+                Some((system, value)) => {
+                    text(known, "value").as_deref() == Some(value)
+                        && text(known, "system").unwrap_or_default() == system
+                }
+            })
+        };
+        if !asked.iter().filter(|(name, _)| name == "identifier").all(|(_, value)| has(value)) {
+            return None;
+        }
+        ids.push(text(resource, "id")?);
+    }
+    let total = bundle.get("total").and_then(Value::as_u64);
+    let follows = list(bundle, "link").iter().any(|link| text(link, "relation").as_deref() == Some("next"));
+    let whole = ids.len() > 1
+        || (!follows && total.is_none_or(|total| usize::try_from(total).is_ok_and(|total| total == ids.len())));
+    whole.then_some(ids)
 }
 
 /// Whether an encounter is this patient's, whatever the FHIR server made of the search.
@@ -119,3 +183,7 @@ fn human_name(name: &Value) -> String {
     let family = name.get("family").and_then(Value::as_str);
     given.chain(family).collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+#[path = "patients_tests.rs"]
+mod tests;

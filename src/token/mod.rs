@@ -7,6 +7,7 @@ mod assertion;
 mod cache;
 mod checks;
 mod fetch;
+mod identity;
 mod jwks;
 mod jws;
 mod keys;
@@ -22,7 +23,8 @@ use crate::ambient::UnixSeconds;
 
 pub use assertion::{AssertionError, Assertions};
 pub use cache::{Stamp, TokenCache};
-pub use fetch::Fetcher;
+pub use fetch::{Fetcher, Provider};
+pub use identity::Identity;
 pub use keys::{GateKeys, KeyError};
 pub use revocation::Revocations;
 pub use sign::{AccessToken, IdToken, LaunchContext};

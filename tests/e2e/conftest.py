@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 from harness import BINARY, Gate, Keys  # noqa: E402
 from sandbox import KIND, ROOT, FhirServer  # noqa: E402
+
+ON_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+
 
 def pytest_report_header() -> list[str]:
     return [f"gate: {BINARY}", f"FHIR server: {KIND}"]
@@ -31,6 +35,15 @@ def artifacts() -> Path:
     folder = ROOT / "target" / "e2e"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    named = os.environ.get("SMARTGATE_CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", ON_MACOS))), None)
+    if not found:
+        pytest.fail("no Chromium on this machine: install it (Debian: apt-get install chromium) or name one in SMARTGATE_CHROMIUM")
+    return found
 
 
 @pytest.fixture(scope="session")

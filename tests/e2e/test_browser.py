@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,22 +23,18 @@ from sandbox import ROOT
 
 HERE = ROOT / "tests" / "e2e"
 BUNDLE = HERE / "node_modules" / "fhirclient" / "build" / "fhir-client.js"
-ON_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    named = os.environ.get("SMARTGATE_CHROMIUM")
-    found = named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", ON_MACOS))), None)
-    if not found:
-        pytest.fail("no Chromium on this machine: install it (Debian: apt-get install chromium) or name one in SMARTGATE_CHROMIUM")
-    return found
 
 
 @pytest.fixture(scope="session")
 def app(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app, as static pages at the address that the gate knows it by."""
-    folder = tmp_path_factory.mktemp("app")
+    with app_at(gate, tmp_path_factory.mktemp("app")) as address:
+        yield address
+
+
+@contextmanager
+def app_at(gate: Gate, folder: Path) -> Iterator[str]:
+    """The app, as static pages in `folder` at the address that the gate knows it by."""
+    folder.mkdir(exist_ok=True)
     for page in ("launch.html", "index.html"):
         shutil.copy(HERE / "app" / page, folder)
     shutil.copy(BUNDLE, folder / "fhir-client.js")

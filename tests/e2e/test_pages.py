@@ -9,7 +9,6 @@ from pathlib import Path
 from harness import PASSWORD, Gate
 from pages import Authorization, Person
 from sandbox import ROOT
-from test_browser import chromium as chromium
 
 HERE = ROOT / "tests" / "e2e"
 LASTING = "launch/patient launch/encounter patient/Patient.rs patient/Observation.rs offline_access"

@@ -29,7 +29,7 @@ pub(in crate::auth) struct CodeGrant {
 }
 
 /// The S256 challenge of a verifier (RFC 7636 §4.2).
-fn challenge_of(verifier: &str) -> String {
+pub(in crate::auth) fn challenge_of(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
 }
 
@@ -50,9 +50,9 @@ impl AuthServer {
             && redeemed.redirect_uri == redirect_uri
             && is_verifier(verifier)
             && verify_slices_are_equal(challenge_of(verifier).as_bytes(), redeemed.challenge.as_bytes()).is_ok();
-        let user = call.snapshot.users.get(&grant.username).filter(|user| user.enabled && fits);
+        let user = grant.user(call.snapshot).filter(|_| fits);
         let user = user.ok_or(ApiError::CodeRefused)?;
-        let mut response = self.user_tokens(call, client, user, grant, &grant.scope, redeemed.nonce.as_deref())?;
+        let mut response = self.user_tokens(call, client, &user, grant, &grant.scope, redeemed.nonce.as_deref())?;
         response.refresh_token = self.first_refresh_token(call, client, grant).await?;
         Ok(Issued { response, subject: user.username.clone(), grant: TokenGrant::AuthorizationCode })
     }

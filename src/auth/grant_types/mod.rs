@@ -4,4 +4,4 @@ mod authorization_code;
 mod client_credentials;
 mod refresh_token;
 
-pub(super) use authorization_code::CodeGrant;
+pub(super) use authorization_code::{CodeGrant, challenge_of};

@@ -67,9 +67,8 @@ impl AuthServer {
         let token = form.get("refresh_token").ok_or(ApiError::Missing("`refresh_token` is missing"))?;
         let found = self.known_refresh_token(call, token).await?.filter(|(kept, _)| kept.grant.client == client.id);
         let (_, grant) = found.ok_or(ApiError::RefreshRefused)?;
-        let user = call.snapshot.users.get(&grant.username).filter(|user| user.enabled);
-        let user = user.ok_or(ApiError::RefreshRefused)?;
-        let possible = still_possible(call, client, user, &grant.scope);
+        let user = grant.user(call.snapshot).ok_or(ApiError::RefreshRefused)?;
+        let possible = still_possible(call, client, &user, &grant.scope);
         let expires = Reach::of(&possible).expiry(grant.authenticated, call.now, &call.snapshot.tokens);
         let expires = expires.ok_or(ApiError::RefreshRefused)?;
         let scope = match form.get("scope") {
@@ -77,14 +76,14 @@ impl AuthServer {
             Some(asked) => {
                 let asked = Some(asked).filter(|asked| asked.len() <= MAX_SCOPE_LIST);
                 let narrower = asked.and_then(|asked| within_grant(asked, &grant.scope, call.snapshot.fhir.version));
-                still_possible(call, client, user, &narrower.ok_or(ApiError::ScopeWider)?)
+                still_possible(call, client, &user, &narrower.ok_or(ApiError::ScopeWider)?)
             }
         };
         if scope.is_empty() {
             return Err(ApiError::RefreshRefused);
         }
         let successor = self.rotate(call, token, &grant, expires).await?;
-        let mut response = self.user_tokens(call, client, user, &grant, &scope, None)?;
+        let mut response = self.user_tokens(call, client, &user, &grant, &scope, None)?;
         response.refresh_token = Some(successor);
         Ok(Issued { response, subject: grant.username, grant: TokenGrant::RefreshToken })
     }

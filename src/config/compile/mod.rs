@@ -4,6 +4,7 @@ mod clients;
 mod fhir;
 mod issuers;
 mod keys;
+mod login;
 mod operations;
 mod process;
 mod scopes;
@@ -24,7 +25,7 @@ use super::{Client, Issuer, Snapshot};
 use crate::fhir::{FhirVersion, Tables};
 
 /// Sections of the contract that this version has not.
-const LATER_SECTIONS: [&str; 3] = ["login", "registration", "brands"];
+const LATER_SECTIONS: [&str; 2] = ["registration", "brands"];
 
 /// Compiles the main file and the drop-in folders beside it.
 pub(super) fn main_file(reading: &Reading, path: &Path, text: &str) -> Option<Snapshot> {
@@ -49,6 +50,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let issuers = entries(root, "issuers", |table| issuers::issuer(table, version, public_url));
     let clients = entries(root, "clients", |table| clients::client(table, version, enforcement.report.is_some()));
     let users = entries(root, "users", |table| users::user(table, &links, &clients));
+    let oidc = login::oidc(root.section("login"), version, public_url, &users, &clients);
     root.later(&LATER_SECTIONS);
     Some(Snapshot {
         generation: 1,
@@ -66,6 +68,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
         issuers,
         clients,
         users,
+        oidc: oidc.map(Arc::new),
         links,
     })
 }

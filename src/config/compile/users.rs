@@ -7,10 +7,8 @@ use argon2::{ARGON2ID_IDENT, PasswordHash};
 
 use super::Named;
 use crate::config::table::{OneOrMany, Table};
-use crate::config::{Client, PatientChoice, User, value};
+use crate::config::{Client, PatientChoice, USER_TYPES, User, value};
 
-/// Types that a `fhirUser` may have (SMART App Launch 2.2 scopes-and-launch-context, "fhirUser").
-const USER_TYPES: [&str; 5] = ["Patient", "Practitioner", "PractitionerRole", "RelatedPerson", "Person"];
 /// Those of them that stand for patients by `[[links]]`.
 const LINKED_TYPES: [&str; 2] = ["RelatedPerson", "Person"];
 
@@ -42,14 +40,15 @@ pub(super) fn user<'a>(table: &mut Table<'a>, links: &Links, clients: &Clients) 
         .and_then(|found| found.parse(password_hash));
     let fhir_user = table.text("fhir_user").map(|found| found.parse(|text| reference(text, &USER_TYPES)));
     let own = fhir_user.as_ref().and_then(Option::as_deref);
-    let patients = patients(table).unwrap_or_else(|| default_patients(own, links));
+    let patients = patients(table).unwrap_or_else(|| PatientChoice::of(own, links));
     let enabled = table.flag("enabled", true);
     let user = || {
         let fhir_user = match fhir_user {
             None => None,
             Some(fhir_user) => Some(fhir_user?),
         };
-        Some(User { username: username?, password_hash: password_hash?, fhir_user, patients, enabled })
+        let username = username?;
+        Some(User { name: username.clone(), username, password_hash: password_hash?, fhir_user, patients, enabled })
     };
     (name, user())
 }
@@ -97,14 +96,5 @@ fn patients(table: &mut Table<'_>) -> Option<PatientChoice> {
         OneOrMany::Many(_, list) => {
             Some(PatientChoice::These(list.into_iter().filter_map(|found| found.parse(value::fhir_id)).collect()))
         }
-    }
-}
-
-/// A patient may choose themselves, a clinician anyone, and who is linked to patients those.
-fn default_patients(fhir_user: Option<&str>, links: &Links) -> PatientChoice {
-    match fhir_user.and_then(|reference| reference.split_once('/')) {
-        Some(("Patient", id)) => PatientChoice::These(vec![id.to_owned()]),
-        Some(("Practitioner" | "PractitionerRole", _)) => PatientChoice::Any,
-        _ => PatientChoice::These(fhir_user.and_then(|person| links.get(person)).cloned().unwrap_or_default()),
     }
 }

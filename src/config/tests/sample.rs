@@ -20,7 +20,7 @@ fn conf(file: &str) -> PathBuf {
 fn uncommented(file: &str) -> String {
     let text = std::fs::read_to_string(conf(file)).unwrap();
     let lines = text.lines().map(|line| match line.strip_prefix("# ") {
-        Some(rest) if rest.starts_with("[[") || key_of(rest).is_some() => rest,
+        Some(rest) if rest.starts_with('[') || key_of(rest).is_some() => rest,
         _ => line,
     });
     lines.collect::<Vec<_>>().join("\n")

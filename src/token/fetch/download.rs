@@ -11,7 +11,7 @@ use crate::token::jwks::KeySet;
 const MAX_BYTES: usize = 64 * 1024;
 
 /// How long all of it may take.
-const TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where a set is found.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -75,21 +75,26 @@ async fn discover(client: &reqwest::Client, issuer: &str) -> Result<String, Stri
     Ok(provider.jwks_uri)
 }
 
-async fn get(client: &reqwest::Client, url: &str) -> Result<(HeaderMap, Vec<u8>), String> {
+pub(super) async fn get(client: &reqwest::Client, url: &str) -> Result<(HeaderMap, Vec<u8>), String> {
     let at = |error: reqwest::Error| format!("`{url}`: {}", root(&error));
     let request = client.get(url).header(header::ACCEPT, "application/json");
     let mut response = request.send().await.map_err(at)?;
     if response.status() != StatusCode::OK {
         return Err(format!("`{url}` answered {}", response.status()));
     }
+    let body = body(&mut response, url).await?;
+    Ok((response.headers().clone(), body))
+}
+
+pub(super) async fn body(response: &mut reqwest::Response, from: &str) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(at)? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| format!("`{from}`: {}", root(&error)))? {
         if body.len() + chunk.len() > MAX_BYTES {
-            return Err(format!("`{url}` answered more than {MAX_BYTES} bytes"));
+            return Err(format!("`{from}` answered more than {MAX_BYTES} bytes"));
         }
         body.extend_from_slice(&chunk);
     }
-    Ok((response.headers().clone(), body))
+    Ok(body)
 }
 
 /// The innermost cause: reqwest itself says only that it failed.

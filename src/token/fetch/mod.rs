@@ -4,6 +4,7 @@
 //! makes the set be fetched again, but not more often than every [`INTERVAL`], so that nobody can be flooded through the gate.
 
 mod download;
+mod provider;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +19,8 @@ use super::jwks::{Key, KeySet, Miss};
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::{KeySource, Snapshot};
 use download::{Fetched, Place, download};
+use provider::Known;
+pub use provider::Provider;
 
 /// Sets that are kept by URL.
 const MAX_PLACES: usize = 1024;
@@ -76,6 +79,8 @@ pub struct Fetcher {
     places: Cache<(Place, Purpose), Arc<Entry>>,
     inline: Cache<Arc<str>, Arc<KeySet>>,
     generation: Arc<AtomicU64>,
+    /// The provider that people log in at.
+    provider: Mutex<Known>,
 }
 
 /// One set and the right to fetch it.
@@ -163,6 +168,7 @@ impl Fetcher {
             places: Cache::new(MAX_PLACES),
             inline: Cache::new(MAX_INLINE),
             generation: Arc::default(),
+            provider: Mutex::default(),
         })
     }
 

@@ -28,6 +28,17 @@ try {
     await page.locator('[name=password]').fill(asked.password);
     await page.keyboard.press('Enter');
   }
+  if (asked.provider) {
+    await page.locator('a[href^=federate]').waitFor();
+    await shot('login');
+    await page.locator('a[href^=federate]').click();
+    await page.locator('[name=login]').fill(asked.provider);
+    await page.locator('[name=password]').fill('any');
+    await page.keyboard.press('Enter');
+    await page.locator('form input[name=prompt][value=consent]').waitFor({ state: 'attached' });
+    await page.locator('button[type=submit]').click();
+    await page.waitForURL(/\/auth\/(patient|login)/);
+  }
   if (asked.patient) {
     await page.locator('[name=name]').fill(asked.patient.name);
     await page.keyboard.press('Enter');
@@ -36,7 +47,7 @@ try {
     await shot('picker');
     await page.locator('[name=do][value=choose]').click();
   }
-  if (asked.username || asked.agrees) {
+  if (asked.username || asked.agrees || (asked.provider && !asked.lost)) {
     const allow = page.locator('[name=do][value=allow]');
     await allow.waitFor();
     await shot('consent');

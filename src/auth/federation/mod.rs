@@ -1,0 +1,290 @@
+//! Login at an existing OpenID provider (OpenID Connect Core §3.1): authorization code, PKCE, `nonce`, and a `state` that only the
+//! browser which began can come back with.
+
+mod mapping;
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use super::AuthServer;
+use super::answer;
+use super::call::Call;
+use super::cookies::{self, Site};
+use super::endpoints::Endpoint;
+use super::error::PageError;
+use super::form::Form;
+use super::grant_types::challenge_of;
+use super::pages;
+use super::pending::{LIFETIME, Login, Session};
+use super::record::{FAILURE, SUCCESS};
+use super::steps::Step;
+use crate::ambient::UnixSeconds;
+use crate::config::Oidc;
+use crate::store::Digest;
+use crate::telemetry::{AuthRecord, LoginOutcome};
+use crate::token::{Provider, TokenError};
+use mapping::Person;
+
+/// Longest code that is exchanged.
+const MAX_CODE: usize = 4096;
+
+/// A login that went to the provider; kept until the browser comes back once.
+#[derive(Serialize, Deserialize)]
+struct Attempt {
+    /// Names the cookie.
+    id: String,
+    state: String,
+    nonce: String,
+    verifier: String,
+    issuer: String,
+    /// The authorization that it is for; none for the page where a person manages their apps.
+    pending: Option<String>,
+    expires: UnixSeconds,
+}
+
+/// Why nobody is logged in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Failed {
+    /// The provider or the FHIR server cannot be asked.
+    Unavailable,
+    /// The provider sent an error.
+    Refused,
+    /// What came back is not what was asked for: another issuer, or no good id_token.
+    Answer,
+    /// The account belongs to nobody here.
+    Nobody,
+}
+
+impl Failed {
+    const ALL: [Self; 4] = [Self::Unavailable, Self::Refused, Self::Answer, Self::Nobody];
+
+    /// The name for the audit log and for the notice on the page.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Unavailable => "provider-unavailable",
+            Self::Refused => "provider-refused",
+            Self::Answer => "provider-answer",
+            Self::Nobody => "provider-nobody",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Unavailable => "The login cannot be completed at the moment. Wait a little, then try again.",
+            Self::Refused => "The login there did not succeed or was cancelled. You can try again.",
+            Self::Answer => "The answer to the login could not be accepted. Try again.",
+            Self::Nobody => {
+                "You are logged in there, but your account belongs to no record here. Ask the people who run this service."
+            }
+        }
+    }
+
+    /// What the notice of this name says.
+    pub(super) fn notice(name: &str) -> Option<&'static str> {
+        Self::ALL.into_iter().find(|failed| failed.name() == name).map(Self::words)
+    }
+}
+
+impl AuthServer {
+    /// `GET /auth/federate`: sends the browser to the provider.
+    pub(super) async fn federate(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
+        let query = call.query().map_err(|_| PageError::Parameters)?;
+        let oidc = call.snapshot.oidc.as_ref().ok_or(PageError::Gone)?;
+        let session = match query.get("id") {
+            Some(id) => Some(self.resume(call, Some(id)).await?),
+            None => None,
+        };
+        if let Some(session) = &session
+            && (Step::of(session, call.snapshot) != Step::Login || session.pending.launch.is_some())
+        {
+            return Ok(pages::go_on(session, &session.link("login")));
+        }
+        let pending = session.map(|session| session.pending.id);
+        let provider = match self.parts.verifier.fetcher.provider(oidc).await {
+            Ok(provider) => provider,
+            Err(why) => {
+                tracing::warn!(request_id = call.request_id, %why, "nobody can log in at the provider");
+                self.record_failed(call, pending.as_deref(), Failed::Unavailable, None).await;
+                return Ok(answer::see_other(&back(pending.as_deref(), Failed::Unavailable)));
+            }
+        };
+        let id = self.parts.ambient.id();
+        let attempt = Attempt {
+            state: format!("{id}{}", self.parts.ambient.secret()),
+            id,
+            nonce: self.parts.ambient.secret(),
+            verifier: self.parts.ambient.secret(),
+            issuer: oidc.issuer.clone(),
+            pending,
+            expires: call.now.saturating_add(LIFETIME),
+        };
+        let location = request(call, oidc, &provider, &attempt)?;
+        let secret = self.parts.ambient.secret();
+        let kept = serde_json::to_string(&attempt).map_err(|error| {
+            tracing::error!(%error, "a login could not be written");
+            PageError::Unavailable
+        })?;
+        self.parts.store.put_pending(&handle(&secret), &kept, attempt.expires).await?;
+        let cookie = cookies::set(call.snapshot, &attempt.id, &secret, LIFETIME, Site::Own);
+        Ok(with_cookie(answer::see_other(&location), cookie))
+    }
+
+    /// `GET /auth/callback`: the browser comes back from the provider.
+    pub(super) async fn callback(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
+        let query = call.query().map_err(|_| PageError::Parameters)?;
+        let attempt = self.attempt(call, &query).await?;
+        let forget = cookies::set(call.snapshot, &attempt.id, "", 0, Site::Own);
+        let pending = attempt.pending.as_deref();
+        let response = match self.person(call, &query, &attempt).await {
+            Ok(person) => match pending {
+                Some(id) => self.person_enters(call, id, person).await?,
+                None => self.person_visits(call, person).await?,
+            },
+            Err((failed, detail)) => {
+                self.record_failed(call, pending, failed, Some(detail)).await;
+                answer::see_other(&back(pending, failed))
+            }
+        };
+        Ok(with_cookie(response, forget))
+    }
+
+    /// The login that this browser began with this `state`; it is found once.
+    async fn attempt(&self, call: &Call<'_>, query: &Form) -> Result<Attempt, PageError> {
+        let state = query.get("state").ok_or(PageError::Gone)?;
+        let id = state.get(..22).filter(|id| cookies::is_id(id)).ok_or(PageError::Gone)?;
+        let secret = cookies::value(call, &cookies::name(call.snapshot, id)).ok_or(PageError::Gone)?;
+        let handle = handle(&secret);
+        let kept = self.parts.store.pending(&handle, call.now).await?.ok_or(PageError::Gone)?;
+        let attempt: Attempt = serde_json::from_str(&kept).map_err(|error| {
+            tracing::error!(%error, "the store holds a login that cannot be read");
+            PageError::Unavailable
+        })?;
+        if attempt.id != id || attempt.state != state || attempt.expires <= call.now {
+            return Err(PageError::Gone);
+        }
+        // Of two requests exactly one gets this far.
+        self.parts.store.take_pending(&handle, call.now).await?.ok_or(PageError::Gone)?;
+        Ok(attempt)
+    }
+
+    /// Who logged in; the text says more to the operator.
+    async fn person(&self, call: &Call<'_>, query: &Form, attempt: &Attempt) -> Result<Person, (Failed, String)> {
+        let is_same = |oidc: &&std::sync::Arc<Oidc>| oidc.issuer == attempt.issuer;
+        let oidc = call.snapshot.oidc.as_ref().filter(is_same);
+        let oidc = oidc.ok_or_else(|| (Failed::Answer, "the provider was changed meanwhile".to_owned()))?;
+        let fetcher = &self.parts.verifier.fetcher;
+        let provider = fetcher.provider(oidc).await.map_err(|why| (Failed::Unavailable, why))?;
+        // RFC 9207 §2.4: errors too are the provider's only if they say so.
+        let named = query.get("iss");
+        if named.map_or(provider.names_itself, |named| named != oidc.issuer) {
+            return Err((Failed::Answer, "the answer is from another issuer, or does not say from which".to_owned()));
+        }
+        if let Some(error) = query.get("error") {
+            return Err((Failed::Refused, code(error).to_owned()));
+        }
+        let code = query.get("code").filter(|code| (1..=MAX_CODE).contains(&code.len()));
+        let code = code.ok_or_else(|| (Failed::Answer, "the answer has no code".to_owned()))?;
+        let redirect_uri = Endpoint::Callback.url(call.snapshot);
+        let token = fetcher.redeem(oidc, &provider, code, &attempt.verifier, &redirect_uri).await;
+        let token = token.map_err(|why| (Failed::Unavailable, why))?;
+        let identity =
+            self.parts.verifier.identity(&token, oidc, &attempt.nonce).await.map_err(|error| match error {
+                TokenError::Refused(rule) => (Failed::Answer, rule.to_owned()),
+                TokenError::Unavailable(why) => (Failed::Unavailable, why),
+            })?;
+        self.known_person(call.snapshot, oidc, &identity).await
+    }
+
+    /// Goes on with the authorization of `id`, which this browser must have begun too.
+    async fn person_enters(&self, call: &Call<'_>, id: &str, person: Person) -> Result<Response<Bytes>, PageError> {
+        let session = self.resume(call, Some(id)).await?;
+        if Step::of(&session, call.snapshot) != Step::Login {
+            return Ok(pages::go_on(&session, &session.link("login")));
+        }
+        self.record_entered(call, Some(&session), &person).await;
+        let login = Login { username: person.username, federated: Some(person.account), at: call.now };
+        self.logged_in(call, session, login).await
+    }
+
+    async fn person_visits(&self, call: &Call<'_>, person: Person) -> Result<Response<Bytes>, PageError> {
+        self.record_entered(call, None, &person).await;
+        self.begin_visit(call, &person.username, &person.account.name).await
+    }
+
+    async fn record_entered(&self, call: &Call<'_>, session: Option<&Session>, person: &Person) {
+        self.parts.metrics.login(LoginOutcome::Success);
+        let record = AuthRecord {
+            event: "login",
+            outcome: SUCCESS,
+            client: session.map(|session| session.client.id.clone()),
+            subject: Some(person.username.clone()),
+            ..AuthRecord::default()
+        };
+        self.record(call, record).await;
+    }
+
+    async fn record_failed(&self, call: &Call<'_>, pending: Option<&str>, failed: Failed, detail: Option<String>) {
+        let (counted, session) = match failed {
+            Failed::Unavailable => (LoginOutcome::Refused, None),
+            _ => (LoginOutcome::Failure, self.resume(call, pending).await.ok()),
+        };
+        self.parts.metrics.login(counted);
+        let record = AuthRecord {
+            event: "login",
+            outcome: FAILURE,
+            client: session.map(|session| session.client.id.clone()),
+            error: Some(failed.name()),
+            detail,
+            ..AuthRecord::default()
+        };
+        self.record(call, record).await;
+    }
+}
+
+/// The authorization request to the provider.
+fn request(call: &Call<'_>, oidc: &Oidc, provider: &Provider, attempt: &Attempt) -> Result<String, PageError> {
+    let mut url = Url::parse(&provider.authorization_endpoint).map_err(|_| PageError::Unavailable)?;
+    url.query_pairs_mut()
+        .append_pair("response_type", "code")
+        .append_pair("client_id", &oidc.client_id)
+        .append_pair("redirect_uri", &Endpoint::Callback.url(call.snapshot))
+        .append_pair("scope", &oidc.scopes.join(" "))
+        .append_pair("state", &attempt.state)
+        .append_pair("nonce", &attempt.nonce)
+        .append_pair("code_challenge", &challenge_of(&attempt.verifier))
+        .append_pair("code_challenge_method", "S256");
+    Ok(url.into())
+}
+
+/// The page to go back to, which says what went wrong.
+fn back(pending: Option<&str>, failed: Failed) -> String {
+    match pending {
+        Some(id) => format!("login?id={id}&notice={}", failed.name()),
+        None => format!("manage?notice={}", failed.name()),
+    }
+}
+
+/// An error code as RFC 6749 §4.1.2.1 has them; anything else may be anything.
+fn code(error: &str) -> &str {
+    let is_code = error.len() <= 64 && error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if is_code { error } else { "an error that has no code" }
+}
+
+/// The store's key of a login at the provider; no other cookie has the same one.
+fn handle(secret: &str) -> Digest {
+    Sha256::new().chain_update(b"federation ").chain_update(secret.as_bytes()).finalize().into()
+}
+
+fn with_cookie(mut response: Response<Bytes>, cookie: HeaderValue) -> Response<Bytes> {
+    if response.status() == StatusCode::SEE_OTHER || response.status() == StatusCode::OK {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;
