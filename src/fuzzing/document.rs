@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use json_patch::PatchOperation;
 use serde_json::Value;
 
 use crate::fhir::json::Json;
@@ -88,7 +89,9 @@ pub(super) fn patch(bytes: &[u8]) {
             return;
         }
     };
-    let tests = read.tests();
+    // The crate compares numbers by how they are held, so that to it 1 is not 1.0, and does not move the whole document onto itself.
+    let onto_itself = |operation: &PatchOperation| matches!(operation, PatchOperation::Move(it) if it.from == it.path);
+    let doubtful = read.tests() || model.as_ref().is_ok_and(|model| model.iter().any(onto_itself));
     let result = read.apply(document_tree.clone(), Bounds { bytes: BYTES, depth: DEPTH });
     let expected = model.ok().and_then(|model| {
         let mut value = serde_json::from_str(document).ok()?;
@@ -104,8 +107,7 @@ pub(super) fn patch(bytes: &[u8]) {
             assert!(scalars(&tree).into_iter().all(|scalar| sources.contains(scalar)));
             match expected {
                 Some(expected) => assert_eq!(serde_json::from_str::<Value>(&text).ok(), Some(expected)),
-                // The crate compares numbers by how they are held: to it 1 is not 1.0.
-                None => assert!(tests, "the patch cannot be applied"),
+                None => assert!(doubtful, "the patch cannot be applied"),
             }
         }
         (Err(PatchError::TooMuch), _) | (Err(_), None) => {}
