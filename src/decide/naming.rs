@@ -153,7 +153,8 @@ pub(super) struct Narrowed {
 /// a compartment is told however the configuration narrows; an operation chooses among what it was asked for, so that it must be
 /// asked for the patient's own.
 pub(super) fn narrow(snapshot: &Snapshot, of: ResourceType, rule: &SubjectRule, named: &Named, form: Form) -> Narrowed {
-    // A Patient is found by its id, whatever the configuration says of references.
+    // A Patient is found by its id, whatever the configuration says of references. Where a server is not asked for less, that it
+    // obeys the id is not relied on, either.
     let by_id = of == ResourceType::PATIENT;
     let operation = form.operation();
     let narrowing = if by_id || !operation.is_empty() { Narrowing::Parameter } else { snapshot.fhir.narrowing };
@@ -179,7 +180,7 @@ pub(super) fn narrow(snapshot: &Snapshot, of: ResourceType, rule: &SubjectRule, 
     // An operation has a parameter of its own, also where no search parameter covers every element that makes data the patient's.
     let code = code.or((!operation.is_empty()).then_some("patient"));
     let parameter = code.map(|code| Parameter::plain(code, values.join(",")));
-    Narrowed { path, exact: parameter.is_some() && narrowing != Narrowing::None, parameter }
+    Narrowed { path, exact: parameter.is_some() && snapshot.fhir.narrowing != Narrowing::None, parameter }
 }
 
 /// Whether every element of `rule` is one of `wider`.

@@ -18,9 +18,9 @@ const LENGTH: usize = 8;
 
 const MANNERS: &[(usize, Manners)] = &[
     (9, Manners::Good),
-    (2, Manners::IgnoresNarrowing),
+    (5, Manners::IgnoresNarrowing),
     (2, Manners::Talkative),
-    (4, Manners::AnswersOthers),
+    (6, Manners::AnswersOthers),
     (2, Manners::NamesOthers),
     (1, Manners::NoVersions),
     (2, Manners::IgnoresCase),

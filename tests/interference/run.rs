@@ -155,6 +155,8 @@ fn judge(grant: &Grant, manners: Manners, data: &Data, asked: &Asked, exchange: 
             Err(format!("missing: {} versions", wanted.len()))
         }
         Expected::Versions(wanted) if first.status == 200 => same(&wanted, &entries(exchange, "match"), manners),
+        // What a Provenance is about was looked up first, at a server that may have answered with something else.
+        Expected::Found { .. } if manners == Manners::AnswersOthers && request.path[0] == "Provenance" => Ok(()),
         Expected::Found { matches, .. } if first.status == 200 && Query::read(&request.query).counted_only => {
             if manners == Manners::IgnoresNarrowing { Ok(()) } else { total(&first.json(), matches.len()) }
         }

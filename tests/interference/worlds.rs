@@ -105,12 +105,6 @@ fn strangers(own: &[&str], others: Others) -> Vec<Value> {
         Others::None => return Vec::new(),
         _ => chart("B", "Bond"),
     };
-    // One whom only others have to do with.
-    for resource in &mut strangers {
-        if resource["participant"][0]["individual"].is_object() {
-            resource["participant"][0]["individual"] = json!({ "reference": "Practitioner/p3" });
-        }
-    }
     for patient in own {
         match others {
             Others::None | Others::Some => {}
@@ -121,7 +115,9 @@ fn strangers(own: &[&str], others: Others) -> Vec<Value> {
     }
     let mut seen = std::collections::HashSet::new();
     strangers.retain(|stranger| seen.insert(name_of(stranger)));
-    strangers
+    // There is one whom only others have to do with.
+    let elsewhere = |stranger: Value| stranger.to_string().replace("Practitioner/p2", "Practitioner/p3");
+    strangers.into_iter().map(|stranger| serde_json::from_str(&elsewhere(stranger)).unwrap()).collect()
 }
 
 /// Ids that the patient knows from elsewhere, or could make up.

@@ -140,6 +140,7 @@ async fn one_that_is_refused_refuses_the_whole_and_is_named() {
         (patch("b1"), 404, "not-found-or-not-yours"),
         (delete("b1"), 404, "not-found-or-not-yours"),
         (get("Observation?performer:Patient.name=x"), 403, "join-restricted"),
+        (get("Observation?_has:x:y:z=1"), 400, "parameter-value"),
         (get("Patient/A/$everything"), 400, "bundle-entry"),
         (second, 400, "bundle-entry"),
         (put("a1"), 400, "bundle-overlap"),

@@ -11,7 +11,7 @@ impl Roller<'_> {
         // One entry that is refused refuses a transaction, so half of them are of what mostly passes.
         let simple = kind == "transaction" && self.dice.chance(50);
         let mut entries: Vec<Value> = match simple {
-            true => (0..count.min(2)).map(|_| entry_of(&self.create())).collect(),
+            true => (0..count.min(2)).map(|_| self.creation()).collect(),
             false => (0..count).map(|_| self.entry(kind)).collect(),
         };
         if kind == "transaction" && self.dice.chance(30) {
@@ -26,6 +26,17 @@ impl Roller<'_> {
             ..Asked::default()
         };
         asked.with("Content-Type", "application/fhir+json")
+    }
+
+    /// The creation of something that leads to nothing but the patient.
+    fn creation(&mut self) -> Value {
+        let mut entry = entry_of(&self.create());
+        if let Some(members) = entry["resource"].as_object_mut() {
+            for name in ["encounter", "hasMember", "focus", "result", "extension"] {
+                members.remove(name);
+            }
+        }
+        entry
     }
 
     fn entry(&mut self, kind: &str) -> Value {
