@@ -83,8 +83,8 @@ fn only_what_is_narrowed_is_exact() {
     // The compartment has neither, the type has.
     assert_eq!(pages("narrowing = \"compartment\"", "Device"), exact);
     assert_eq!(pages("narrowing = \"none\"", "Observation"), not);
-    // Patient has its id.
-    assert_eq!(pages("narrowing = \"none\"", "Patient"), exact);
+    // Patient is told its id, and that the server obeys it is not relied on.
+    assert_eq!(pages("narrowing = \"none\"", "Patient"), not);
     assert_eq!(pages("narrowing = \"none\"", "Practitioner"), exact);
     assert_eq!(pages("", "Observation/a/_history"), not);
 }
