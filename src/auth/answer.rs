@@ -79,12 +79,15 @@ pub(super) fn page(
     status: StatusCode,
     html: String,
     content_security_policy: HeaderValue,
+    language: &'static str,
     framed: bool,
 ) -> Response<Bytes> {
     let mut response = with_body(status, Bytes::from(html), Some(HeaderValue::from_static("text/html; charset=utf-8")));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, content_security_policy);
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
     if !framed {
         headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     }
@@ -92,7 +95,7 @@ pub(super) fn page(
     response
 }
 
-fn with_body(status: StatusCode, body: Bytes, content_type: Option<HeaderValue>) -> Response<Bytes> {
+pub(super) fn with_body(status: StatusCode, body: Bytes, content_type: Option<HeaderValue>) -> Response<Bytes> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -25,13 +25,14 @@ pub(super) enum Endpoint {
     Launch,
     LaunchStart,
     Manage,
+    Logo,
 }
 
 const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
 
 impl Endpoint {
     /// Every endpoint whose path does not depend on where the FHIR base is.
-    const FIXED: [Self; 17] = [
+    const FIXED: [Self; 18] = [
         Self::OpenidConfiguration,
         Self::ServerMetadata,
         Self::Jwks,
@@ -49,6 +50,7 @@ impl Endpoint {
         Self::Launch,
         Self::LaunchStart,
         Self::Manage,
+        Self::Logo,
     ];
 
     /// The endpoint at `path`, by exact match.
@@ -80,6 +82,7 @@ impl Endpoint {
             Self::Launch => "/auth/launch",
             Self::LaunchStart => "/auth/launch/start",
             Self::Manage => "/auth/manage",
+            Self::Logo => "/auth/logo",
         }
     }
 
@@ -105,7 +108,7 @@ impl Endpoint {
             | Self::Consent
             | Self::Manage
             | Self::UserInfo => "GET, HEAD, POST, OPTIONS",
-            Self::LaunchStart | Self::Federate | Self::Callback => "GET, HEAD, OPTIONS",
+            Self::LaunchStart | Self::Federate | Self::Callback | Self::Logo => "GET, HEAD, OPTIONS",
             Self::Token | Self::Introspect | Self::Revoke | Self::Launch => "POST, OPTIONS",
         }
     }
@@ -122,6 +125,7 @@ impl Endpoint {
             | Self::Encounter
             | Self::Consent
             | Self::Manage
+            | Self::Logo
             | Self::LaunchStart => Readers::Nobody,
             Self::Token | Self::Introspect | Self::Revoke | Self::UserInfo | Self::Launch => Readers::Registered,
         }

@@ -1,9 +1,11 @@
 //! Configuration: files, checked and compiled as a whole into an immutable snapshot; reload while running.
 
+mod color;
 mod compile;
 mod document;
 mod errors;
 mod oidc;
+mod pages;
 mod reading;
 mod reload;
 mod restart;
@@ -17,6 +19,7 @@ use std::path::Path;
 
 pub use errors::ConfigErrors;
 pub use oidc::{FhirUser, Oidc, USER_TYPES};
+pub use pages::{Language, Link, Logo, Pages};
 pub use reading::{Fingerprint, Sources};
 pub use reload::Reloader;
 pub use snapshot::*;

@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::Oidc;
+use super::{Oidc, Pages};
 use crate::ambient::UnixSeconds;
 use crate::fhir::{FhirVersion, ResourceType, Tables, TypeSet};
 use crate::scope::{Letter, Scopes};
@@ -43,6 +43,7 @@ pub struct Snapshot {
     pub users: HashMap<String, Arc<User>>,
     /// Where people log in who are no local users.
     pub oidc: Option<Arc<Oidc>>,
+    pub pages: Pages,
     /// Patients by `RelatedPerson/id` or `Person/id`.
     pub links: HashMap<String, Vec<String>>,
     /// Every origin that a registered client or an issuer may call from (SMART App Launch 2.2 app-launch, CORS).

@@ -6,6 +6,7 @@ mod issuers;
 mod keys;
 mod login;
 mod operations;
+mod pages;
 mod process;
 mod scopes;
 mod server;
@@ -51,6 +52,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let clients = entries(root, "clients", |table| clients::client(table, version, enforcement.report.is_some()));
     let users = entries(root, "users", |table| users::user(table, &links, &clients));
     let oidc = login::oidc(root.section("login"), version, public_url, &users, &clients);
+    let pages = pages::pages(root.section("pages"));
     root.later(&LATER_SECTIONS);
     Some(Snapshot {
         generation: 1,
@@ -69,6 +71,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
         clients,
         users,
         oidc: oidc.map(Arc::new),
+        pages,
         links,
     })
 }
