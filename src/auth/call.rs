@@ -54,6 +54,13 @@ impl<'a> Call<'a> {
         if self.method == Method::HEAD { &Method::GET } else { self.method }
     }
 
+    /// Whether `If-None-Match` lists `tag`; entity tags are compared weakly here (RFC 9110 §13.1.2).
+    pub(super) fn has(&self, tag: &str) -> bool {
+        let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
+        let lists = |value: &str| value.trim() == "*" || value.split(',').any(|it| opaque(it.trim()) == opaque(tag));
+        self.headers.get_all(header::IF_NONE_MATCH).iter().any(|value| value.to_str().is_ok_and(lists))
+    }
+
     /// Has the pages speak what `ui_locales` asks for, where it is spoken here.
     pub(super) fn ask_language(&self, ui_locales: &str) {
         if let Some(language) = language::asked(ui_locales, &self.snapshot.pages) {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::auth::testing::{Browser, PASSWORD, World, request, set};
 use crate::auth::texts;
-use crate::config::{Language, Link, Logo};
+use crate::config::{Language, Link, Logo, Snapshot};
 
 #[test]
 fn a_person_sees_where_the_answer_goes() {
@@ -14,16 +14,18 @@ fn a_person_sees_where_the_answer_goes() {
 
 const SVG: &[u8] = b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
 
+fn brand(snapshot: &mut Snapshot) {
+    let logo = Logo { bytes: Bytes::from_static(SVG), media_type: "image/svg+xml", tag: "\"v1\"".to_owned() };
+    let link = Link { text: "Imprint".to_owned(), url: "https://clinic.example.org/imprint".to_owned() };
+    snapshot.pages.name = Some("Clinic <North>".to_owned());
+    snapshot.pages.support = Some("Call 100".to_owned());
+    snapshot.pages.logo = Some(logo);
+    snapshot.pages.links = vec![link];
+}
+
 async fn branded() -> World {
     let mut world = World::new().await;
-    world.reload(|snapshot| {
-        let logo = Logo { bytes: Bytes::from_static(SVG), media_type: "image/svg+xml", etag: "\"v1\"".to_owned() };
-        let link = Link { text: "Imprint".to_owned(), url: "https://clinic.example.org/imprint".to_owned() };
-        snapshot.pages.name = Some("Clinic <North>".to_owned());
-        snapshot.pages.support = Some("Call 100".to_owned());
-        snapshot.pages.logo = Some(logo);
-        snapshot.pages.links = vec![link];
-    });
+    world.reload(brand);
     world
 }
 
@@ -48,7 +50,10 @@ async fn every_page_shows_whose_it_is() {
     assert!(header(&browser.answer, "content-security-policy").contains("; img-src 'self'; form-action "));
     browser.go("/auth/login").await;
     assert!(browser.html().contains("no longer valid") && browser.html().contains("/auth/logo"));
-    world.reload(|snapshot| snapshot.pages.name_in_logo = true);
+    world.reload(|snapshot| {
+        brand(snapshot);
+        snapshot.pages.name_in_logo = true;
+    });
     let mut browser = Browser::new(&world);
     browser.go("/auth/manage").await;
     assert!(browser.html().contains("<img src=\"/auth/logo\" alt=\"Clinic &#60;North&#62;\">"));
@@ -85,7 +90,7 @@ async fn the_logo_is_kept_and_can_do_nothing() {
     }
     for answer in [answer, get("\"v1\"").await] {
         assert_eq!(header(&answer, "etag"), "\"v1\"");
-        assert_eq!(header(&answer, "cache-control"), "public, max-age=300");
+        assert_eq!(header(&answer, "cache-control"), "public, max-age=600");
         assert_eq!(header(&answer, "x-content-type-options"), "nosniff");
         assert_eq!(
             header(&answer, "content-security-policy"),

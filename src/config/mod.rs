@@ -1,5 +1,6 @@
 //! Configuration: files, checked and compiled as a whole into an immutable snapshot; reload while running.
 
+mod brands;
 mod color;
 mod compile;
 mod document;
@@ -17,6 +18,7 @@ mod watch;
 
 use std::path::Path;
 
+pub use brands::{BrandIdentifier, Brands};
 pub use errors::ConfigErrors;
 pub use oidc::{FhirUser, Oidc, USER_TYPES};
 pub use pages::{Language, Link, Logo, Pages};

@@ -52,7 +52,7 @@ pub struct Logo {
     pub bytes: Bytes,
     pub media_type: &'static str,
     /// An entity tag for these bytes, with its quotes.
-    pub etag: String,
+    pub tag: String,
 }
 
 /// A link at the foot of every page.

@@ -1,5 +1,6 @@
 //! From files to the snapshot: each section is checked for itself and then against the others.
 
+mod brands;
 mod clients;
 mod fhir;
 mod issuers;
@@ -26,7 +27,7 @@ use super::{Client, Issuer, Snapshot};
 use crate::fhir::{FhirVersion, Tables};
 
 /// Sections of the contract that this version has not.
-const LATER_SECTIONS: [&str; 2] = ["registration", "brands"];
+const LATER_SECTIONS: [&str; 1] = ["registration"];
 
 /// Compiles the main file and the drop-in folders beside it.
 pub(super) fn main_file(reading: &Reading, path: &Path, text: &str) -> Option<Snapshot> {
@@ -53,6 +54,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let users = entries(root, "users", |table| users::user(table, &links, &clients));
     let oidc = login::oidc(root.section("login"), version, public_url, &users, &clients);
     let pages = pages::pages(root.section("pages"));
+    let brands = brands::brands(root, fhir.as_ref().map(|fhir| fhir.public_base.as_str()));
     root.later(&LATER_SECTIONS);
     Some(Snapshot {
         generation: 1,
@@ -72,6 +74,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
         users,
         oidc: oidc.map(Arc::new),
         pages,
+        brands: brands.map(Arc::new),
         links,
     })
 }

@@ -73,8 +73,8 @@ fn logo(path: Found<'_, &str>) -> Option<Logo> {
             return Err(format!("`{path}` is larger than {} KiB", MAX_LOGO / 1024));
         }
         let media_type = media_type(&bytes).ok_or_else(|| format!("`{path}` is neither a PNG nor an SVG"))?;
-        let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(Sha256::digest(&bytes)));
-        Ok(Logo { bytes: Bytes::from(bytes), media_type, etag })
+        let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(Sha256::digest(&bytes)));
+        Ok(Logo { bytes: Bytes::from(bytes), media_type, tag })
     })
 }
 

@@ -66,7 +66,7 @@ fn a_logo_is_what_its_bytes_say() {
         let pages = load(&format!("name = \"Klinik\"\nlogo = \"{file}\"\nname_in_logo = true")).unwrap();
         let logo = pages.logo.unwrap();
         assert!(logo.media_type == media_type && !logo.bytes.is_empty() && pages.name_in_logo, "{file}");
-        assert!(logo.etag.starts_with('"') && logo.etag.ends_with('"'));
+        assert!(logo.tag.starts_with('"') && logo.tag.ends_with('"'));
     }
 }
 
