@@ -26,7 +26,7 @@ pub(super) fn check(path: &Path, upstream: bool) -> Result<(), Failure> {
         path.display(),
         snapshot.fhir.public_base,
         snapshot.fhir.upstream.base,
-        snapshot.clients.len(),
+        snapshot.clients.configured.len(),
         snapshot.users.len(),
         snapshot.issuers.len(),
     );

@@ -25,13 +25,14 @@ pub(super) enum Endpoint {
     Launch,
     LaunchStart,
     Manage,
+    Register,
 }
 
 const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
 
 impl Endpoint {
     /// Every endpoint whose path does not depend on where the FHIR base is.
-    const FIXED: [Self; 17] = [
+    const FIXED: [Self; 18] = [
         Self::OpenidConfiguration,
         Self::ServerMetadata,
         Self::Jwks,
@@ -49,6 +50,7 @@ impl Endpoint {
         Self::Launch,
         Self::LaunchStart,
         Self::Manage,
+        Self::Register,
     ];
 
     /// The endpoint at `path`, by exact match.
@@ -56,7 +58,8 @@ impl Endpoint {
         if path.strip_prefix(snapshot.fhir.base_path.as_str()) == Some(SMART_CONFIGURATION) {
             return Some(Self::SmartConfiguration);
         }
-        Self::FIXED.into_iter().find(|endpoint| endpoint.path() == path)
+        let found = Self::FIXED.into_iter().find(|endpoint| endpoint.path() == path);
+        found.filter(|endpoint| *endpoint != Self::Register || snapshot.registration.is_some())
     }
 
     /// The path below the public URL, or below the FHIR base for SMART's own document.
@@ -80,6 +83,7 @@ impl Endpoint {
             Self::Launch => "/auth/launch",
             Self::LaunchStart => "/auth/launch/start",
             Self::Manage => "/auth/manage",
+            Self::Register => "/auth/register",
         }
     }
 
@@ -106,7 +110,7 @@ impl Endpoint {
             | Self::Manage
             | Self::UserInfo => "GET, HEAD, POST, OPTIONS",
             Self::LaunchStart | Self::Federate | Self::Callback => "GET, HEAD, OPTIONS",
-            Self::Token | Self::Introspect | Self::Revoke | Self::Launch => "POST, OPTIONS",
+            Self::Token | Self::Introspect | Self::Revoke | Self::Launch | Self::Register => "POST, OPTIONS",
         }
     }
 
@@ -122,7 +126,8 @@ impl Endpoint {
             | Self::Encounter
             | Self::Consent
             | Self::Manage
-            | Self::LaunchStart => Readers::Nobody,
+            | Self::LaunchStart
+            | Self::Register => Readers::Nobody,
             Self::Token | Self::Introspect | Self::Revoke | Self::UserInfo | Self::Launch => Readers::Registered,
         }
     }
