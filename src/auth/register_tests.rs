@@ -136,7 +136,7 @@ async fn launch(world: &World, id: &str, headers: &[(&str, &str)]) -> Response<B
     let url = url::Url::parse(&location).unwrap();
     assert!(location.starts_with(CALLBACK), "{location}");
     let code = url.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
-    let form: Vec<_> = redemption(&code).into_iter().map(|(name, value)| match name {
+    let form = redemption(&code).into_iter().map(|(name, value)| match name {
         "client_id" => (name, id),
         "redirect_uri" => (name, CALLBACK),
         _ => (name, value),

@@ -1,5 +1,6 @@
 //! Configuration: files, checked and compiled as a whole into an immutable snapshot; reload while running.
 
+mod brands;
 mod clients;
 mod compile;
 mod document;
@@ -17,6 +18,7 @@ mod watch;
 
 use std::path::Path;
 
+pub use brands::{BrandIdentifier, Brands};
 pub use clients::Clients;
 pub use compile::{check_key_set, redirect_uri};
 pub use errors::ConfigErrors;

@@ -1,5 +1,6 @@
 //! From files to the snapshot: each section is checked for itself and then against the others.
 
+mod brands;
 mod clients;
 mod fhir;
 mod issuers;
@@ -28,9 +29,6 @@ pub use clients::redirect_uri;
 pub(super) use clients::{origins_of, secret_hash};
 pub use keys::check as check_key_set;
 
-/// Sections of the contract that this version has not.
-const LATER_SECTIONS: [&str; 1] = ["brands"];
-
 /// Compiles the main file and the drop-in folders beside it.
 pub(super) fn main_file(reading: &Reading, path: &Path, text: &str) -> Option<Snapshot> {
     read_document(reading, path, text, snapshot)
@@ -57,7 +55,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let oidc = login::oidc(root.section("login"), version, public_url, &users, &clients);
     let registration = registration::registration(root, version);
     let fetch_allow = registration::fetch_allow(root.section("auth"));
-    root.later(&LATER_SECTIONS);
+    let brands = brands::brands(root, fhir.as_ref().map(|fhir| fhir.public_base.as_str()));
     Some(Snapshot {
         generation: 1,
         origins: origins(&issuers, &clients),
@@ -77,6 +75,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
         fetch_allow,
         users,
         oidc: oidc.map(Arc::new),
+        brands: brands.map(Arc::new),
         links,
     })
 }
