@@ -62,6 +62,20 @@ fn sc_39_scopes_may_be_written_as_uris() {
 }
 
 #[test]
+fn sc_20_a_role_of_context_is_left_out() {
+    let registered = "launch/patient launch/encounter patient/*.rs";
+    for (asked, expected) in [
+        ("launch/patient?role=https://ehr.example.org/mother launch/patient", "launch/patient"),
+        ("launch/encounter?role=x patient/Patient.rs?role=x", "launch/encounter"),
+        ("launch/imagingstudy?role=x launch?role=x", ""),
+    ] {
+        assert_eq!(granted(registered, asked), expected, "{asked}");
+    }
+    let refreshed = within_grant("launch/patient?role=x", &["launch/patient".to_owned()], R4);
+    assert_eq!(refreshed, Some(vec!["launch/patient".to_owned()]));
+}
+
+#[test]
 fn sc_9_what_this_version_does_not_enforce_is_not_granted() {
     let everything = "openid fhirUser profile launch launch/encounter offline_access online_access system/*.cruds \
                       patient/*.cruds";
