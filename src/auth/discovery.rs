@@ -18,8 +18,8 @@ const CALLER_AUTHENTICATION: &[&str] = &["client_secret_basic", "client_secret_p
 /// Algorithms of client assertions (SMART App Launch 2.2 client-confidential-asymmetric).
 const ASSERTION_ALGORITHMS: &[&str] = &["RS384", "ES384"];
 
-/// Every scope here is supported whole (SMART App Launch 2.2 conformance, `scopes_supported`); writing in a patient context is
-/// refused in this version.
+/// Every scope here is supported whole (SMART App Launch 2.2 conformance, `scopes_supported`). Those by which a patient's app writes
+/// are granted too, but what of them takes effect depends on the FHIR server (`write-unpinned`), so they are not promised.
 const SCOPES: &[&str] = &[
     "openid",
     "fhirUser",

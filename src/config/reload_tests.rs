@@ -84,7 +84,7 @@ impl Gate {
 }
 
 #[tokio::test]
-async fn a_new_configuration_takes_effect_whole_with_the_next_generation() {
+async fn row_236_a_new_configuration_takes_effect_whole_with_the_next_generation() {
     let gate = Gate::new();
     let before = gate.reloader.current().load_full();
     gate.write("smartgate.toml", &main_file("20m"));
@@ -103,7 +103,7 @@ async fn the_same_bytes_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_bad_file_keeps_the_last_good_configuration() {
+async fn row_236_a_bad_file_keeps_the_last_good_configuration() {
     let gate = Gate::new();
     gate.write("smartgate.toml", "[server");
     assert_eq!(gate.reloader.reload().await, ReloadOutcome::Rejected);

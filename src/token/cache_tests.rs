@@ -3,7 +3,7 @@ use super::*;
 const STAMP: Stamp = Stamp { configuration: 1, clients: 1, keys: 1 };
 
 #[test]
-fn a_token_is_found_under_its_own_stamp_only() {
+fn row_238_a_token_is_found_under_its_own_stamp_only() {
     let cache = TokenCache::new(100);
     cache.insert("token", STAMP, 7);
     assert_eq!(cache.get("token", STAMP), Some(7));

@@ -31,7 +31,9 @@ pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion, report: bo
     ];
     let kind = table.required("kind", "\"public\"").and_then(|found| found.parse(|text| value::choice(text, &kinds)));
     let auth = auth(table, kind);
-    let redirect_uris = table.texts("redirect_uris").into_iter().flatten();
+    let redirect_uris = table.texts("redirect_uris");
+    let redirects = table.has("redirect_uris") && redirect_uris.as_ref().is_none_or(|uris| !uris.is_empty());
+    let redirect_uris = redirect_uris.into_iter().flatten();
     let redirect_uris: Vec<String> = redirect_uris.filter_map(|found| found.parse(redirect_uri)).collect();
     // An EHR that does nothing but launch apps needs none.
     let only_launches = table.has("may_launch") && !table.has("scopes");
@@ -40,7 +42,7 @@ pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion, report: bo
     let launch_uris: Vec<String> = launch_uris.filter_map(|found| found.parse(launch_uri)).collect();
     let may_introspect = table.flag("may_introspect", false);
     let launcher = launcher(table, kind);
-    let grant_types = grant_types(table, kind, scopes.as_ref(), may_introspect || launcher.is_some());
+    let grant_types = grant_types(table, kind, scopes.as_ref(), redirects, may_introspect || launcher.is_some());
     let origins = table.texts("origins").map_or_else(|| origins_of(&redirect_uris), scopes::origins);
     let consent = table.choice("consent", Consent::Ask, &[("ask", Consent::Ask), ("granted", Consent::Granted)]);
     let enabled = table.flag("enabled", true);
@@ -217,9 +219,9 @@ fn grant_types(
     table: &mut Table<'_>,
     kind: Option<Kind>,
     scopes: Option<&Scopes>,
+    redirects: bool,
     needs_no_token: bool,
 ) -> Vec<GrantType> {
-    let redirects = table.has("redirect_uris");
     let system = |scopes: &Scopes| scopes.fhir.iter().filter(|scope| scope.context == Context::System).count();
     let Some(written) = table.texts("grant_types") else {
         let only_system = scopes.is_some_and(|scopes| !scopes.fhir.is_empty() && system(scopes) == scopes.fhir.len());

@@ -18,6 +18,7 @@ const WRONG_CLIENTS: &[(&str, &str)] = &[
     ("kind = \"confidential\"", "is none of \"public\""),
     ("redirect_uris = [\"https://a.example/cb#x\"]", "has a fragment"),
     ("redirect_uris = [\"/cb\"]", "is no absolute URL"),
+    ("redirect_uris = []", "no way to get a token"),
     ("redirect_uris = [\"http://a.example/cb\"]", "in the clear"),
     ("redirect_uris = [\"https://*.example/cb\"]", "no wildcards"),
     ("redirect_uris = [\"myapp:/cb\"]", "a domain of yours in reverse"),

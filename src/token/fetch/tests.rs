@@ -33,7 +33,7 @@ fn is_unavailable(result: &Result<(), NoKey>) -> bool {
 }
 
 #[tokio::test]
-async fn a_set_is_fetched_once_for_all_who_need_it() {
+async fn ca_12_a_set_is_fetched_once_for_all_who_need_it() {
     let world = World::new().await;
     world.server.answers("", &jwks(&[es256()]));
     let found = join_all((0..20).map(|_| world.get(Purpose::Tokens, es256()))).await;
@@ -48,7 +48,7 @@ async fn a_set_is_fetched_once_for_all_who_need_it() {
 }
 
 #[tokio::test]
-async fn a_set_lasts_as_long_as_its_server_says() {
+async fn ca_15_row_223_a_set_lasts_as_long_as_its_server_says() {
     for (headers, lasts) in [
         ("", 300),
         ("Cache-Control: public, max-age=60\r\n", 60),
@@ -71,7 +71,7 @@ async fn a_set_lasts_as_long_as_its_server_says() {
 }
 
 #[tokio::test]
-async fn an_issuers_set_is_kept_a_little_and_a_clients_only_if_it_may() {
+async fn ca_14_row_223_an_issuers_set_is_kept_a_little_and_a_clients_only_if_it_may() {
     for headers in
         ["Cache-Control: no-store\r\n", "Cache-Control: no-cache, max-age=60\r\n", "Cache-Control: max-age=x\r\n"]
     {
@@ -125,7 +125,7 @@ async fn a_rotated_key_is_found_at_once_and_unknown_ones_do_not_flood() {
 }
 
 #[tokio::test]
-async fn a_failure_keeps_an_issuers_stale_set_up_to_its_bound() {
+async fn row_237_a_failure_keeps_an_issuers_stale_set_up_to_its_bound() {
     let world = World::new().await;
     world.server.answers("", &jwks(&[es256()]));
     for purpose in [Purpose::Tokens, Purpose::Assertions] {
@@ -147,7 +147,7 @@ async fn a_failure_keeps_an_issuers_stale_set_up_to_its_bound() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_set_is_unavailable() {
+async fn row_222_what_is_no_key_set_is_unavailable() {
     let large = format!("{{\"keys\":[],\"x\":\"{}\"}}", "x".repeat(64 * 1024));
     let redirect = "HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     for answer in [
