@@ -27,13 +27,14 @@ pub(super) enum Endpoint {
     LaunchStart,
     Manage,
     Logo,
+    Register,
 }
 
 const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
 
 impl Endpoint {
     /// Every endpoint whose path does not depend on where the FHIR base is.
-    const FIXED: [Self; 19] = [
+    const FIXED: [Self; 20] = [
         Self::OpenidConfiguration,
         Self::ServerMetadata,
         Self::Jwks,
@@ -53,6 +54,7 @@ impl Endpoint {
         Self::LaunchStart,
         Self::Manage,
         Self::Logo,
+        Self::Register,
     ];
 
     /// The endpoint at `path`, by exact match.
@@ -61,7 +63,12 @@ impl Endpoint {
             return Some(Self::SmartConfiguration);
         }
         let endpoint = Self::FIXED.into_iter().find(|endpoint| endpoint.path() == path)?;
-        (endpoint != Self::Brands || snapshot.brands.is_some()).then_some(endpoint)
+        let is_there = match endpoint {
+            Self::Brands => snapshot.brands.is_some(),
+            Self::Register => snapshot.registration.is_some(),
+            _ => true,
+        };
+        is_there.then_some(endpoint)
     }
 
     /// The path below the public URL, or below the FHIR base for SMART's own document.
@@ -87,6 +94,7 @@ impl Endpoint {
             Self::LaunchStart => "/auth/launch/start",
             Self::Manage => "/auth/manage",
             Self::Logo => "/auth/logo",
+            Self::Register => "/auth/register",
         }
     }
 
@@ -118,7 +126,7 @@ impl Endpoint {
             | Self::Consent
             | Self::Manage
             | Self::UserInfo => "GET, HEAD, POST, OPTIONS",
-            Self::Token | Self::Introspect | Self::Revoke | Self::Launch => "POST, OPTIONS",
+            Self::Token | Self::Introspect | Self::Revoke | Self::Launch | Self::Register => "POST, OPTIONS",
         }
     }
 
@@ -136,8 +144,9 @@ impl Endpoint {
             | Self::Encounter
             | Self::Consent
             | Self::Manage
+            | Self::LaunchStart
             | Self::Logo
-            | Self::LaunchStart => Readers::Nobody,
+            | Self::Register => Readers::Nobody,
             Self::Token | Self::Introspect | Self::Revoke | Self::UserInfo | Self::Launch => Readers::Registered,
         }
     }

@@ -25,6 +25,8 @@ struct App<'a> {
     place: String,
     /// Whether a person is asked what it may do.
     asks: bool,
+    /// Whether it registered itself, and nobody of this site has looked at it.
+    unchecked: bool,
 }
 
 impl<'a> App<'a> {
@@ -33,6 +35,7 @@ impl<'a> App<'a> {
             name: &session.client.name,
             place: place(&session.pending.redirect_uri, t),
             asks: session.client.consent == Consent::Ask,
+            unchecked: session.client.self_registered,
         }
     }
 }
@@ -169,7 +172,7 @@ pub(super) fn error(call: &Call<'_>, error: PageError) -> Response<Bytes> {
     let (heading, text) = (t.page_error)(error);
     let page = ErrorPage { site: &call.snapshot.pages, t, heading, text, request_id: call.request_id };
     // It may stand in any EHR's frame, and there is nothing on it to click.
-    let launchers = call.snapshot.clients.values().filter_map(|client| client.launcher.as_ref());
+    let launchers = call.snapshot.clients.configured.values().filter_map(|client| client.launcher.as_ref());
     let frame_ancestors: Vec<String> = launchers.flat_map(|launcher| launcher.frame_ancestors.clone()).collect();
     render(call, &page, error.status(), &Around { redirect_uri: None, frame_ancestors: &frame_ancestors })
 }

@@ -53,6 +53,8 @@ pub(super) static TEXTS: Texts = Texts {
 
     allow_access: "Zugriff erlauben?",
     allow_app: |app| format!("Zugriff für {app} erlauben?"),
+    unchecked_app: "Diese App hat sich selbst registriert: Ihren Namen hat sie selbst angegeben, und niemand hat hier geprüft, von wem sie \
+                    stammt.",
     whose_data: "Wessen Daten",
     patient: |id| format!("Akte {id}"),
     app_may: |app| format!("{app} darf dann"),

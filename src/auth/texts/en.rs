@@ -53,6 +53,7 @@ pub(super) static TEXTS: Texts = Texts {
 
     allow_access: "Allow access?",
     allow_app: |app| format!("Allow {app} access?"),
+    unchecked_app: "This app registered itself: its name is what it calls itself, and nobody here has checked who makes it.",
     whose_data: "Whose data",
     patient: |id| format!("Patient {id}"),
     app_may: |app| format!("{app} will be able to"),

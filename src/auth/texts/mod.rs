@@ -133,6 +133,8 @@ pub(super) struct Texts {
     // The consent page.
     pub(super) allow_access: &'static str,
     pub(super) allow_app: fn(app: &str) -> String,
+    /// That nobody of this site has looked at the app.
+    pub(super) unchecked_app: &'static str,
     pub(super) whose_data: &'static str,
     pub(super) patient: fn(id: &str) -> String,
     pub(super) app_may: fn(app: &str) -> String,
