@@ -39,11 +39,7 @@ struct Connection {
 }
 
 impl UpstreamAnswer {
-    pub(super) fn new(
-        pool: Arc<Pool>,
-        session: HttpSession,
-        idle_timeout: Duration,
-    ) -> Result<Self, UpstreamError> {
+    pub(super) fn new(pool: Arc<Pool>, session: HttpSession, idle_timeout: Duration) -> Result<Self, UpstreamError> {
         let head = session.resp_header().ok_or_else(|| UpstreamError::Unreachable("no answer".to_owned()))?;
         let encoded = head
             .headers
