@@ -139,7 +139,7 @@ fn head(
         ("", "") => "/".to_owned(),
         (base, target) => format!("{base}{target}"),
     };
-    let mut head = RequestHeader::build(request.method().clone(), target.as_bytes(), Some(headers.len() + 4))?;
+    let mut head = RequestHeader::build_no_case(request.method().clone(), target.as_bytes(), Some(headers.len() + 4))?;
     for (name, value) in headers {
         head.append_header(name, value)?;
     }
