@@ -56,7 +56,7 @@ pub struct AuthRecord {
     #[serde(serialize_with = "rfc3339")]
     pub time: UnixSeconds,
     pub request_id: String,
-    /// `authorize`, `launch`, `login`, `consent`, `token`, `introspect`, `revoke`, `userinfo`, `logout`.
+    /// `authorize`, `launch`, `login`, `consent`, `token`, `introspect`, `revoke`, `userinfo`, `register`, `logout`.
     pub event: &'static str,
     /// `success` or `failure`.
     pub outcome: &'static str,

@@ -144,7 +144,7 @@ fn a_sink_that_cannot_be_opened_is_named() {
 }
 
 #[tokio::test]
-async fn a_full_queue_sheds_and_counts() {
+async fn row_239_a_full_queue_sheds_and_counts() {
     let (log, script, taken, metrics) = scripted(4, OnFull::Shed);
     for id in 0..MANY {
         log.record(event(id)).await;
@@ -159,7 +159,7 @@ async fn a_full_queue_sheds_and_counts() {
 }
 
 #[tokio::test]
-async fn a_full_queue_blocks_and_loses_nothing() {
+async fn row_239_a_full_queue_blocks_and_loses_nothing() {
     let (log, script, taken, metrics) = scripted(4, OnFull::Block);
     let sender = tokio::spawn({
         let log = log.clone();
@@ -181,7 +181,7 @@ async fn a_full_queue_blocks_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_failed_write_is_tried_again_where_it_stopped() {
+async fn row_239_a_failed_write_is_tried_again_where_it_stopped() {
     let (log, script, taken, metrics) = scripted(4, OnFull::Block);
     for step in [Ok(10), Err(io::ErrorKind::StorageFull.into()), Ok(1), Err(io::ErrorKind::Interrupted.into())] {
         script.send(step).unwrap();
