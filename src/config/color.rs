@@ -5,6 +5,9 @@ use std::fmt;
 /// Contrast that text needs at least (level AA).
 pub(super) const ENOUGH: f64 = 4.5;
 
+/// Contrast that is comfortable (level AAA, success criterion 1.4.6).
+pub(super) const AMPLE: f64 = 7.0;
+
 /// An opaque sRGB colour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Color(pub(super) [u8; 3]);
@@ -28,15 +31,15 @@ impl Color {
         (a.max(b) + 0.05) / (a.min(b) + 0.05)
     }
 
-    /// This colour, moved as little towards `other` as makes text in it readable on every one of `grounds`; none where `other`
-    /// itself is not.
-    pub(super) fn readable(self, other: Self, grounds: &[Self]) -> Option<Self> {
-        let mixed = (0..=100).map(|share| self.mixed(other, share));
-        mixed.into_iter().find(|color| color.is_readable(grounds))
+    /// The least contrast to any of `grounds`.
+    pub(super) fn least_contrast(self, grounds: &[Self]) -> f64 {
+        grounds.iter().map(|ground| self.contrast(*ground)).fold(f64::INFINITY, f64::min)
     }
 
-    pub(super) fn is_readable(self, grounds: &[Self]) -> bool {
-        grounds.iter().all(|ground| self.contrast(*ground) >= ENOUGH)
+    /// This colour, moved towards `other` no further than gives it `contrast` to each of `grounds`; `other` where that has not.
+    pub(super) fn towards(self, other: Self, grounds: &[Self], contrast: f64) -> Self {
+        let mut mixed = (0..=100).map(|share| self.mixed(other, share));
+        mixed.find(|color| color.least_contrast(grounds) >= contrast).unwrap_or(other)
     }
 
     /// With `share` hundredths of `other`.
@@ -82,11 +85,10 @@ mod tests {
     #[test]
     fn a_colour_is_moved_until_it_can_be_read_and_no_further() {
         let yellow = Color::parse("#ffcc00").unwrap();
-        let dark = yellow.readable(BLACK, &[WHITE]).unwrap();
-        assert!(dark.is_readable(&[WHITE]) && !yellow.is_readable(&[WHITE]), "{dark}");
-        assert!(dark.contrast(WHITE) < ENOUGH + 0.3, "{dark}");
-        assert_eq!(yellow.readable(WHITE, &[BLACK]), Some(yellow));
-        assert_eq!(yellow.readable(WHITE, &[WHITE]), None);
+        let dark = yellow.towards(BLACK, &[WHITE], ENOUGH);
+        assert!((ENOUGH..ENOUGH + 0.3).contains(&dark.contrast(WHITE)), "{dark}");
+        assert_eq!(yellow.towards(WHITE, &[BLACK], ENOUGH), yellow);
+        assert_eq!(yellow.towards(WHITE, &[WHITE], ENOUGH), WHITE);
     }
 
     #[test]

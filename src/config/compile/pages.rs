@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::login::filled;
-use crate::config::color::{BLACK, Color, ENOUGH, WHITE};
+use crate::config::color::{AMPLE, BLACK, Color, ENOUGH, WHITE};
 use crate::config::document::Found;
 use crate::config::table::Table;
 use crate::config::{Language, Link, Logo, Pages, value};
@@ -98,21 +98,20 @@ fn dark(text: &str) -> Result<Color, String> {
 /// A colour for text on each of `grounds`; where it is none, the error names one that is.
 fn readable(text: &str, towards: Color, grounds: &[Color; 2], what: &str) -> Result<Color, String> {
     let color = Color::parse(text)?;
-    if color.is_readable(grounds) {
+    let contrast = color.least_contrast(grounds);
+    if contrast >= ENOUGH {
         return Ok(color);
     }
-    let [a, b] = grounds.map(|ground| color.contrast(ground));
-    let better = color.readable(towards, grounds).unwrap_or(towards);
+    let better = color.towards(towards, grounds, ENOUGH);
     Err(format!(
-        "{text:?} has a contrast of {:.1} to the page, and text needs {ENOUGH} (WCAG 2.2 AA); write a {what} one, for example \
-         \"{better}\"",
-        a.min(b)
+        "{text:?} has a contrast of {contrast:.1} to the page, and text needs {ENOUGH} (WCAG 2.2 AA); write a {what} one, for example \
+         \"{better}\""
     ))
 }
 
 /// What a colour adds to the stylesheet. One for the dark scheme is derived where none is given.
 fn accent(color: Color, color_dark: Option<Color>) -> String {
-    let dark = color_dark.or_else(|| color.readable(WHITE, &DARK)).unwrap_or(WHITE);
+    let dark = color_dark.unwrap_or_else(|| color.towards(WHITE, &DARK, AMPLE));
     format!(
         ":root {{ --accent: {color}; }}\n\
          @media (prefers-color-scheme: dark) {{ :root {{ --accent: {dark}; }} }}\n\
