@@ -29,8 +29,8 @@ fn registration() -> Registration {
 }
 
 fn put(snapshot: &Snapshot, registrations: &[(&str, Registration)]) {
-    snapshot
-        .set_registered(registrations.iter().map(|(id, it)| ((*id).to_owned(), it.clone())).collect::<HashMap<_, _>>());
+    let registrations: HashMap<_, _> = registrations.iter().map(|(id, it)| ((*id).to_owned(), it.clone())).collect();
+    snapshot.put_registered(registrations.into());
 }
 
 #[test]
