@@ -70,6 +70,8 @@ struct Common<'a> {
     revocation_endpoint: String,
     userinfo_endpoint: String,
     management_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_endpoint: Option<String>,
     grant_types_supported: &'static [&'static str],
     response_types_supported: &'static [&'static str],
     code_challenge_methods_supported: &'static [&'static str],
@@ -118,6 +120,7 @@ fn common(snapshot: &Snapshot) -> Common<'_> {
         revocation_endpoint: Endpoint::Revoke.url(snapshot),
         userinfo_endpoint: Endpoint::UserInfo.url(snapshot),
         management_endpoint: Endpoint::Manage.url(snapshot),
+        registration_endpoint: snapshot.registration.is_some().then(|| Endpoint::Register.url(snapshot)),
         grant_types_supported: &["authorization_code", "refresh_token", "client_credentials"],
         response_types_supported: &["code"],
         code_challenge_methods_supported: &["S256"],
@@ -146,7 +149,7 @@ pub(super) fn smart_configuration(snapshot: &Snapshot) -> Response<Bytes> {
 
 /// Whether some EHR may launch apps here.
 fn has_launcher(snapshot: &Snapshot) -> bool {
-    snapshot.clients.values().any(|client| client.enabled && client.launcher.is_some())
+    snapshot.clients.configured.values().any(|client| client.enabled && client.launcher.is_some())
 }
 
 /// The metadata of OpenID Connect Discovery and of RFC 8414, which are one.

@@ -16,6 +16,7 @@ fn client(scopes: &str) -> Client {
         may_introspect: false,
         enforced: false,
         launcher: None,
+        self_registered: false,
         launch_uris: Vec::new(),
         enabled: true,
     }

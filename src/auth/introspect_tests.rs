@@ -77,7 +77,7 @@ async fn rf_9_row_229_of_any_other_token_only_that_it_is_not_active() {
     });
     assert_eq!(introspect(&world, token, "5").await, inactive, "the user is gone");
     world.reload(|snapshot| {
-        snapshot.clients.remove("app");
+        snapshot.clients.configured.remove("app");
     });
     assert_eq!(introspect(&world, token, "6").await, inactive, "the client is gone");
     world.reload(|_| {});

@@ -86,7 +86,7 @@ async fn sc_25_the_ehrs_user_is_not_asked_to_log_in_again_and_the_app_is_told_th
 async fn ti_3_introspection_echoes_the_context() {
     let mut world = World::new().await;
     world.reload(|snapshot| {
-        let app = snapshot.clients.get_mut("app").unwrap();
+        let app = snapshot.clients.configured.get_mut("app").unwrap();
         std::sync::Arc::get_mut(app).unwrap().may_introspect = true;
     });
     let launched = launch(&world, &[("app", "app"), ("user", "carter"), ("patient", "bob"), ("intent", "x")]).await;
@@ -172,7 +172,9 @@ async fn al_11_al_12_row_225_a_launch_that_does_not_fit_opens_nothing() {
         assert!(browser.cookies.is_empty());
     }
     // What the EHR may do is asked again when the app comes.
-    world.reload(|snapshot| std::sync::Arc::get_mut(snapshot.clients.get_mut("ehr").unwrap()).unwrap().launcher = None);
+    world.reload(|snapshot| {
+        std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("ehr").unwrap()).unwrap().launcher = None
+    });
     let mut browser = Browser::new(&world);
     browser.open(&asked(&value)).await;
     assert_eq!(browser.landed()["error"], "invalid_request");
@@ -235,7 +237,7 @@ async fn only_an_ehr_launches_and_only_for_whom_it_may() {
 async fn sc_22_without_a_patient_the_user_chooses_and_a_trusted_app_asks_nothing_more() {
     let mut world = World::new().await;
     world.reload(|snapshot| {
-        std::sync::Arc::get_mut(snapshot.clients.get_mut("app").unwrap()).unwrap().consent = Consent::Granted
+        std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("app").unwrap()).unwrap().consent = Consent::Granted
     });
     let launched = launch(&world, &[("app", "app"), ("user", "carter")]).await;
     let mut browser = start(&world, &launched).await;
@@ -252,7 +254,7 @@ async fn sc_22_without_a_patient_the_user_chooses_and_a_trusted_app_asks_nothing
 async fn an_ehr_that_cannot_send_the_browser_through_may_be_trusted_without() {
     let mut world = World::new().await;
     world.reload(|snapshot| {
-        let ehr = std::sync::Arc::get_mut(snapshot.clients.get_mut("ehr").unwrap()).unwrap();
+        let ehr = std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("ehr").unwrap()).unwrap();
         ehr.launcher.as_mut().unwrap().binding = LaunchBinding::None;
     });
     let launched = launch(&world, &[("app", "app"), ("user", "carter"), ("patient", "bob")]).await;

@@ -271,9 +271,9 @@ async fn a_reload_in_between_counts() {
     for without in ["user", "client", "redirect"] {
         world.reload(|snapshot| match without {
             "user" => drop(snapshot.users.remove("amy")),
-            "client" => drop(snapshot.clients.remove("app")),
+            "client" => drop(snapshot.clients.configured.remove("app")),
             _ => {
-                let client = std::sync::Arc::get_mut(snapshot.clients.get_mut("app").unwrap()).unwrap();
+                let client = std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("app").unwrap()).unwrap();
                 client.redirect_uris.clear();
                 client.consent = Consent::Granted;
             }

@@ -47,6 +47,7 @@ fn client(auth: ClientAuth) -> Client {
         may_introspect: false,
         enforced: false,
         launcher: None,
+        self_registered: false,
         launch_uris: Vec::new(),
         enabled: true,
     }

@@ -257,7 +257,7 @@ async fn row_221_who_is_gone_or_may_no_longer_gets_nothing() {
     is_refused(&world, token).await;
     let change = |world: &mut World, change: fn(&mut Client)| {
         world.reload(|snapshot| {
-            change(std::sync::Arc::get_mut(snapshot.clients.get_mut("app").unwrap()).unwrap());
+            change(std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("app").unwrap()).unwrap());
         });
     };
     change(&mut world, |client| client.enabled = false);

@@ -234,3 +234,28 @@ async fn a_withdrawn_key_is_noticed_without_a_new_token() {
     world.fetcher.refresh(&snapshot).await;
     assert_eq!((world.server.seen(), world.fetcher.generation()), (2, 2));
 }
+
+#[tokio::test]
+async fn row_222_a_clients_url_is_another_place_than_the_operators() {
+    let world = World::new().await;
+    world.server.answers("", &jwks(&[es256()]));
+    world.get(Purpose::Assertions, es256()).await.unwrap();
+    let KeySource::Url(url) = world.url() else { panic!() };
+    let wanted = Wanted { id: Some("es256"), algorithm: Algorithm::ES256 };
+    for url in [url.clone(), url.replace("http:", "https:"), url.replace("http://127.0.0.1", "https://localhost")] {
+        let found = world.fetcher.key(&KeySource::ClientUrl(url.clone()), Purpose::Assertions, wanted).await;
+        assert!(is_unavailable(&found.map(drop)), "{url}: what the operator's URL brought is not given out for it");
+    }
+    assert_eq!(world.server.seen(), 1);
+}
+
+#[tokio::test]
+async fn row_222_a_server_that_does_not_answer_is_given_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let world = World::new().await;
+    let silent = KeySource::Url(format!("http://{}/jwks", listener.local_addr().unwrap()));
+    let wanted = Wanted { id: Some("es256"), algorithm: Algorithm::ES256 };
+    let asked = world.fetcher.key(&silent, Purpose::Assertions, wanted);
+    let found = tokio::time::timeout(2 * download::TIMEOUT, asked).await.unwrap();
+    assert!(is_unavailable(&found.map(drop)));
+}
