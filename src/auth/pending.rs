@@ -78,6 +78,9 @@ pub(super) struct Pending {
     /// The EHR launch that this belongs to.
     #[serde(default)]
     pub(super) launch: Option<Bound>,
+    /// The tag of the language that the app asked for.
+    #[serde(default)]
+    pub(super) language: Option<String>,
 }
 
 impl Pending {
@@ -139,6 +142,9 @@ impl AuthServer {
         let state = self.parts.store.pending(&handle, call.now).await?.ok_or(PageError::Gone)?;
         let pending = read(&state).filter(|pending| pending.id == id && pending.expires > call.now);
         let pending = pending.ok_or(PageError::Gone)?;
+        if let Some(language) = &pending.language {
+            call.ask_language(language);
+        }
         let client = live_client(call.snapshot, &pending).ok_or(PageError::Client)?;
         Ok(Session { handle, pending, client, cookies: Vec::new() })
     }
