@@ -61,6 +61,7 @@ struct LoginPage<'a> {
     style: &'static str,
     app: App<'a>,
     id: &'a str,
+    begun: Option<&'a str>,
     username: &'a str,
     ways: Ways<'a>,
     notice: Option<&'static str>,
@@ -179,8 +180,8 @@ pub(super) fn login(
         // EHRs launch for local users.
         ways = Ways { local: true, provider: None };
     }
-    let (id, username) = (&pending.id, &pending.username);
-    let page = LoginPage { style: STYLE, app: App::of(session), id, username, ways, notice };
+    let (id, begun, username) = (&pending.id, session.begun.as_deref(), &pending.username);
+    let page = LoginPage { style: STYLE, app: App::of(session), id, begun, username, ways, notice };
     with_cookies(render(&page, status, &Around::of(call, session)), session)
 }
 
