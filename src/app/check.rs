@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::keys::open_store;
 use super::statement::{Finding, compare, tried_on};
 use super::{Failure, small_runtime};
-use crate::config::{self, Narrowing, OperationAnswer, Snapshot};
+use crate::config::{self, LaunchBinding, Narrowing, OperationAnswer, Snapshot};
 use crate::decide::{Obeyed, capabilities_lookup, probe_search};
 use crate::fhir::bundle::RawBundle;
 use crate::fhir::search::Parameter;
@@ -30,11 +30,8 @@ pub(super) fn check(path: &Path, upstream: bool) -> Result<(), Failure> {
         snapshot.users.len(),
         snapshot.issuers.len(),
     );
-    for row in snapshot.operations.iter().filter(|row| row.answer == OperationAnswer::None) {
-        eprintln!(
-            "{}: warning: nothing that ${} answers is verified; tokens in a patient context do not get it",
-            row.place, row.name
-        );
+    for (place, text) in warnings(path, snapshot) {
+        eprintln!("{place}: warning: {text}");
     }
     if !upstream {
         return Ok(());
@@ -45,6 +42,29 @@ pub(super) fn check(path: &Path, upstream: bool) -> Result<(), Failure> {
         0 => Ok(()),
         wrong => Err(Failure::new(format!("{wrong} of the above make this configuration wrong for this FHIR server"))),
     }
+}
+
+/// What is allowed and yet should be known, with its place.
+fn warnings(path: &Path, snapshot: &Snapshot) -> Vec<(String, String)> {
+    let unverified = snapshot.operations.iter().filter(|row| row.answer == OperationAnswer::None);
+    let unverified = unverified.map(|row| {
+        let text = "answers is verified; tokens in a patient context do not get it";
+        (row.place.clone(), format!("nothing that ${} {text}", row.name))
+    });
+    let launchers = snapshot.clients.values().filter(|client| client.enabled).filter_map(|client| {
+        client.launcher.as_ref().filter(|launcher| launcher.binding == LaunchBinding::None).map(|it| (client, it))
+    });
+    let unbound = launchers.map(|(client, launcher)| {
+        let text = "is taken for the user of its launch, in any browser (launch_binding = \"none\")";
+        (launcher.place.clone(), format!("whoever has a launch value of {:?} {text}", client.id))
+    });
+    let elsewhere = snapshot.brands.iter().filter(|brands| !brands.names_this_server).map(|_| {
+        let text = format!("no Endpoint of [brands] bundle has the address {}, this server", snapshot.fhir.public_base);
+        (path.display().to_string(), text)
+    });
+    let mut warnings: Vec<_> = unverified.chain(unbound).chain(elsewhere).collect();
+    warnings.sort();
+    warnings
 }
 
 /// Everything that can be found out about the FHIR server from outside.

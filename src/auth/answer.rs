@@ -8,6 +8,9 @@ use serde::Serialize;
 /// How long clients and caches may keep a discovery document or the key set: shorter than any key overlap.
 const DISCOVERY_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=60");
 
+/// How long they may keep what they can ask after by its entity tag.
+const TAGGED_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=600");
+
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// An error of an endpoint as RFC 6749 §5.2 writes it.
@@ -39,6 +42,22 @@ pub(super) fn document(body: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = with_body(StatusCode::OK, body.into(), Some(HeaderValue::from_static("application/json")));
     response.headers_mut().remove(header::PRAGMA);
     response.headers_mut().insert(header::CACHE_CONTROL, DISCOVERY_CACHE);
+    response
+}
+
+/// A public FHIR resource under its entity tag, or that the asker has it (RFC 9110 §13.1.2).
+pub(super) fn tagged(body: Bytes, tag: &str, known: bool) -> Response<Bytes> {
+    let (status, body, content_type) = match known {
+        true => (StatusCode::NOT_MODIFIED, Bytes::new(), None),
+        false => (StatusCode::OK, body, Some(HeaderValue::from_static("application/fhir+json"))),
+    };
+    let mut response = with_body(status, body, content_type);
+    let headers = response.headers_mut();
+    headers.remove(header::PRAGMA);
+    headers.insert(header::CACHE_CONTROL, TAGGED_CACHE);
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        headers.insert(header::ETAG, tag);
+    }
     response
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::answer;
 use super::endpoints::Endpoint;
-use crate::config::Snapshot;
+use crate::config::{BrandIdentifier, Snapshot};
 
 /// How clients prove who they are at the token and the revocation endpoint.
 const CLIENT_AUTHENTICATION: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
@@ -84,6 +84,10 @@ struct Smart<'a> {
     #[serde(flatten)]
     common: Common<'a>,
     capabilities: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_access_brand_bundle: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_access_brand_identifier: Option<&'a BrandIdentifier>,
 }
 
 #[derive(Serialize)]
@@ -131,7 +135,13 @@ fn common(snapshot: &Snapshot) -> Common<'_> {
 /// `{FHIR base}/.well-known/smart-configuration`.
 pub(super) fn smart_configuration(snapshot: &Snapshot) -> Response<Bytes> {
     let ehr = if has_launcher(snapshot) { EHR_LAUNCH } else { &[] };
-    document(&Smart { common: common(snapshot), capabilities: [CAPABILITIES, ehr].concat() })
+    let brands = snapshot.brands.as_ref();
+    document(&Smart {
+        common: common(snapshot),
+        capabilities: [CAPABILITIES, ehr].concat(),
+        user_access_brand_bundle: brands.map(|_| Endpoint::Brands.url(snapshot)),
+        user_access_brand_identifier: brands.and_then(|brands| brands.identifier.as_ref()),
+    })
 }
 
 /// Whether some EHR may launch apps here.

@@ -11,6 +11,7 @@ pub(super) enum Endpoint {
     OpenidConfiguration,
     ServerMetadata,
     Jwks,
+    Brands,
     Authorize,
     Login,
     Federate,
@@ -31,10 +32,11 @@ const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
 
 impl Endpoint {
     /// Every endpoint whose path does not depend on where the FHIR base is.
-    const FIXED: [Self; 17] = [
+    const FIXED: [Self; 18] = [
         Self::OpenidConfiguration,
         Self::ServerMetadata,
         Self::Jwks,
+        Self::Brands,
         Self::Authorize,
         Self::Login,
         Self::Federate,
@@ -56,7 +58,8 @@ impl Endpoint {
         if path.strip_prefix(snapshot.fhir.base_path.as_str()) == Some(SMART_CONFIGURATION) {
             return Some(Self::SmartConfiguration);
         }
-        Self::FIXED.into_iter().find(|endpoint| endpoint.path() == path)
+        let endpoint = Self::FIXED.into_iter().find(|endpoint| endpoint.path() == path)?;
+        (endpoint != Self::Brands || snapshot.brands.is_some()).then_some(endpoint)
     }
 
     /// The path below the public URL, or below the FHIR base for SMART's own document.
@@ -66,6 +69,7 @@ impl Endpoint {
             Self::OpenidConfiguration => "/.well-known/openid-configuration",
             Self::ServerMetadata => "/.well-known/oauth-authorization-server",
             Self::Jwks => "/.well-known/jwks.json",
+            Self::Brands => "/.well-known/user-access-brands.json",
             Self::Authorize => "/auth/authorize",
             Self::Login => "/auth/login",
             Self::Federate => "/auth/federate",
@@ -95,9 +99,14 @@ impl Endpoint {
     /// The methods it has, as `Allow` lists them.
     pub(super) fn allow(self) -> &'static str {
         match self {
-            Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => {
-                "GET, HEAD, OPTIONS"
-            }
+            Self::SmartConfiguration
+            | Self::OpenidConfiguration
+            | Self::ServerMetadata
+            | Self::Jwks
+            | Self::Brands
+            | Self::LaunchStart
+            | Self::Federate
+            | Self::Callback => "GET, HEAD, OPTIONS",
             Self::Authorize
             | Self::Login
             | Self::Patient
@@ -105,7 +114,6 @@ impl Endpoint {
             | Self::Consent
             | Self::Manage
             | Self::UserInfo => "GET, HEAD, POST, OPTIONS",
-            Self::LaunchStart | Self::Federate | Self::Callback => "GET, HEAD, OPTIONS",
             Self::Token | Self::Introspect | Self::Revoke | Self::Launch => "POST, OPTIONS",
         }
     }
@@ -113,7 +121,9 @@ impl Endpoint {
     /// Who may read its answers from a browser.
     pub(super) fn readers(self) -> Readers {
         match self {
-            Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => Readers::Anyone,
+            Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks | Self::Brands => {
+                Readers::Anyone
+            }
             Self::Authorize
             | Self::Login
             | Self::Federate

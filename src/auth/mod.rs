@@ -10,6 +10,7 @@
 mod account;
 mod answer;
 mod authorize;
+mod brands;
 mod call;
 mod client_auth;
 mod consent;
@@ -169,6 +170,7 @@ impl AuthServer {
                 return discovery::server_metadata(call.snapshot);
             }
             (Endpoint::Jwks, &Method::GET) => return answer::document(self.parts.keys.jwks().as_bytes().to_vec()),
+            (Endpoint::Brands, &Method::GET) => return brands::bundle(call),
             (Endpoint::Token, &Method::POST) => return self.token(call).await,
             (Endpoint::Introspect, &Method::POST) => return self.introspect(call).await,
             (Endpoint::Revoke, &Method::POST) => return self.revoke(call).await,

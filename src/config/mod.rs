@@ -1,5 +1,6 @@
 //! Configuration: files, checked and compiled as a whole into an immutable snapshot; reload while running.
 
+mod brands;
 mod compile;
 mod document;
 mod errors;
@@ -15,6 +16,7 @@ mod watch;
 
 use std::path::Path;
 
+pub use brands::{BrandIdentifier, Brands};
 pub use errors::ConfigErrors;
 pub use oidc::{FhirUser, Oidc, USER_TYPES};
 pub use reading::{Fingerprint, Sources};

@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::Oidc;
+use super::{Brands, Oidc};
 use crate::ambient::UnixSeconds;
 use crate::fhir::{FhirVersion, ResourceType, Tables, TypeSet};
 use crate::scope::{Letter, Scopes};
@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub users: HashMap<String, Arc<User>>,
     /// Where people log in who are no local users.
     pub oidc: Option<Arc<Oidc>>,
+    /// The organisations behind this server, for apps to show.
+    pub brands: Option<Arc<Brands>>,
     /// Patients by `RelatedPerson/id` or `Person/id`.
     pub links: HashMap<String, Vec<String>>,
     /// Every origin that a registered client or an issuer may call from (SMART App Launch 2.2 app-launch, CORS).
@@ -395,6 +397,8 @@ pub struct Client {
 /// What an EHR may do that launches apps (SMART App Launch 2.2 app-launch, "Launch App: EHR Launch").
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Launcher {
+    /// File and line of the client.
+    pub place: String,
     /// For whom it may launch.
     pub users: LaunchUsers,
     /// How the browser is told from another one.

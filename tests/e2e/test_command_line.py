@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -61,6 +62,22 @@ def test_check_says_what_is_right(gate: Gate) -> None:
     done = gate.run("check")
     assert (done.returncode, done.stderr) == (0, "")
     assert gate.fhir in done.stdout
+
+
+def test_check_warns_of_what_is_allowed_and_yet_a_risk(own_gate: Gate) -> None:
+    own_gate.client("ehr")["launch_binding"] = "none"
+    endpoint = {"resourceType": "Endpoint", "id": "r4", "address": "https://elsewhere.example.org/fhir"}
+    brand = {"resourceType": "Organization", "id": "clinic", "name": "Clinic", "endpoint": [{"reference": "Endpoint/r4"}]}
+    bundle = {"resourceType": "Bundle", "type": "collection", "timestamp": "2026-01-31T12:00:00Z", "entry": [{"resource": brand}, {"resource": endpoint}]}
+    (own_gate.folder / "brands.json").write_text(json.dumps(bundle))
+    own_gate.config["brands"] = {"bundle": "brands.json"}
+    own_gate.write()
+    done = own_gate.run("check")
+    assert done.returncode == 0
+    line = 1 + own_gate.config_file.read_text().splitlines().index("may_launch = true")
+    unbound, elsewhere = sorted(done.stderr.splitlines(), key=lambda it: "brands" in it)
+    assert unbound.startswith(f"{own_gate.config_file}:{line}: warning: whoever has a launch value of \"ehr\""), unbound
+    assert elsewhere.startswith(f"{own_gate.config_file}: warning: no Endpoint of [brands] bundle"), elsewhere
 
 
 def test_check_says_everything_that_is_wrong(own_gate: Gate) -> None:

@@ -165,6 +165,7 @@ fn launch_uri(text: &str) -> Result<String, String> {
 }
 
 fn launcher(table: &mut Table<'_>, kind: Option<Kind>) -> Option<Launcher> {
+    let place = table.place("may_launch").name();
     let may_launch = table.flag("may_launch", false);
     let users = table.one_or_many("launch_users");
     let bindings = [("cookie", LaunchBinding::Cookie), ("none", LaunchBinding::None)];
@@ -192,7 +193,7 @@ fn launcher(table: &mut Table<'_>, kind: Option<Kind>) -> Option<Launcher> {
         })?,
         OneOrMany::Many(_, names) => LaunchUsers::These(names.into_iter().map(|found| found.it.to_owned()).collect()),
     };
-    Some(Launcher { users, binding, frame_ancestors })
+    Some(Launcher { place, users, binding, frame_ancestors })
 }
 
 /// The origins that the app's own pages have, as far as its redirect URIs tell.

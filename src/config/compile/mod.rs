@@ -1,5 +1,6 @@
 //! From files to the snapshot: each section is checked for itself and then against the others.
 
+mod brands;
 mod clients;
 mod fhir;
 mod issuers;
@@ -25,7 +26,7 @@ use super::{Client, Issuer, Snapshot};
 use crate::fhir::{FhirVersion, Tables};
 
 /// Sections of the contract that this version has not.
-const LATER_SECTIONS: [&str; 2] = ["registration", "brands"];
+const LATER_SECTIONS: [&str; 1] = ["registration"];
 
 /// Compiles the main file and the drop-in folders beside it.
 pub(super) fn main_file(reading: &Reading, path: &Path, text: &str) -> Option<Snapshot> {
@@ -51,6 +52,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let clients = entries(root, "clients", |table| clients::client(table, version, enforcement.report.is_some()));
     let users = entries(root, "users", |table| users::user(table, &links, &clients));
     let oidc = login::oidc(root.section("login"), version, public_url, &users, &clients);
+    let brands = brands::brands(root, fhir.as_ref().map(|fhir| fhir.public_base.as_str()));
     root.later(&LATER_SECTIONS);
     Some(Snapshot {
         generation: 1,
@@ -69,6 +71,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
         clients,
         users,
         oidc: oidc.map(Arc::new),
+        brands: brands.map(Arc::new),
         links,
     })
 }
