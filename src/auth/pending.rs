@@ -159,7 +159,9 @@ impl AuthServer {
         let handle = handle(call, id)?;
         let begun = form.get("begun");
         let state = match begun {
-            Some(begun) => self.parts.keys.open_seal(begun, &binding(&handle)).and_then(|it| String::from_utf8(it).ok()),
+            Some(begun) => {
+                self.parts.keys.open_seal(begun, &binding(&handle)).and_then(|it| String::from_utf8(it).ok())
+            }
             None => self.parts.store.pending(&handle, call.now).await?,
         };
         let pending = state.and_then(|state| read(&state)).filter(|pending| pending.id == id).ok_or(PageError::Gone)?;

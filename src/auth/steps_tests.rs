@@ -77,7 +77,9 @@ async fn a_wrong_password_is_told_as_an_unknown_name_is() {
         assert!(browser.path.ends_with("&notice=failed"));
         assert!(browser.html().contains("role=\"alert\""));
         let (id, begun) = (browser.hidden("id").unwrap(), browser.hidden("begun").unwrap());
-        pages.push(browser.html().replace(&id, "ID").replace(&begun, "BEGUN").replace(&format!("value=\"{name}\""), "NAME"));
+        pages.push(
+            browser.html().replace(&id, "ID").replace(&begun, "BEGUN").replace(&format!("value=\"{name}\""), "NAME"),
+        );
         browser.log_in("amy", PASSWORD).await;
         assert!(browser.path.starts_with("/auth/consent"), "and may try again");
     }
