@@ -86,6 +86,9 @@ pub(super) struct Pending {
     /// The EHR launch that this belongs to.
     #[serde(default)]
     pub(super) launch: Option<Bound>,
+    /// The tag of the language that the app asked for.
+    #[serde(default)]
+    pub(super) language: Option<String>,
 }
 
 impl Pending {
@@ -236,6 +239,9 @@ fn binding(handle: &Digest) -> Vec<u8> {
 fn session(call: &Call<'_>, handle: Digest, pending: Pending) -> Result<Session, PageError> {
     if pending.expires <= call.now {
         return Err(PageError::Gone);
+    }
+    if let Some(language) = &pending.language {
+        call.ask_language(language);
     }
     let client = live_client(call.snapshot, &pending).ok_or(PageError::Client)?;
     Ok(Session { handle, pending, client, begun: None, cookies: Vec::new() })

@@ -21,6 +21,7 @@ use super::pages;
 use super::pending::{LIFETIME, Login, Pending, Session};
 use super::record::{FAILURE, SUCCESS};
 use super::steps::Step;
+use super::texts::Notice;
 use crate::ambient::UnixSeconds;
 use crate::config::Oidc;
 use crate::telemetry::{AuthRecord, LoginOutcome};
@@ -76,20 +77,9 @@ impl Failed {
         }
     }
 
-    fn words(self) -> &'static str {
-        match self {
-            Self::Unavailable => "The login cannot be completed at the moment. Wait a little, then try again.",
-            Self::Refused => "The login there did not succeed or was cancelled. You can try again.",
-            Self::Answer => "The answer to the login could not be accepted. Try again.",
-            Self::Nobody => {
-                "You are logged in there, but your account belongs to no record here. Ask the people who run this service."
-            }
-        }
-    }
-
-    /// What the notice of this name says.
-    pub(super) fn notice(name: &str) -> Option<&'static str> {
-        Self::ALL.into_iter().find(|failed| failed.name() == name).map(Self::words)
+    /// The notice of this name.
+    pub(super) fn notice(name: &str) -> Option<Notice> {
+        Self::ALL.into_iter().find(|failed| failed.name() == name).map(Notice::Provider)
     }
 }
 
@@ -268,6 +258,7 @@ fn request(call: &Call<'_>, oidc: &Oidc, provider: &Provider, attempt: &Attempt)
         .append_pair("scope", &oidc.scopes.join(" "))
         .append_pair("state", &attempt.state)
         .append_pair("nonce", &attempt.nonce)
+        .append_pair("ui_locales", call.language().tag())
         .append_pair("code_challenge", &challenge_of(&attempt.verifier))
         .append_pair("code_challenge_method", "S256");
     Ok(url.into())
