@@ -168,6 +168,10 @@ fn guard(folder: &Path) -> Guard {
     let (Ok(keys), Ok(store)) = (GateKeys::of(&[key], &ambient), SqliteStore::open(&folder.join("bench.db"))) else {
         panic!("no keys or no store")
     };
+    // The random generator takes a while, and never the same, to seed itself when it is first used.
+    if keys.seal(b"", b"").is_err() {
+        panic!("no seal")
+    }
     let upstream = Arc::new(UpstreamClient::new());
     Guard {
         upstream: upstream.clone(),
