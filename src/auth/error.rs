@@ -122,6 +122,8 @@ pub(super) enum ClientError {
     Refused {
         basic: bool,
     },
+    /// An access token that is none, where one may stand for the client (RFC 7662 §2.3).
+    Token,
     Unavailable,
 }
 
@@ -212,11 +214,19 @@ impl ApiError {
     pub(super) fn response(self) -> Response<Bytes> {
         let (status, error, error_description) = self.public();
         let mut response = answer::json(status, &ErrorBody { error, error_description });
-        if self == Self::Client(ClientError::Refused { basic: true }) {
-            let challenge = HeaderValue::from_static("Basic realm=\"smartgate\", charset=\"UTF-8\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        if let Some(challenge) = self.challenge() {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
+    }
+
+    /// What to say to whoever showed credentials in the header (RFC 6749 §5.2, RFC 6750 §3).
+    fn challenge(self) -> Option<&'static str> {
+        match self {
+            Self::Client(ClientError::Refused { basic: true }) => Some("Basic realm=\"smartgate\", charset=\"UTF-8\""),
+            Self::Client(ClientError::Token) => Some("Bearer realm=\"smartgate\", error=\"invalid_token\""),
+            _ => None,
+        }
     }
 }
 
@@ -239,6 +249,7 @@ impl ClientError {
                 "invalid_client",
                 "the client is unknown or disabled, or did not authenticate in the way that it is registered for",
             ),
+            Self::Token => (WHO, "invalid_token", "the access token that the client shows is not valid"),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "temporarily_unavailable",
