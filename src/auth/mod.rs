@@ -35,6 +35,7 @@ mod pages;
 mod password;
 mod patient;
 mod pending;
+mod prompt;
 mod record;
 mod revoke;
 mod steps;

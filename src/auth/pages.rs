@@ -19,7 +19,7 @@ use super::error::PageError;
 use super::pending::{Search, Session};
 use super::user_grant::Reach;
 use super::{EncounterSummary, PatientSummary};
-use crate::config::{Consent, Snapshot, User};
+use crate::config::{Snapshot, User};
 
 /// The stylesheet of every page; the policy allows it by its digest and nothing else.
 pub(super) const STYLE: &str = include_str!("../../templates/style.css");
@@ -38,11 +38,7 @@ struct App<'a> {
 
 impl<'a> App<'a> {
     fn of(session: &'a Session) -> Self {
-        Self {
-            name: &session.client.name,
-            place: place(&session.pending.redirect_uri),
-            asks: session.client.consent == Consent::Ask,
-        }
+        Self { name: &session.client.name, place: place(&session.pending.redirect_uri), asks: session.asks_consent() }
     }
 }
 
@@ -174,11 +170,11 @@ pub(super) fn login(
     status: StatusCode,
 ) -> Response<Bytes> {
     let pending = &session.pending;
-    let mut ways = Ways::of(call.snapshot);
-    if pending.launch.is_some() {
-        // EHRs launch for local users.
-        ways = Ways { local: true, provider: None };
-    }
+    let Ways { local, provider } = Ways::of(call.snapshot);
+    let ways = Ways {
+        local: local && pending.may_log_in(call.snapshot),
+        provider: provider.filter(|_| pending.may_federate(call.snapshot)),
+    };
     let (id, username) = (&pending.id, &pending.username);
     let page = LoginPage { style: STYLE, app: App::of(session), id, username, ways, notice };
     with_cookies(render(&page, status, &Around::of(call, session)), session)

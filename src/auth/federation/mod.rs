@@ -1,7 +1,9 @@
 //! Login at an existing OpenID provider (OpenID Connect Core §3.1): authorization code, PKCE, `nonce`, and a `state` that only the
 //! browser which began can come back with.
 
+mod failed;
 mod mapping;
+mod silent;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -19,7 +21,8 @@ use super::error::PageError;
 use super::form::Form;
 use super::grant_types::challenge_of;
 use super::pages;
-use super::pending::{LIFETIME, Login, Session};
+use super::pending::{LIFETIME, Login, Pending, Session};
+use super::prompt::Prompt;
 use super::record::{FAILURE, SUCCESS};
 use super::steps::Step;
 use crate::ambient::UnixSeconds;
@@ -27,10 +30,14 @@ use crate::config::Oidc;
 use crate::store::Digest;
 use crate::telemetry::{AuthRecord, LoginOutcome};
 use crate::token::{Provider, TokenError};
+pub(super) use failed::Failed;
 use mapping::Person;
 
 /// Longest code that is exchanged.
 const MAX_CODE: usize = 4096;
+
+/// How far the provider's clock may be behind, in seconds.
+const CLOCK_SKEW: UnixSeconds = 30;
 
 /// A login that went to the provider; kept until the browser comes back once.
 #[derive(Serialize, Deserialize)]
@@ -43,49 +50,16 @@ struct Attempt {
     issuer: String,
     /// The authorization that it is for; none for the page where a person manages their apps.
     pending: Option<String>,
-    expires: UnixSeconds,
+    prompt: Prompt,
+    /// Whether the provider was asked to show no page.
+    silent: bool,
+    site: Site,
+    begun: UnixSeconds,
 }
 
-/// Why nobody is logged in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Failed {
-    /// The provider or the FHIR server cannot be asked.
-    Unavailable,
-    /// The provider sent an error.
-    Refused,
-    /// What came back is not what was asked for: another issuer, or no good id_token.
-    Answer,
-    /// The account belongs to nobody here.
-    Nobody,
-}
-
-impl Failed {
-    const ALL: [Self; 4] = [Self::Unavailable, Self::Refused, Self::Answer, Self::Nobody];
-
-    /// The name for the audit log and for the notice on the page.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Unavailable => "provider-unavailable",
-            Self::Refused => "provider-refused",
-            Self::Answer => "provider-answer",
-            Self::Nobody => "provider-nobody",
-        }
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::Unavailable => "The login cannot be completed at the moment. Wait a little, then try again.",
-            Self::Refused => "The login there did not succeed or was cancelled. You can try again.",
-            Self::Answer => "The answer to the login could not be accepted. Try again.",
-            Self::Nobody => {
-                "You are logged in there, but your account belongs to no record here. Ask the people who run this service."
-            }
-        }
-    }
-
-    /// What the notice of this name says.
-    pub(super) fn notice(name: &str) -> Option<&'static str> {
-        Self::ALL.into_iter().find(|failed| failed.name() == name).map(Self::words)
+impl Attempt {
+    fn expires(&self) -> UnixSeconds {
+        self.begun.saturating_add(LIFETIME)
     }
 }
 
@@ -94,33 +68,29 @@ impl AuthServer {
     pub(super) async fn federate(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let query = call.query().map_err(|_| PageError::Parameters)?;
         let oidc = call.snapshot.oidc.as_ref().ok_or(PageError::Gone)?;
-        let session = match query.get("id") {
+        let mut session = match query.get("id") {
             Some(id) => Some(self.resume(call, Some(id)).await?),
             None => None,
         };
-        if let Some(session) = &session
-            && (Step::of(session, call.snapshot) != Step::Login || session.pending.launch.is_some())
-        {
-            return Ok(pages::go_on(session, &session.link("login")));
+        let mut silent = false;
+        if let Some(session) = &mut session {
+            if Step::of(session, call.snapshot) != Step::Login || !session.pending.may_federate(call.snapshot) {
+                return Ok(pages::go_on(session, &session.link("login")));
+            }
+            silent = silent::is_to_be_tried(&session.pending, call.snapshot);
+            if silent {
+                session.pending.asked_silently = true;
+                self.keep(session).await?;
+            }
         }
-        let pending = session.map(|session| session.pending.id);
+        let attempt = self.new_attempt(call, oidc, session.map(|session| session.pending), silent);
         let provider = match self.parts.verifier.fetcher.provider(oidc).await {
             Ok(provider) => provider,
             Err(why) => {
                 tracing::warn!(request_id = call.request_id, %why, "nobody can log in at the provider");
-                self.record_failed(call, pending.as_deref(), Failed::Unavailable, None).await;
-                return Ok(answer::see_other(&back(pending.as_deref(), Failed::Unavailable)));
+                self.record_failed(call, attempt.pending.as_deref(), Failed::Unavailable, None).await;
+                return self.turn_back(call, attempt.pending.as_deref(), Failed::Unavailable).await;
             }
-        };
-        let id = self.parts.ambient.id();
-        let attempt = Attempt {
-            state: format!("{id}{}", self.parts.ambient.secret()),
-            id,
-            nonce: self.parts.ambient.secret(),
-            verifier: self.parts.ambient.secret(),
-            issuer: oidc.issuer.clone(),
-            pending,
-            expires: call.now.saturating_add(LIFETIME),
         };
         let location = request(call, oidc, &provider, &attempt)?;
         let secret = self.parts.ambient.secret();
@@ -128,16 +98,32 @@ impl AuthServer {
             tracing::error!(%error, "a login could not be written");
             PageError::Unavailable
         })?;
-        self.parts.store.put_pending(&handle(&secret), &kept, attempt.expires).await?;
-        let cookie = cookies::set(call.snapshot, &attempt.id, &secret, LIFETIME, Site::Own);
+        self.parts.store.put_pending(&handle(&secret), &kept, attempt.expires()).await?;
+        let cookie = cookies::set(call.snapshot, &attempt.id, &secret, LIFETIME, attempt.site);
         Ok(with_cookie(answer::see_other(&location), cookie))
+    }
+
+    fn new_attempt(&self, call: &Call<'_>, oidc: &Oidc, pending: Option<Pending>, silent: bool) -> Attempt {
+        let id = self.parts.ambient.id();
+        Attempt {
+            state: format!("{id}{}", self.parts.ambient.secret()),
+            id,
+            nonce: self.parts.ambient.secret(),
+            verifier: self.parts.ambient.secret(),
+            issuer: oidc.issuer.clone(),
+            prompt: pending.as_ref().map(|pending| pending.prompt).unwrap_or_default(),
+            silent,
+            site: pending.as_ref().map_or(Site::Own, Pending::site),
+            pending: pending.map(|pending| pending.id),
+            begun: call.now,
+        }
     }
 
     /// `GET /auth/callback`: the browser comes back from the provider.
     pub(super) async fn callback(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let query = call.query().map_err(|_| PageError::Parameters)?;
         let attempt = self.attempt(call, &query).await?;
-        let forget = cookies::set(call.snapshot, &attempt.id, "", 0, Site::Own);
+        let forget = cookies::set(call.snapshot, &attempt.id, "", 0, attempt.site);
         let pending = attempt.pending.as_deref();
         let response = match self.person(call, &query, &attempt).await {
             Ok(person) => match pending {
@@ -146,7 +132,7 @@ impl AuthServer {
             },
             Err((failed, detail)) => {
                 self.record_failed(call, pending, failed, Some(detail)).await;
-                answer::see_other(&back(pending, failed))
+                self.turn_back(call, pending, failed).await?
             }
         };
         Ok(with_cookie(response, forget))
@@ -163,7 +149,7 @@ impl AuthServer {
             tracing::error!(%error, "the store holds a login that cannot be read");
             PageError::Unavailable
         })?;
-        if attempt.id != id || attempt.state != state || attempt.expires <= call.now {
+        if attempt.id != id || attempt.state != state || attempt.expires() <= call.now {
             return Err(PageError::Gone);
         }
         // Of two requests exactly one gets this far.
@@ -184,7 +170,7 @@ impl AuthServer {
             return Err((Failed::Answer, "the answer is from another issuer, or does not say from which".to_owned()));
         }
         if let Some(error) = query.get("error") {
-            return Err((Failed::Refused, code(error).to_owned()));
+            return Err((silent::failure(error, attempt.silent), code(error).to_owned()));
         }
         let code = query.get("code").filter(|code| (1..=MAX_CODE).contains(&code.len()));
         let code = code.ok_or_else(|| (Failed::Answer, "the answer has no code".to_owned()))?;
@@ -196,6 +182,9 @@ impl AuthServer {
                 TokenError::Refused(rule) => (Failed::Answer, rule.to_owned()),
                 TokenError::Unavailable(why) => (Failed::Unavailable, why),
             })?;
+        if !attempt.prompt.is_met_by(identity.authenticated(), attempt.begun, CLOCK_SKEW) {
+            return Err((Failed::Answer, "`auth_time` is missing, or older than was asked for".to_owned()));
+        }
         self.known_person(call.snapshot, oidc, &identity).await
     }
 
@@ -228,6 +217,10 @@ impl AuthServer {
     }
 
     async fn record_failed(&self, call: &Call<'_>, pending: Option<&str>, failed: Failed, detail: Option<String>) {
+        if failed == Failed::Page {
+            // Nobody has tried anything yet.
+            return;
+        }
         let (counted, session) = match failed {
             Failed::Unavailable => (LoginOutcome::Refused, None),
             _ => (LoginOutcome::Failure, self.resume(call, pending).await.ok()),
@@ -248,7 +241,8 @@ impl AuthServer {
 /// The authorization request to the provider.
 fn request(call: &Call<'_>, oidc: &Oidc, provider: &Provider, attempt: &Attempt) -> Result<String, PageError> {
     let mut url = Url::parse(&provider.authorization_endpoint).map_err(|_| PageError::Unavailable)?;
-    url.query_pairs_mut()
+    let mut query = url.query_pairs_mut();
+    query
         .append_pair("response_type", "code")
         .append_pair("client_id", &oidc.client_id)
         .append_pair("redirect_uri", &Endpoint::Callback.url(call.snapshot))
@@ -257,15 +251,9 @@ fn request(call: &Call<'_>, oidc: &Oidc, provider: &Provider, attempt: &Attempt)
         .append_pair("nonce", &attempt.nonce)
         .append_pair("code_challenge", &challenge_of(&attempt.verifier))
         .append_pair("code_challenge_method", "S256");
+    query.extend_pairs(attempt.prompt.at_provider(attempt.silent));
+    drop(query);
     Ok(url.into())
-}
-
-/// The page to go back to, which says what went wrong.
-fn back(pending: Option<&str>, failed: Failed) -> String {
-    match pending {
-        Some(id) => format!("login?id={id}&notice={}", failed.name()),
-        None => format!("manage?notice={}", failed.name()),
-    }
 }
 
 /// An error code as RFC 6749 §4.1.2.1 has them; anything else may be anything.

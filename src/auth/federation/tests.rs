@@ -1,4 +1,5 @@
 mod provider;
+mod silent;
 
 use std::collections::HashMap;
 
@@ -53,7 +54,7 @@ async fn failure(world: &World) -> (Value, Value) {
 }
 
 fn told(browser: &Browser<'_>, failed: Failed) -> bool {
-    browser.path.starts_with("/auth/login?id=") && browser.html().contains(failed.words())
+    browser.path.starts_with("/auth/login?id=") && browser.html().contains(failed.words().unwrap())
 }
 
 #[tokio::test]
