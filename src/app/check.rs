@@ -26,7 +26,7 @@ pub(super) fn check(path: &Path, upstream: bool) -> Result<(), Failure> {
         path.display(),
         snapshot.fhir.public_base,
         snapshot.fhir.upstream.base,
-        snapshot.clients.len(),
+        snapshot.clients.configured.len(),
         snapshot.users.len(),
         snapshot.issuers.len(),
     );
@@ -51,7 +51,7 @@ fn warnings(path: &Path, snapshot: &Snapshot) -> Vec<(String, String)> {
         let text = "answers is verified; tokens in a patient context do not get it";
         (row.place.clone(), format!("nothing that ${} {text}", row.name))
     });
-    let launchers = snapshot.clients.values().filter(|client| client.enabled).filter_map(|client| {
+    let launchers = snapshot.clients.configured.values().filter(|client| client.enabled).filter_map(|client| {
         client.launcher.as_ref().filter(|launcher| launcher.binding == LaunchBinding::None).map(|it| (client, it))
     });
     let unbound = launchers.map(|(client, launcher)| {

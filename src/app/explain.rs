@@ -9,6 +9,7 @@ use http::Method;
 
 use super::{Failure, keys::open_store, small_runtime};
 use crate::ambient::Ambient;
+use crate::auth::follow_registered;
 use crate::config::{self, Snapshot};
 use crate::decide::{
     Action, Decided, Export, ExportStep, Grant, Input, Permit, Refusal, UpstreamRequest, decide, decide_bundle,
@@ -144,6 +145,7 @@ fn grant(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<Grant, Refusa
         let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
         let keys = Arc::new(GateKeys::open(&*store, &ambient, &snapshot.tokens).await.map_err(Failure::new)?);
         let fetcher = Arc::new(Fetcher::new(ambient.clone()).map_err(Failure::new)?);
+        follow_registered(&*store, snapshot).await.map_err(Failure::new)?;
         let revocations = Revocations::new();
         revocations.sync(&*store, ambient.now()).await.map_err(Failure::new)?;
         let verifier = Verifier { keys, fetcher, ambient };

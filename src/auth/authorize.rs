@@ -160,7 +160,7 @@ fn known_client<'a>(call: &Call<'_>, form: &'a Form) -> Result<(Arc<Client>, &'a
     let client = client.ok_or(PageError::Client)?;
     let redirect_uri = form.get("redirect_uri").ok_or(PageError::RedirectUri)?;
     if client.redirect_uris.iter().any(|registered| registered == redirect_uri) {
-        Ok((Arc::clone(client), redirect_uri))
+        Ok((client, redirect_uri))
     } else {
         Err(PageError::RedirectUri)
     }

@@ -12,6 +12,8 @@ use crate::config::{Client, Snapshot};
 /// Media type of forms.
 const FORM: &str = "application/x-www-form-urlencoded";
 
+const JSON: &str = "application/json";
+
 /// A request being answered.
 pub(super) struct Call<'a> {
     pub(super) snapshot: &'a Arc<Snapshot>,
@@ -63,13 +65,18 @@ impl<'a> Call<'a> {
 
     /// The parameters of the body; those of the query do not count.
     pub(super) fn form(&self) -> Result<Form, FormError> {
-        let media_type =
-            self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let essence = media_type.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case(FORM) {
-            return Err(FormError::NotAForm);
-        }
-        Form::parse(self.body)
+        if self.is(FORM) { Form::parse(self.body) } else { Err(FormError::NotAForm) }
+    }
+
+    /// The body, if it is said to be JSON.
+    pub(super) fn json(&self) -> Option<&'a [u8]> {
+        self.is(JSON).then_some(self.body)
+    }
+
+    /// Whether the body is of this media type.
+    fn is(&self, media_type: &str) -> bool {
+        let said = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        said.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
     }
 
     /// The parameters wherever the method has them (RFC 6749 §3.1: the authorization endpoint takes both).

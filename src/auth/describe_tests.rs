@@ -5,7 +5,7 @@ const READER: Owner = Owner { patient_is_reader: true, confined: true };
 const CLINICIAN: Owner = Owner { patient_is_reader: false, confined: false };
 
 #[test]
-fn each_scope_is_one_plain_sentence() {
+fn bp_4_sc_17_each_scope_is_one_plain_sentence() {
     let fhir = &testing::snapshot().fhir;
     for (scope, owner, expected) in [
         ("patient/Observation.rs", READER, "See your observations (lab results, vital signs and other measurements)"),

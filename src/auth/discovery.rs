@@ -19,8 +19,8 @@ const CALLER_AUTHENTICATION: &[&str] = &["client_secret_basic", "client_secret_p
 /// Algorithms of client assertions (SMART App Launch 2.2 client-confidential-asymmetric).
 const ASSERTION_ALGORITHMS: &[&str] = &["RS384", "ES384"];
 
-/// Every scope here is supported whole (SMART App Launch 2.2 conformance, `scopes_supported`); writing in a patient context is
-/// refused in this version.
+/// Every scope here is supported whole (SMART App Launch 2.2 conformance, `scopes_supported`). Those by which a patient's app writes
+/// are granted too, but what of them takes effect depends on the FHIR server (`write-unpinned`), so they are not promised.
 const SCOPES: &[&str] = &[
     "openid",
     "fhirUser",
@@ -71,6 +71,8 @@ struct Common<'a> {
     revocation_endpoint: String,
     userinfo_endpoint: String,
     management_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_endpoint: Option<String>,
     grant_types_supported: &'static [&'static str],
     response_types_supported: &'static [&'static str],
     code_challenge_methods_supported: &'static [&'static str],
@@ -120,6 +122,7 @@ fn common(snapshot: &Snapshot) -> Common<'_> {
         revocation_endpoint: Endpoint::Revoke.url(snapshot),
         userinfo_endpoint: Endpoint::UserInfo.url(snapshot),
         management_endpoint: Endpoint::Manage.url(snapshot),
+        registration_endpoint: snapshot.registration.is_some().then(|| Endpoint::Register.url(snapshot)),
         grant_types_supported: &["authorization_code", "refresh_token", "client_credentials"],
         response_types_supported: &["code"],
         code_challenge_methods_supported: &["S256"],
@@ -148,7 +151,7 @@ pub(super) fn smart_configuration(snapshot: &Snapshot) -> Response<Bytes> {
 
 /// Whether some EHR may launch apps here.
 fn has_launcher(snapshot: &Snapshot) -> bool {
-    snapshot.clients.values().any(|client| client.enabled && client.launcher.is_some())
+    snapshot.clients.configured.values().any(|client| client.enabled && client.launcher.is_some())
 }
 
 /// The metadata of OpenID Connect Discovery and of RFC 8414, which are one.

@@ -26,13 +26,14 @@ pub(super) enum Endpoint {
     Launch,
     LaunchStart,
     Manage,
+    Register,
 }
 
 const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
 
 impl Endpoint {
     /// Every endpoint whose path does not depend on where the FHIR base is.
-    const FIXED: [Self; 18] = [
+    const FIXED: [Self; 19] = [
         Self::OpenidConfiguration,
         Self::ServerMetadata,
         Self::Jwks,
@@ -51,6 +52,7 @@ impl Endpoint {
         Self::Launch,
         Self::LaunchStart,
         Self::Manage,
+        Self::Register,
     ];
 
     /// The endpoint at `path`, by exact match.
@@ -59,7 +61,12 @@ impl Endpoint {
             return Some(Self::SmartConfiguration);
         }
         let endpoint = Self::FIXED.into_iter().find(|endpoint| endpoint.path() == path)?;
-        (endpoint != Self::Brands || snapshot.brands.is_some()).then_some(endpoint)
+        let is_there = match endpoint {
+            Self::Brands => snapshot.brands.is_some(),
+            Self::Register => snapshot.registration.is_some(),
+            _ => true,
+        };
+        is_there.then_some(endpoint)
     }
 
     /// The path below the public URL, or below the FHIR base for SMART's own document.
@@ -84,6 +91,7 @@ impl Endpoint {
             Self::Launch => "/auth/launch",
             Self::LaunchStart => "/auth/launch/start",
             Self::Manage => "/auth/manage",
+            Self::Register => "/auth/register",
         }
     }
 
@@ -114,7 +122,7 @@ impl Endpoint {
             | Self::Consent
             | Self::Manage
             | Self::UserInfo => "GET, HEAD, POST, OPTIONS",
-            Self::Token | Self::Introspect | Self::Revoke | Self::Launch => "POST, OPTIONS",
+            Self::Token | Self::Introspect | Self::Revoke | Self::Launch | Self::Register => "POST, OPTIONS",
         }
     }
 
@@ -132,7 +140,8 @@ impl Endpoint {
             | Self::Encounter
             | Self::Consent
             | Self::Manage
-            | Self::LaunchStart => Readers::Nobody,
+            | Self::LaunchStart
+            | Self::Register => Readers::Nobody,
             Self::Token | Self::Introspect | Self::Revoke | Self::UserInfo | Self::Launch => Readers::Registered,
         }
     }

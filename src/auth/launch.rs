@@ -218,13 +218,13 @@ fn handle(value: &str) -> Digest {
 
 /// An EHR that may launch as things are now.
 fn launcher<'a>(snapshot: &'a Snapshot, ehr: &str) -> Option<&'a Launcher> {
-    snapshot.clients.get(ehr).filter(|client| client.enabled)?.launcher.as_ref()
+    snapshot.clients.configured.get(ehr).filter(|client| client.enabled)?.launcher.as_ref()
 }
 
 /// The app to be launched, and where.
 fn app<'a>(call: &'a Call<'_>, form: &'a Form) -> Result<(&'a Arc<Client>, &'a str), ApiError> {
     let id = form.get("app").ok_or(ApiError::Missing("`app` is missing: the client id of the app to launch"))?;
-    let app = call.snapshot.clients.get(id).filter(|app| app.enabled && !app.launch_uris.is_empty());
+    let app = call.snapshot.clients.configured.get(id).filter(|app| app.enabled && !app.launch_uris.is_empty());
     let app = app.ok_or(ApiError::Launch("`app` is no client with a launch URI"))?;
     match (form.get("launch_uri"), app.launch_uris.as_slice()) {
         (None, [only]) => Ok((app, only)),

@@ -1,4 +1,4 @@
-//! The authorization server: discovery, authorize, login, consent, picker, token, introspect, revoke, userinfo.
+//! The authorization server: discovery, authorize, login, consent, picker, token, introspect, revoke, userinfo, registration.
 //!
 //! A function of an HTTP request and a configuration snapshot; it knows no server sessions.
 //!
@@ -13,6 +13,7 @@ mod authorize;
 mod brands;
 mod call;
 mod client_auth;
+mod client_metadata;
 mod consent;
 mod cookies;
 mod cors;
@@ -37,6 +38,7 @@ mod patient;
 mod pending;
 mod prompt;
 mod record;
+mod register;
 mod revoke;
 mod steps;
 #[cfg(test)]
@@ -62,6 +64,7 @@ use crate::token::{Assertions, GateKeys, Revocations, Verifier};
 use call::Call;
 use endpoints::Endpoint;
 use password::Passwords;
+pub use register::follow_registered;
 
 /// Largest form that an endpoint of the authorization server reads, in bytes.
 pub const MAX_FORM_BYTES: usize = 64 * 1024;
@@ -174,6 +177,7 @@ impl AuthServer {
             (Endpoint::Brands, &Method::GET) => return brands::bundle(call),
             (Endpoint::Token, &Method::POST) => return self.token(call).await,
             (Endpoint::Introspect, &Method::POST) => return self.introspect(call).await,
+            (Endpoint::Register, &Method::POST) => return self.register(call).await,
             (Endpoint::Revoke, &Method::POST) => return self.revoke(call).await,
             (Endpoint::UserInfo, &Method::GET | &Method::POST) => return self.userinfo(call).await,
             (Endpoint::Launch, &Method::POST) => return self.launch(call).await,

@@ -34,11 +34,18 @@ struct App<'a> {
     place: String,
     /// Whether a person is asked what it may do.
     asks: bool,
+    /// Whether it registered itself, and nobody of this site has looked at it.
+    unchecked: bool,
 }
 
 impl<'a> App<'a> {
     fn of(session: &'a Session) -> Self {
-        Self { name: &session.client.name, place: place(&session.pending.redirect_uri), asks: session.asks_consent() }
+        Self {
+            name: &session.client.name,
+            place: place(&session.pending.redirect_uri),
+            asks: session.asks_consent(),
+            unchecked: session.client.self_registered,
+        }
     }
 }
 
@@ -158,7 +165,7 @@ pub(super) fn error(call: &Call<'_>, error: PageError) -> Response<Bytes> {
     let (heading, text) = error.words();
     let page = ErrorPage { style: STYLE, heading, text, request_id: call.request_id };
     // It may stand in any EHR's frame, and there is nothing on it to click.
-    let launchers = call.snapshot.clients.values().filter_map(|client| client.launcher.as_ref());
+    let launchers = call.snapshot.clients.configured.values().filter_map(|client| client.launcher.as_ref());
     let frame_ancestors: Vec<String> = launchers.flat_map(|launcher| launcher.frame_ancestors.clone()).collect();
     render(&page, error.status(), &Around { redirect_uri: None, frame_ancestors: &frame_ancestors })
 }

@@ -200,7 +200,7 @@ impl AuthServer {
 /// The client, if it may still be answered at the place where it wants the answer.
 fn live_client(snapshot: &Snapshot, pending: &Pending) -> Option<Arc<Client>> {
     let client = snapshot.clients.get(&pending.client).filter(|client| client.enabled)?;
-    client.redirect_uris.contains(&pending.redirect_uri).then(|| Arc::clone(client))
+    client.redirect_uris.contains(&pending.redirect_uri).then_some(client)
 }
 
 fn read(state: &str) -> Option<Pending> {

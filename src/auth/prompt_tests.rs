@@ -94,7 +94,8 @@ async fn launched<'a>(world: &'a World, patient: &str, sent: bool, more: &[(&'st
 async fn trusting() -> World {
     let mut world = World::new().await;
     world.reload(|snapshot| {
-        std::sync::Arc::get_mut(snapshot.clients.get_mut("app").unwrap()).unwrap().consent = Consent::Granted;
+        std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("app").unwrap()).unwrap().consent =
+            Consent::Granted;
     });
     world
 }

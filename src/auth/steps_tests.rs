@@ -47,7 +47,7 @@ async fn a_patient_logs_in_agrees_and_the_app_has_a_code() {
 }
 
 #[tokio::test]
-async fn pages_are_closed_to_frames_scripts_caches_and_foreign_forms() {
+async fn row_231_pages_are_closed_to_frames_scripts_caches_and_foreign_forms() {
     let world = World::new().await;
     let browser = at_login(&world, "app", "openid").await;
     for (name, value) in [
@@ -89,7 +89,7 @@ async fn a_wrong_password_is_told_as_an_unknown_name_is() {
 }
 
 #[tokio::test]
-async fn without_the_cookie_a_form_does_nothing() {
+async fn row_231_without_the_cookie_a_form_does_nothing() {
     let world = World::new().await;
     let mut browser = at_login(&world, "app", "openid").await;
     let cookies = std::mem::take(&mut browser.cookies);
@@ -107,7 +107,7 @@ async fn without_the_cookie_a_form_does_nothing() {
 }
 
 #[tokio::test]
-async fn after_the_login_what_was_known_before_is_worth_nothing() {
+async fn row_231_after_the_login_what_was_known_before_is_worth_nothing() {
     let world = World::new().await;
     let mut browser = at_login(&world, "app", "launch/patient patient/*.rs").await;
     let (before, path) = (browser.cookies.clone(), browser.path.clone());
@@ -241,7 +241,7 @@ async fn an_app_that_the_operator_trusts_asks_nobody() {
 }
 
 #[tokio::test]
-async fn a_user_who_has_nothing_to_give_is_sent_back() {
+async fn row_228_a_user_who_has_nothing_to_give_is_sent_back() {
     let world = World::new().await;
     let mut browser = at_login(&world, "app", "user/*.rs").await;
     browser.log_in("stranger", PASSWORD).await;
@@ -271,9 +271,9 @@ async fn a_reload_in_between_counts() {
     for without in ["user", "client", "redirect"] {
         world.reload(|snapshot| match without {
             "user" => drop(snapshot.users.remove("amy")),
-            "client" => drop(snapshot.clients.remove("app")),
+            "client" => drop(snapshot.clients.configured.remove("app")),
             _ => {
-                let client = std::sync::Arc::get_mut(snapshot.clients.get_mut("app").unwrap()).unwrap();
+                let client = std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("app").unwrap()).unwrap();
                 client.redirect_uris.clear();
                 client.consent = Consent::Granted;
             }

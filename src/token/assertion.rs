@@ -108,7 +108,7 @@ fn header(jws: &Jws<'_>, keys: &KeySource) -> Result<(), AssertionError> {
     }
     match (&jws.key_url, keys) {
         (None, _) => Ok(()),
-        (Some(named), KeySource::Url(registered)) if named == registered => Ok(()),
+        (Some(named), KeySource::Url(registered) | KeySource::ClientUrl(registered)) if named == registered => Ok(()),
         _ => Err(AssertionError::Refused("the assertion's `jku` is not the registered URL")),
     }
 }

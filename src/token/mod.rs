@@ -23,7 +23,7 @@ use crate::ambient::UnixSeconds;
 
 pub use assertion::{AssertionError, Assertions};
 pub use cache::{Stamp, TokenCache};
-pub use fetch::{Fetcher, Provider};
+pub use fetch::{Fetcher, Provider, is_public_url};
 pub use identity::Identity;
 pub use keys::{GateKeys, KeyError};
 pub use revocation::Revocations;

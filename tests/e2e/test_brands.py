@@ -44,7 +44,7 @@ def smart_configuration(gate: Gate) -> dict[str, Any]:
     return httpx.get(f"{gate.fhir}/.well-known/smart-configuration").raise_for_status().json()
 
 
-def test_BR_1_discovery_names_the_bundle_and_the_primary_brand(branded: Gate, gate: Gate) -> None:
+def test_BR_1_CF_12_discovery_names_the_bundle_and_the_primary_brand(branded: Gate, gate: Gate) -> None:
     told = smart_configuration(branded.start())
     assert told["user_access_brand_bundle"] == branded.url + PATH
     assert told["user_access_brand_identifier"] == {"system": URI, "value": "https://clinic.example.org"}

@@ -46,7 +46,7 @@ def test_metrics_keep_the_conventions_that_promtool_checks(gate: Gate) -> None:
             assert name.endswith(("_seconds", "_bytes")), name
 
 
-def test_metrics_count_and_name_nobody(gate: Gate) -> None:
+def test_row_240_metrics_count_and_name_nobody(gate: Gate) -> None:
     def counted(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
         return {name: it - before.get(name, 0) for name, it in after.items() if it != before.get(name, 0) and name.endswith("}")}
 
@@ -64,7 +64,7 @@ def test_metrics_count_and_name_nobody(gate: Gate) -> None:
         assert secret not in text
 
 
-def test_health(gate: Gate) -> None:
+def test_row_240_health(gate: Gate) -> None:
     assert httpx.get(f"{gate.admin}/healthz").status_code == 200
     assert httpx.get(f"{gate.admin}/readyz").status_code == 200
     assert httpx.get(f"{gate.admin}/nothing").status_code == 404
@@ -200,7 +200,7 @@ def test_the_fhir_server_goes_away_and_comes_back(own_gate: Gate, keys: object, 
         server.stop()
 
 
-def test_logs_hold_no_tokens_and_no_search_values(gate: Gate) -> None:
+def test_row_242_logs_hold_no_tokens_and_no_search_values(gate: Gate) -> None:
     token = gate.token("patient/Patient.rs", patient="amy")
     answer = httpx.get(f"{gate.fhir}/Patient?name=Shaw-of-Springfield", headers=bearer(token))
     assert answer.status_code == 200

@@ -158,6 +158,11 @@ static SERVICE_KEY: LazyLock<ServiceKey> = LazyLock::new(|| {
     }
 });
 
+/// The public keys of `service`.
+pub(super) fn service_jwks() -> &'static str {
+    &SERVICE_KEY.jwks
+}
+
 /// A client assertion signed with the key of `service`.
 pub(super) fn assertion(client: &str, audience: &str, id: &str) -> String {
     crate::token::install_crypto();

@@ -8,6 +8,7 @@ mod keys;
 mod login;
 mod operations;
 mod process;
+mod registration;
 mod scopes;
 mod server;
 mod tls;
@@ -22,11 +23,11 @@ use std::sync::Arc;
 use super::document::{Document, Found};
 use super::reading::Reading;
 use super::table::{Table, read_document};
-use super::{Client, Issuer, Snapshot};
+use super::{Client, Clients, Issuer, Snapshot};
 use crate::fhir::{FhirVersion, Tables};
-
-/// Sections of the contract that this version has not.
-const LATER_SECTIONS: [&str; 1] = ["registration"];
+pub use clients::redirect_uri;
+pub(super) use clients::{origins_of, secret_hash};
+pub use keys::check as check_key_set;
 
 /// Compiles the main file and the drop-in folders beside it.
 pub(super) fn main_file(reading: &Reading, path: &Path, text: &str) -> Option<Snapshot> {
@@ -52,8 +53,9 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let clients = entries(root, "clients", |table| clients::client(table, version, enforcement.report.is_some()));
     let users = entries(root, "users", |table| users::user(table, &links, &clients));
     let oidc = login::oidc(root.section("login"), version, public_url, &users, &clients);
+    let registration = registration::registration(root, version);
+    let fetch_allow = registration::fetch_allow(root.section("auth"));
     let brands = brands::brands(root, fhir.as_ref().map(|fhir| fhir.public_base.as_str()));
-    root.later(&LATER_SECTIONS);
     Some(Snapshot {
         generation: 1,
         origins: origins(&issuers, &clients),
@@ -68,7 +70,9 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
         log,
         limits,
         issuers,
-        clients,
+        clients: Clients::new(clients),
+        registration,
+        fetch_allow,
         users,
         oidc: oidc.map(Arc::new),
         brands: brands.map(Arc::new),

@@ -72,7 +72,7 @@ fn known() -> BTreeSet<(String, String)> {
 #[test]
 fn the_samples_load_as_they_are() {
     let loaded = load(&conf("smartgate.toml")).unwrap_or_else(|errors| panic!("{errors}"));
-    assert!(loaded.snapshot.clients.contains_key("growth-chart"));
+    assert!(loaded.snapshot.clients.configured.contains_key("growth-chart"));
     assert!(loaded.snapshot.users.contains_key("amy"));
 }
 

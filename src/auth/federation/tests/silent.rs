@@ -10,7 +10,7 @@ async fn launching(fake: &Fake, change: impl FnOnce(&mut Snapshot)) -> World {
     let oidc = fake.oidc();
     world.reload(|snapshot| {
         snapshot.oidc = Some(oidc.into());
-        let ehr = std::sync::Arc::get_mut(snapshot.clients.get_mut("ehr").unwrap()).unwrap();
+        let ehr = std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("ehr").unwrap()).unwrap();
         ehr.launcher.as_mut().unwrap().users = LaunchUsers::Any;
         change(snapshot);
     });
@@ -18,7 +18,7 @@ async fn launching(fake: &Fake, change: impl FnOnce(&mut Snapshot)) -> World {
 }
 
 fn granted(snapshot: &mut Snapshot) {
-    std::sync::Arc::get_mut(snapshot.clients.get_mut("app").unwrap()).unwrap().consent = Consent::Granted;
+    std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("app").unwrap()).unwrap().consent = Consent::Granted;
 }
 
 async fn post(world: &World, user: &str, patient: &str) -> http::Response<bytes::Bytes> {
@@ -68,9 +68,8 @@ fn told_app(browser: &Browser<'_>) -> String {
     landed["error"].clone()
 }
 
-/// AL-11, attacks.md 225.
 #[tokio::test]
-async fn who_is_logged_in_at_the_provider_goes_on_without_a_page() {
+async fn al_11_row_225_who_is_logged_in_at_the_provider_goes_on_without_a_page() {
     let fake = Fake::start().await;
     let world = launching(&fake, |_| ()).await;
     let mut browser = launched_there(&world, &fake, &[]).await;
@@ -114,9 +113,9 @@ async fn who_is_not_logs_in_there_and_is_asked_silently_once() {
     assert!(told(&browser, Failed::Refused), "anything else is told");
 }
 
-/// attacks.md 225: a launch is for one person; nobody else goes on with it, and nothing tells for whom it is.
+/// A launch is for one person; nobody else goes on with it, and nothing tells for whom it is.
 #[tokio::test]
-async fn another_person_of_the_provider_is_refused() {
+async fn row_225_another_person_of_the_provider_is_refused() {
     let fake = Fake::start().await;
     fake.say("sub", json!("249"));
     let world = launching(&fake, granted).await;
