@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -14,6 +15,9 @@ use crate::fhir::bundle::RawBundle;
 use crate::fhir::search::Parameter;
 use crate::guard::{Pins, Probe};
 use crate::upstream::UpstreamClient;
+
+/// What SMART App Launch 2.2 app-launch step 5 advises an access token to live at most.
+const ADVISED_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// A patient that no server has.
 const NOBODY: &str = "smartgate-probe";
@@ -62,7 +66,11 @@ fn warnings(path: &Path, snapshot: &Snapshot) -> Vec<(String, String)> {
         let text = format!("no Endpoint of [brands] bundle has the address {}, this server", snapshot.fhir.public_base);
         (path.display().to_string(), text)
     });
-    let mut warnings: Vec<_> = unverified.chain(unbound).chain(elsewhere).collect();
+    let long = (snapshot.tokens.access_lifetime > ADVISED_LIFETIME).then(|| {
+        let text = "[tokens] access_lifetime is more than the hour that SMART advises; refresh tokens let access go on";
+        (path.display().to_string(), text.to_owned())
+    });
+    let mut warnings: Vec<_> = unverified.chain(unbound).chain(elsewhere).chain(long).collect();
     warnings.sort();
     warnings
 }

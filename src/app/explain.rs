@@ -53,6 +53,12 @@ pub(super) struct Asked {
 pub(super) fn explain(path: &Path, asked: &Asked) -> Result<(), Failure> {
     let loaded = config::load(path).map_err(Failure::new)?;
     let snapshot = Arc::new(loaded.snapshot);
+    if snapshot.registration.is_some() {
+        small_runtime()?.block_on(async {
+            let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
+            follow_registered(&*store, &snapshot).await.map_err(Failure::new)
+        })?;
+    }
     let text = match explained(&snapshot, asked)? {
         Ok(text) => text,
         Err(refusal) => describe_refusal(&refusal),
@@ -145,7 +151,6 @@ fn grant(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<Grant, Refusa
         let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
         let keys = Arc::new(GateKeys::open(&*store, &ambient, &snapshot.tokens).await.map_err(Failure::new)?);
         let fetcher = Arc::new(Fetcher::new(ambient.clone()).map_err(Failure::new)?);
-        follow_registered(&*store, snapshot).await.map_err(Failure::new)?;
         let revocations = Revocations::new();
         revocations.sync(&*store, ambient.now()).await.map_err(Failure::new)?;
         let verifier = Verifier { keys, fetcher, ambient };

@@ -45,11 +45,11 @@ pub(super) fn document(body: impl Into<Bytes>) -> Response<Bytes> {
     response
 }
 
-/// A public FHIR resource under its entity tag, or that the asker has it (RFC 9110 §13.1.2).
-pub(super) fn tagged(body: Bytes, tag: &str, known: bool) -> Response<Bytes> {
+/// A public file under its entity tag, or that the asker has it (RFC 9110 §13.1.2).
+pub(super) fn tagged(media_type: &'static str, body: Bytes, tag: &str, known: bool) -> Response<Bytes> {
     let (status, body, content_type) = match known {
         true => (StatusCode::NOT_MODIFIED, Bytes::new(), None),
-        false => (StatusCode::OK, body, Some(HeaderValue::from_static("application/fhir+json"))),
+        false => (StatusCode::OK, body, Some(HeaderValue::from_static(media_type))),
     };
     let mut response = with_body(status, body, content_type);
     let headers = response.headers_mut();
@@ -98,12 +98,15 @@ pub(super) fn page(
     status: StatusCode,
     html: String,
     content_security_policy: HeaderValue,
+    language: &'static str,
     framed: bool,
 ) -> Response<Bytes> {
     let mut response = with_body(status, Bytes::from(html), Some(HeaderValue::from_static("text/html; charset=utf-8")));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, content_security_policy);
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
     if !framed {
         headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     }

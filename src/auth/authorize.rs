@@ -12,6 +12,7 @@ use super::call::Call;
 use super::error::{AuthorizeError, PageError};
 use super::form::Form;
 use super::granted::{Bearer, MAX_SCOPE_LIST, within_registration};
+use super::language;
 use super::pages;
 use super::pending::{EncounterChoice, LIFETIME, Login, Pending, Search};
 use super::prompt::Prompt;
@@ -72,6 +73,7 @@ impl AuthServer {
                     .await;
             }
         };
+        call.ask_language(form.get("ui_locales").unwrap_or_default());
         let (client, redirect_uri) = match known_client(call, &form) {
             Ok(known) => known,
             Err(error) => return self.authorize_failed(call, None, error.name(), "", pages::error(call, error)).await,
@@ -203,6 +205,8 @@ fn read(
         launch: None,
         prompt,
         asked_silently: false,
+        language: language::asked(form.get("ui_locales").unwrap_or_default(), &call.snapshot.pages)
+            .map(|language| language.tag().to_owned()),
     })
 }
 

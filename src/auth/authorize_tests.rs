@@ -14,7 +14,7 @@ async fn refused(world: &World, name: &'static str, value: &str) -> (String, Str
 }
 
 #[tokio::test]
-async fn without_a_known_client_and_its_exact_redirect_uri_nobody_is_redirected() {
+async fn rf_2_row_213_without_a_known_client_and_its_exact_redirect_uri_nobody_is_redirected() {
     let world = World::new().await;
     for (name, value) in [
         ("client_id", ""),
@@ -41,7 +41,7 @@ async fn without_a_known_client_and_its_exact_redirect_uri_nobody_is_redirected(
 }
 
 #[tokio::test]
-async fn a_parameter_that_comes_twice_is_a_page_too() {
+async fn rf_3_row_213_and_214_a_parameter_that_comes_twice_is_a_page_too() {
     let world = World::new().await;
     for twice in ["&state=b", "&redirect_uri=https://evil.example/", "&scope=patient/*.rs", "&aud=x", "&%73tate=b"] {
         let answer = world.get(&format!("/auth/authorize?{}{twice}", encode(&request()))).await;
@@ -51,7 +51,7 @@ async fn a_parameter_that_comes_twice_is_a_page_too() {
 }
 
 #[tokio::test]
-async fn everything_else_that_is_wrong_is_told_the_app() {
+async fn al_14_row_212_and_214_and_217_everything_else_that_is_wrong_is_told_the_app() {
     let world = World::new().await;
     let state = "a&error=x\u{e9} \"'<";
     let long = "x".repeat(8193);
@@ -128,7 +128,7 @@ async fn without_tls_the_cookie_has_no_prefix_that_browsers_would_refuse() {
 }
 
 #[tokio::test]
-async fn post_is_the_same_as_get() {
+async fn al_13_row_215_post_is_the_same_as_get() {
     let world = World::new().await;
     let form = request();
     let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -140,7 +140,7 @@ async fn post_is_the_same_as_get() {
 }
 
 #[tokio::test]
-async fn state_comes_back_exactly() {
+async fn al_18_row_216_state_comes_back_exactly() {
     let world = World::new().await;
     for state in ["a&error=x", "line\r\nbreak", "<script>", "%2526+ #?", &"s".repeat(4096)] {
         let mut asked = request();

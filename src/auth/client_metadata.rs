@@ -9,7 +9,7 @@ use url::Url;
 use super::call::Call;
 use super::granted::MAX_SCOPE_LIST;
 use crate::config::{About, KeySource, RegisteredAuth, UserGrantType, check_key_set, client_key_url, redirect_uri};
-use crate::token::is_public_url;
+use crate::token::{is_public_url, serves_assertions};
 
 /// Redirect URIs, contacts.
 const MAX_LIST: usize = 20;
@@ -171,13 +171,10 @@ fn keys(set: &str) -> Result<RegisteredAuth, Wrong> {
     if set.len() > MAX_KEYS {
         return Err(Wrong::Metadata("`jwks` is longer than 16 KiB"));
     }
-    match check_key_set(set) {
-        Ok(()) => Ok(RegisteredAuth::Keys(set.to_owned())),
-        Err(why) => {
-            tracing::info!(why, "a key set was not registered");
-            Err(Wrong::Metadata("`jwks` must have public keys only, and at least one with `kid` to verify with"))
-        }
+    if check_key_set(set).is_ok() && serves_assertions(set) {
+        return Ok(RegisteredAuth::Keys(set.to_owned()));
     }
+    Err(Wrong::Metadata("`jwks` must have public keys only, and at least one with a `kid` for RS384 or ES384"))
 }
 
 fn keys_url(url: &str, fetch_allow: &HashSet<String>) -> Result<RegisteredAuth, Wrong> {
@@ -207,3 +204,7 @@ fn is_unseen(character: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{ffff}'
             | '\u{e0000}'..='\u{e0fff}')
 }
+
+#[cfg(test)]
+#[path = "client_metadata_tests.rs"]
+mod tests;

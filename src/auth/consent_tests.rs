@@ -10,7 +10,7 @@ async fn at_consent<'a>(world: &'a World, scope: &str) -> Browser<'a> {
     browser
 }
 
-/// attacks.md 227; ONC limited access.
+/// ONC limited access.
 #[tokio::test]
 async fn row_227_what_is_unticked_is_not_granted() {
     let world = World::new().await;

@@ -10,9 +10,7 @@ use super::error::{AuthorizeError, PageError};
 use super::pages::{self, Chooser};
 use super::pending::{EncounterChoice, Session};
 use super::steps::Step;
-
-const UNREACHABLE: &str = "The visits cannot be read at the moment. Wait a little and reload, or go on without one.";
-const NOT_CHOSEN: &str = "Choose one of the visits shown, or go on without one.";
+use super::texts::Notice;
 
 /// The scope that asks for it.
 pub(super) const SCOPE: &str = "launch/encounter";
@@ -26,10 +24,10 @@ impl AuthServer {
         if step != Step::Encounter {
             return Ok(pages::go_on(&session, &session.link(step.page())));
         }
-        let notice = query.get("notice").filter(|notice| *notice == "choose").map(|_| NOT_CHOSEN);
+        let notice = query.get("notice").filter(|notice| *notice == "choose").map(|_| Notice::VisitNotChosen);
         let chooser = match self.encounters(call, &session).await {
             Ok(encounters) => Chooser { encounters, notice },
-            Err(_) => Chooser { encounters: Vec::new(), notice: Some(UNREACHABLE) },
+            Err(_) => Chooser { encounters: Vec::new(), notice: Some(Notice::VisitsUnreachable) },
         };
         Ok(pages::encounter(call, &session, &chooser))
     }
@@ -70,16 +68,6 @@ impl AuthServer {
             tracing::warn!(request_id = call.request_id, %error, "a patient's visits could not be looked up");
             PageError::Unavailable
         })
-    }
-}
-
-impl EncounterSummary {
-    /// What tells visits apart.
-    pub(super) fn details(&self) -> String {
-        // A day and a time of day, without seconds and zone.
-        let began = self.began.as_ref().map(|at| at.chars().take(16).collect::<String>().replace('T', " "));
-        let parts = [began, self.status.clone(), Some(format!("visit {}", self.id))];
-        parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
     }
 }
 

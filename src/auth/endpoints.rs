@@ -26,6 +26,7 @@ pub(super) enum Endpoint {
     Launch,
     LaunchStart,
     Manage,
+    Logo,
     Register,
 }
 
@@ -33,7 +34,7 @@ const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
 
 impl Endpoint {
     /// Every endpoint whose path does not depend on where the FHIR base is.
-    const FIXED: [Self; 19] = [
+    const FIXED: [Self; 20] = [
         Self::OpenidConfiguration,
         Self::ServerMetadata,
         Self::Jwks,
@@ -52,6 +53,7 @@ impl Endpoint {
         Self::Launch,
         Self::LaunchStart,
         Self::Manage,
+        Self::Logo,
         Self::Register,
     ];
 
@@ -91,6 +93,7 @@ impl Endpoint {
             Self::Launch => "/auth/launch",
             Self::LaunchStart => "/auth/launch/start",
             Self::Manage => "/auth/manage",
+            Self::Logo => "/auth/logo",
             Self::Register => "/auth/register",
         }
     }
@@ -114,7 +117,8 @@ impl Endpoint {
             | Self::Brands
             | Self::LaunchStart
             | Self::Federate
-            | Self::Callback => "GET, HEAD, OPTIONS",
+            | Self::Callback
+            | Self::Logo => "GET, HEAD, OPTIONS",
             Self::Authorize
             | Self::Login
             | Self::Patient
@@ -141,6 +145,7 @@ impl Endpoint {
             | Self::Consent
             | Self::Manage
             | Self::LaunchStart
+            | Self::Logo
             | Self::Register => Readers::Nobody,
             Self::Token | Self::Introspect | Self::Revoke | Self::UserInfo | Self::Launch => Readers::Registered,
         }

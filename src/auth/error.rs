@@ -115,36 +115,6 @@ impl PageError {
             Self::Unavailable => "unavailable",
         }
     }
-
-    /// Heading and explanation for the person who sees the page.
-    pub(super) fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Parameters => (
-                "This link does not work",
-                "The app sent you here with a request that is malformed or says something twice. Only the makers of the app \
-                 can repair this.",
-            ),
-            Self::Client => (
-                "This app is not known here",
-                "The app that sent you here is not registered with this server, or its registration was ended. Nothing was \
-                 shared with it.",
-            ),
-            Self::RedirectUri => (
-                "This app cannot be trusted",
-                "The app asked for your access to be sent to an address that is not registered for it. Nothing was shared. \
-                 If you make this app: `redirect_uri` must be exactly as registered.",
-            ),
-            Self::Gone => (
-                "This page is no longer valid",
-                "It was already used, it waited for too long, or your browser does not accept cookies from this server. Go \
-                 back to the app and begin again.",
-            ),
-            Self::Unavailable => (
-                "Not available at the moment",
-                "The server cannot go on right now. Wait a little, then reload this page.",
-            ),
-        }
-    }
 }
 
 impl From<StoreError> for PageError {

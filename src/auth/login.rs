@@ -14,14 +14,9 @@ use super::password::Verdict;
 use super::pending::{Login, Session};
 use super::record::{FAILURE, SUCCESS};
 use super::steps::Step;
+use super::texts::Notice;
 use crate::config::Client;
 use crate::telemetry::{AuthRecord, LoginOutcome};
-
-/// One text for every failure: it does not tell which of the two was wrong, nor whether the name is being held back.
-pub(super) const FAILED: &str =
-    "The user name and password do not fit, or there were too many attempts. Check both and try again.";
-
-pub(super) const BUSY: &str = "Many people are logging in right now. Wait a moment and try again.";
 
 impl AuthServer {
     /// `GET /auth/login`.
@@ -33,7 +28,7 @@ impl AuthServer {
             return Ok(pages::go_on(&session, &session.link(step.page())));
         }
         let notice = match query.get("notice") {
-            Some("failed") => Some(FAILED),
+            Some("failed") => Some(Notice::LoginFailed),
             Some(notice) => Failed::notice(notice),
             None => None,
         };
@@ -57,7 +52,7 @@ impl AuthServer {
                 let login = Login { username: username.to_owned(), federated: None, at: call.now };
                 self.logged_in(call, session, login).await
             }
-            Verdict::Busy => Ok(pages::login(call, &session, Some(BUSY), StatusCode::SERVICE_UNAVAILABLE)),
+            Verdict::Busy => Ok(pages::login(call, &session, Some(Notice::LoginBusy), StatusCode::SERVICE_UNAVAILABLE)),
             Verdict::Wrong | Verdict::Throttled => {
                 self.keep(&session).await?;
                 Ok(pages::go_on(&session, &format!("{}&notice=failed", session.link("login"))))

@@ -27,15 +27,18 @@ mod form;
 mod grant_types;
 mod granted;
 mod introspect;
+mod language;
 mod launch;
 mod launch_context;
 mod login;
+mod logo;
 mod manage;
 mod manage_pages;
 mod pages;
 mod password;
 mod patient;
 mod pending;
+mod policy;
 mod prompt;
 mod record;
 mod register;
@@ -43,6 +46,7 @@ mod revoke;
 mod steps;
 #[cfg(test)]
 mod testing;
+mod texts;
 mod throttle;
 mod token;
 mod user_grant;
@@ -93,7 +97,7 @@ pub struct PatientQuery {
 pub struct EncounterSummary {
     pub id: String,
     /// Its kind, in words.
-    pub what: String,
+    pub what: Option<String>,
     /// When it began, as FHIR writes it.
     pub began: Option<String>,
     pub status: Option<String>,
@@ -195,6 +199,7 @@ impl AuthServer {
             (Endpoint::Consent, &Method::POST) => self.consent(call).await,
             (Endpoint::Manage, &Method::GET) => self.manage_page(call).await,
             (Endpoint::Manage, &Method::POST) => self.manage(call).await,
+            (Endpoint::Logo, &Method::GET) => return logo::logo(call),
             (_, &Method::OPTIONS) => return answer::options(endpoint.allow()),
             _ => return answer::method_not_allowed(endpoint.allow()),
         };

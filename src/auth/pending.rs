@@ -84,6 +84,9 @@ pub(super) struct Pending {
     /// Whether the provider was asked, without a page, if it knows the person.
     #[serde(default)]
     pub(super) asked_silently: bool,
+    /// The tag of the language that the app asked for.
+    #[serde(default)]
+    pub(super) language: Option<String>,
 }
 
 impl Pending {
@@ -165,6 +168,9 @@ impl AuthServer {
         let state = self.parts.store.pending(&handle, call.now).await?.ok_or(PageError::Gone)?;
         let pending = read(&state).filter(|pending| pending.id == id && pending.expires > call.now);
         let pending = pending.ok_or(PageError::Gone)?;
+        if let Some(language) = &pending.language {
+            call.ask_language(language);
+        }
         let client = live_client(call.snapshot, &pending).ok_or(PageError::Client)?;
         Ok(Session { handle, pending, client, cookies: Vec::new() })
     }

@@ -115,8 +115,9 @@ impl AuthServer {
         let (response, record) = match outcome {
             Ok((response, record)) => (response, record),
             Err(refused) => {
-                let record = AuthRecord { outcome: FAILURE, error: Some(refused.public().1), ..AuthRecord::default() };
-                (refused.response(), record)
+                let (_, error, why) = refused.public();
+                let (error, detail) = (Some(error), Some(why.to_owned()));
+                (refused.response(), AuthRecord { outcome: FAILURE, error, detail, ..AuthRecord::default() })
             }
         };
         self.record(call, AuthRecord { event: "register", ..record }).await;
@@ -192,8 +193,7 @@ pub async fn follow_registered(store: &dyn Store, snapshot: &Snapshot) -> Result
             None
         }
     };
-    snapshot.set_registered(store.clients().await?.into_iter().filter_map(read).collect());
-    Ok(())
+    snapshot.follow_registered(async { Ok(store.clients().await?.into_iter().filter_map(read).collect()) }).await
 }
 
 fn may_register(rules: &RegistrationRules, token: &str) -> bool {
@@ -221,4 +221,4 @@ fn texts(scopes: &Scopes) -> Vec<String> {
 
 #[cfg(test)]
 #[path = "register_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -10,8 +10,8 @@ use crate::config::RegistrationRules;
 use crate::scope::Scopes;
 use bytes::Bytes;
 
-const TOKEN: &str = "an initial access token of thirty-two characters";
-const CALLBACK: &str = "https://other.example.org/callback";
+pub(in crate::auth) const TOKEN: &str = "an initial access token of thirty-two characters";
+pub(in crate::auth) const CALLBACK: &str = "https://other.example.org/callback";
 const CEILING: &str = "openid fhirUser launch/patient patient/*.rs user/Observation.rs offline_access";
 
 fn rules() -> RegistrationRules {
@@ -23,13 +23,17 @@ fn rules() -> RegistrationRules {
     }
 }
 
-async fn world() -> World {
+pub(in crate::auth) async fn world() -> World {
     let mut world = World::new().await;
     world.reload(|snapshot| snapshot.registration = Some(rules()));
     world
 }
 
-async fn post(world: &World, metadata: impl Into<Bytes>, headers: &[(&str, &str)]) -> Response<Bytes> {
+pub(in crate::auth) async fn post(
+    world: &World,
+    metadata: impl Into<Bytes>,
+    headers: &[(&str, &str)],
+) -> Response<Bytes> {
     let mut request = Request::post("/auth/register");
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -37,7 +41,7 @@ async fn post(world: &World, metadata: impl Into<Bytes>, headers: &[(&str, &str)
     world.send(request.body(metadata.into()).unwrap()).await
 }
 
-async fn register(world: &World, metadata: Value) -> Response<Bytes> {
+pub(in crate::auth) async fn register(world: &World, metadata: Value) -> Response<Bytes> {
     let authorization = format!("Bearer {TOKEN}");
     post(world, metadata.to_string(), &[("content-type", "application/json"), ("authorization", &authorization)]).await
 }
@@ -49,7 +53,7 @@ async fn registered(world: &World, metadata: Value) -> Value {
     body(&answer)
 }
 
-fn public() -> Value {
+pub(in crate::auth) fn public() -> Value {
     json!({
         "redirect_uris": [CALLBACK], "client_name": "Other", "token_endpoint_auth_method": "none",
         "scope": "openid launch/patient patient/Observation.cruds patient/Condition.rs system/*.rs offline_access",
@@ -255,136 +259,4 @@ async fn no_more_register_than_there_may_be_and_none_while_the_store_is_down() {
     assert_eq!(register(&world, public()).await.status(), StatusCode::FORBIDDEN);
     world.store.down.store(true, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(register(&world, public()).await.status(), StatusCode::SERVICE_UNAVAILABLE);
-}
-
-#[tokio::test]
-async fn row_235_metadata_that_is_wrong_registers_nothing() {
-    let world = world().await;
-    let long = "x".repeat(3000);
-    let many: Vec<String> = (0..21).map(|n| format!("https://app.example.org/{n}")).collect();
-    let keys: Value = serde_json::from_str(service_jwks()).unwrap();
-    let mut private = keys.clone();
-    private["keys"][0]["d"] = json!("AAAA");
-    for uris in [
-        json!([]),
-        json!(null),
-        json!(["javascript:alert(1)"]),
-        json!(["data:text/html,x"]),
-        json!(["http://app.example.org/cb"]),
-        json!(["https://app.example.org/cb#x"]),
-        json!(["https://user@app.example.org/cb"]),
-        json!(["https://*.example.org/cb"]),
-        json!(["myapp:/cb"]),
-        json!(["/cb"]),
-        json!([CALLBACK, "vbscript:x"]),
-        json!(["https://app.example.org/\u{202e}"]),
-        json!(["file:///etc/passwd"]),
-        json!([format!("https://app.example.org/{long}")]),
-        json!(many),
-    ] {
-        let mut metadata = public();
-        metadata["redirect_uris"] = uris.clone();
-        let answer = register(&world, metadata).await;
-        assert_eq!(
-            (answer.status(), &body(&answer)["error"]),
-            (StatusCode::BAD_REQUEST, &json!("invalid_redirect_uri")),
-            "{uris:.200}"
-        );
-    }
-    for (name, value) in [
-        ("redirect_uris", json!("https://app.example.org/cb")),
-        ("client_name", json!("Safe\u{202e}live")),
-        ("client_name", json!("two\nlines")),
-        ("client_name", json!("zero\u{200b}width")),
-        ("client_name", json!("x".repeat(81))),
-        ("client_name", json!(5)),
-        ("token_endpoint_auth_method", json!("tls_client_auth")),
-        ("token_endpoint_auth_method", json!("client_secret_jwt")),
-        ("token_endpoint_auth_method", json!("private_key_jwt")),
-        ("grant_types", json!(["client_credentials"])),
-        ("grant_types", json!(["refresh_token"])),
-        ("grant_types", json!(["authorization_code", "client_credentials"])),
-        ("grant_types", json!(["authorization_code", "implicit"])),
-        ("grant_types", json!([])),
-        ("response_types", json!(["token"])),
-        ("response_types", json!(["code", "code id_token"])),
-        ("scope", json!("system/*.rs")),
-        ("scope", json!("system/Patient.r user/Patient.cud")),
-        ("scope", json!("everything")),
-        ("scope", json!("x ".repeat(3000))),
-        ("logo_uri", json!("http://app.example.org/logo")),
-        ("logo_uri", json!("javascript:alert(1)")),
-        ("logo_uri", json!("data:image/png;base64,AAAA")),
-        ("client_uri", json!("https://user:x@app.example.org/")),
-        ("tos_uri", json!("x")),
-        ("policy_uri", json!(format!("https://app.example.org/{long}"))),
-        ("contacts", json!(["a\u{2066}b"])),
-        ("contacts", json!(vec!["a"; 21])),
-        ("software_id", json!(long)),
-        ("software_version", json!("1\u{0}")),
-    ] {
-        let mut metadata = public();
-        metadata[name] = value.clone();
-        let answer = register(&world, metadata).await;
-        let said = body(&answer);
-        assert_eq!(
-            (answer.status(), &said["error"]),
-            (StatusCode::BAD_REQUEST, &json!("invalid_client_metadata")),
-            "{name} {value:.80}"
-        );
-    }
-    let by_keys = |jwks: Value, jwks_uri: Value| {
-        let mut metadata = json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "private_key_jwt" });
-        for (name, value) in [("jwks", jwks), ("jwks_uri", jwks_uri)] {
-            metadata[name] = value;
-        }
-        metadata
-    };
-    let mut wrong = vec![
-        by_keys(keys.clone(), json!("https://app.example.org/jwks")),
-        by_keys(private, json!(null)),
-        by_keys(json!({ "keys": [] }), json!(null)),
-        by_keys(json!("x"), json!(null)),
-        by_keys(json!({ "keys": keys["keys"], "x": "y".repeat(17_000) }), json!(null)),
-    ];
-    for url in [
-        "http://app.example.org/jwks",
-        "https://127.0.0.1/jwks",
-        "https://[::1]/jwks",
-        "https://169.254.169.254/latest",
-        "https://10.0.0.1/",
-        "https://2130706433/",
-        "https://[::ffff:10.0.0.1]/",
-        "ftp://app.example.org/",
-        "file:///etc/passwd",
-        "https://user@app.example.org/jwks",
-        "https://app.example.org/jwks?x=1",
-        "https://app.example.org/jwks#x",
-        "jwks",
-        "",
-    ] {
-        wrong.push(by_keys(json!(null), json!(url)));
-    }
-    for metadata in wrong {
-        let answer = register(&world, metadata.clone()).await;
-        assert_eq!(body(&answer)["error"], "invalid_client_metadata", "{metadata:.300}");
-    }
-    let token = format!("Bearer {TOKEN}");
-    for (body_text, media_type) in [
-        ("", "application/json"),
-        ("[]", "application/json"),
-        ("{", "application/json"),
-        ("null", "application/json"),
-        (r#"{"redirect_uris":["https://a.example/"],"redirect_uris":["https://b.example/"]}"#, "application/json"),
-        ("{}", "text/plain"),
-        ("redirect_uris=x", "application/x-www-form-urlencoded"),
-    ] {
-        let answer = post(&world, body_text, &[("content-type", media_type), ("authorization", &token)]).await;
-        let error = body(&answer)["error"].clone();
-        assert!(
-            answer.status() == StatusCode::BAD_REQUEST && error == "invalid_client_metadata",
-            "{body_text}: {error}"
-        );
-    }
-    assert!(world.store.clients.lock().is_empty(), "nothing was kept");
 }

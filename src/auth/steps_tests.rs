@@ -24,9 +24,13 @@ async fn a_patient_logs_in_agrees_and_the_app_has_a_code() {
     assert!(browser.html().contains("Growth &#60;Chart&#62;") && browser.html().contains("app.example.org"));
     browser.log_in("amy", PASSWORD).await;
     assert!(browser.path.starts_with("/auth/consent?id="), "a patient with only self has nothing to choose");
-    for words in
-        ["Amy Shaw", "1987-02-20", "See all data in your record", "Know which record here is your own", "10 minutes"]
-    {
+    for words in [
+        "Amy Shaw",
+        "born 20 February 1987",
+        "See all data in your record",
+        "Know which record here is your own",
+        "10 minutes",
+    ] {
         assert!(browser.html().contains(words), "{words}");
     }
     browser.submit(&[("do", "allow"), ("patient", "amy")]).await;

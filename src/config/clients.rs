@@ -3,9 +3,11 @@
 //! A row of the configuration rules over a registration of the same id: by it an operator approves an app, or shuts it out.
 
 use std::collections::{HashMap, HashSet};
+use std::future::Future;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
 
 use super::registered::Registration;
 use super::{Client, Snapshot};
@@ -16,6 +18,8 @@ pub struct Clients {
     pub configured: HashMap<String, Arc<Client>>,
     /// Those that registered themselves; they come and go while the configuration stays.
     registered: ArcSwap<Registered>,
+    /// Held while they are read from the store, so that what was read earlier does not take the place of what was read later.
+    turn: Mutex<()>,
 }
 
 /// Clients that registered themselves, as the present configuration lets them be.
@@ -30,7 +34,7 @@ struct Registered {
 
 impl Clients {
     pub(super) fn new(configured: HashMap<String, Arc<Client>>) -> Self {
-        Self { configured, registered: ArcSwap::default() }
+        Self { configured, registered: ArcSwap::default(), turn: Mutex::default() }
     }
 
     /// The client with this id, enabled or not.
@@ -45,9 +49,17 @@ impl Clients {
 }
 
 impl Snapshot {
-    /// Puts in effect the clients that have registered themselves: all of them, by id.
-    pub fn set_registered(&self, registrations: HashMap<String, Registration>) {
-        self.put_registered(Arc::new(registrations));
+    /// Puts in effect the clients that have registered themselves: all that `read` finds, by id.
+    ///
+    /// # Errors
+    /// What `read` fails with; those that are known stay.
+    pub async fn follow_registered<E>(
+        &self,
+        read: impl Future<Output = Result<HashMap<String, Registration>, E>>,
+    ) -> Result<(), E> {
+        let _turn = self.clients.turn.lock().await;
+        self.put_registered(Arc::new(read.await?));
+        Ok(())
     }
 
     /// Takes over the clients that registered themselves from the configuration before.

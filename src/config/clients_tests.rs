@@ -29,8 +29,8 @@ fn registration() -> Registration {
 }
 
 fn put(snapshot: &Snapshot, registrations: &[(&str, Registration)]) {
-    snapshot
-        .set_registered(registrations.iter().map(|(id, it)| ((*id).to_owned(), it.clone())).collect::<HashMap<_, _>>());
+    let registrations: HashMap<_, _> = registrations.iter().map(|(id, it)| ((*id).to_owned(), it.clone())).collect();
+    snapshot.put_registered(registrations.into());
 }
 
 #[test]
@@ -135,4 +135,22 @@ fn a_key_url_of_an_app_is_the_operators_only_where_the_operator_says_so() {
     let plain = snapshot(REGISTRATION);
     assert_eq!(source(&plain, inside), Some(KeySource::ClientUrl(inside.to_owned())));
     assert_eq!(source(&plain, here), None);
+}
+
+#[tokio::test]
+async fn what_was_read_earlier_does_not_take_the_place_of_what_was_read_later() {
+    let snapshot = snapshot(REGISTRATION);
+    let read = |turns: usize, ids: &'static [&'static str]| {
+        snapshot.follow_registered(async move {
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+            Ok::<_, ()>(ids.iter().map(|id| ((*id).to_owned(), registration())).collect())
+        })
+    };
+    let (slow, quick) = tokio::join!(read(9, &["removed", "kept"]), read(0, &["kept"]));
+    assert_eq!((slow, quick), (Ok(()), Ok(())));
+    assert!(snapshot.clients.get("removed").is_none() && snapshot.clients.get("kept").is_some());
+    assert_eq!(snapshot.follow_registered(async { Err("the store is down") }).await, Err("the store is down"));
+    assert!(snapshot.clients.get("kept").is_some());
 }

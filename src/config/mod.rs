@@ -2,10 +2,12 @@
 
 mod brands;
 mod clients;
+mod color;
 mod compile;
 mod document;
 mod errors;
 mod oidc;
+mod pages;
 mod reading;
 mod registered;
 mod reload;
@@ -23,6 +25,7 @@ pub use clients::Clients;
 pub use compile::{check_key_set, redirect_uri};
 pub use errors::ConfigErrors;
 pub use oidc::{FhirUser, Oidc, USER_TYPES};
+pub use pages::{Language, Link, Logo, Pages};
 pub use reading::{Fingerprint, Sources};
 pub use registered::{About, RegisteredAuth, Registration, RegistrationRules, UserGrantType, client_key_url};
 pub use reload::Reloader;

@@ -24,8 +24,8 @@ pub struct Oidc {
     pub client_secret: Option<SecretString>,
     /// With `openid`.
     pub scopes: Vec<String>,
-    /// What the button says after "Log in with".
-    pub label: String,
+    /// What the button calls it; without, the person's organisation.
+    pub label: Option<String>,
     pub fhir_user: Option<FhirUser>,
     /// The claim that lists whom a person may choose; without, it goes by the kind of person.
     pub patients: Option<String>,

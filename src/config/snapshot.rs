@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Brands, Clients, Oidc, RegistrationRules};
+use super::{Brands, Clients, Oidc, Pages, RegistrationRules};
 use crate::ambient::UnixSeconds;
 use crate::fhir::{FhirVersion, ResourceType, Tables, TypeSet};
 use crate::scope::{Letter, Scopes};
@@ -46,6 +46,7 @@ pub struct Snapshot {
     pub users: HashMap<String, Arc<User>>,
     /// Where people log in who are no local users.
     pub oidc: Option<Arc<Oidc>>,
+    pub pages: Pages,
     /// The organisations behind this server, for apps to show.
     pub brands: Option<Arc<Brands>>,
     /// Patients by `RelatedPerson/id` or `Person/id`.

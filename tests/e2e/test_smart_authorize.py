@@ -74,9 +74,9 @@ def test_AL_15_row_214_one_trailing_slash_is_the_same_server(smart: Gate) -> Non
     assert asked(smart, aud=f"{smart.fhir}/").page.form_with("username")
 
 
-@pytest.mark.parametrize("aud", ["{}//", "{}?x=1", "{}/Patient", "{}#", "https://other.example.org/fhir", "{upper}", "{root}"])
+@pytest.mark.parametrize("aud", ["{}//", "{}?x=1", "{}/Patient", "{}#", "https://other.example.org/fhir", "{upper}", "{root}", "{tls}"])
 def test_AL_16_row_214_another_server_is_refused(smart: Gate, aud: str) -> None:
-    wrong = aud.replace("{upper}", smart.fhir.upper()).replace("{root}", smart.url).replace("{}", smart.fhir)
+    wrong = aud.replace("{upper}", smart.fhir.upper()).replace("{root}", smart.url).replace("{tls}", smart.fhir.replace("http:", "https:")).replace("{}", smart.fhir)
     assert asked(smart, aud=wrong).landed()["error"] == "invalid_request"
     assert asked(smart, resource=wrong).landed()["error"] == "invalid_request", "one of two is wrong"
 

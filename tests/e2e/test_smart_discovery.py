@@ -12,6 +12,7 @@ from harness import REDIRECT, SECRET, Gate, bearer
 from named_tests import named_tests
 from pages import Authorization, Person
 from raw import get
+from sandbox import ROOT
 from smart import PERSON, PORTAL, assertion, granted, post, service, token
 
 ANY = "https://anywhere.example.org"
@@ -143,6 +144,7 @@ def test_CF_15_CF_22_CF_23_what_is_advertised_is_true(smart: Gate) -> None:
     capabilities = document(smart)["capabilities"]
     assert isinstance(capabilities, list) and len(set(capabilities)) == len(capabilities)
     assert all(name in HL7 or name.startswith("https://") for name in capabilities), "simple strings are HL7's"
+    assert "Every capability in it is one that SMART defines." in (ROOT / "docs" / "apps.md").read_text()
     assert set(capabilities) == SHOWN_BY.keys()
     shown = {purpose for test in named_tests() for purpose in test.purposes}
     assert {duty for duties in SHOWN_BY.values() for duty in duties} <= shown

@@ -14,8 +14,9 @@ from pages import Authorization, Person
 from sandbox import ROOT, FhirServer
 from smart import granted, service, token
 
-LABORATORY = "http://terminology.hl7.org/CodeSystem/observation-category|laboratory"
-VITAL = "http://terminology.hl7.org/CodeSystem/observation-category|vital-signs"
+OBSERVATION = "http://terminology.hl7.org/CodeSystem/observation-category"
+CONDITION = "http://terminology.hl7.org/CodeSystem/condition-category"
+LABORATORY, VITAL = f"{OBSERVATION}|laboratory", f"{OBSERVATION}|vital-signs"
 
 # What each letter opens (SMART 2.2 scopes, "Scopes for requesting FHIR Resources"); `{new}` is an id that is not taken.
 INTERACTIONS = {
@@ -120,8 +121,10 @@ def test_SC_8_RF_15_a_constraint_is_granted_and_holds(smart: Gate) -> None:
     ("Observation", "_id=1"), ("Observation", "_tag=urn:x|y"), ("Observation", "_security=R"), ("Patient", "identifier=|1"), ("Patient", "active=true"),
     ("Observation", "performer=Practitioner/carter"), ("Observation", "specimen=1"), ("Observation", "_profile=http://example.org/p"),
     ("ServiceRequest", "instantiates-uri=http://example.org/i"), ("*", "_tag=x"),
+    *[("Condition", f"category={CONDITION}|{it}") for it in ("problem-list-item", "encounter-diagnosis")],
+    *[("Observation", f"category={OBSERVATION}|{it}") for it in ("laboratory", "vital-signs", "social-history", "survey")],
 ])
-def test_SC_8_every_documented_kind_of_parameter_is_granted(smart: Gate, of: str, constraint: str) -> None:
+def test_SC_8_RF_15_every_documented_kind_of_parameter_is_granted(smart: Gate, of: str, constraint: str) -> None:
     """docs/apps.md, "Granular scopes"."""
     scope = f"patient/{of}.rs?{constraint}"
     assert granted(smart, scope)["scope"] == scope

@@ -79,6 +79,14 @@ def test_AL_24_the_scope_is_told_when_it_is_another_one(smart: Gate) -> None:
     assert found["scope"] == "launch/patient patient/Patient.rs"
 
 
+@pytest.mark.parametrize(("lifetime", "warned"), [("1h", False), ("2h", True)])
+def test_AL_28_an_operator_is_warned_of_more_than_an_hour(own_gate: Gate, lifetime: str, warned: bool) -> None:
+    own_gate.config["tokens"] = {"access_lifetime": lifetime}
+    own_gate.write()
+    done = own_gate.run("check")
+    assert (done.returncode, "access_lifetime" in done.stderr) == (0, warned)
+
+
 @pytest.mark.parametrize("grant", ["authorization_code", "refresh_token", "client_credentials", "nothing"])
 def test_AL_27_no_cache_keeps_an_answer(smart: Gate, grant: str) -> None:
     form = {"grant_type": grant, "client_id": "app", "code": "x", "redirect_uri": REDIRECT, "code_verifier": "x", "refresh_token": "x"}

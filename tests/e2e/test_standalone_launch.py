@@ -97,7 +97,9 @@ def test_AL_1_AL_14_AL_16_row_212_and_214_requests_that_go_back_with_an_error(ga
 @pytest.mark.parametrize("changed", [
     {"client_id": "nobody"}, {"client_id": None}, {"redirect_uri": None}, {"redirect_uri": REDIRECT + "/"},
     {"redirect_uri": REDIRECT + "?x=1"}, {"redirect_uri": "http://127.0.0.1:9001/callback"}, {"redirect_uri": "http://localhost:9000/callback"},
-    {"redirect_uri": "http://127.0.0.1:9000@evil.example.org/callback"}, {"redirect_uri": "https://evil.example.org/"},
+    {"redirect_uri": "http://127.0.0.1:9000@evil.example.org/callback"}, {"redirect_uri": "https://evil.example.org/"}, {"redirect_uri": REDIRECT + "/sub"},
+    {"redirect_uri": REDIRECT.replace("callback", "Callback")}, {"redirect_uri": REDIRECT.replace("callback", "%63allback")},
+    {"redirect_uri": REDIRECT.replace("/callback", "/x/%2e%2e/callback")}, {"redirect_uri": REDIRECT.replace("http", "HTTP")},
 ])
 def test_RF_2_row_213_and_217_requests_that_go_nowhere(gate: Gate, changed: dict[str, str | None]) -> None:
     assert Person(gate).open(Authorization(gate).url(**changed)).refused()
@@ -170,6 +172,8 @@ def test_CF_4_row_233_discovery_speaks_of_the_configured_address(gate: Gate) -> 
     for name in ("authorization_endpoint", "token_endpoint", "introspection_endpoint", "revocation_endpoint"):
         assert found[name].startswith(f"{gate.url}/auth/")
     assert "evil" not in answer.text
+    posted = httpx.post(f"{gate.fhir}/.well-known/smart-configuration", headers=headers)
+    assert (posted.status_code, posted.headers["allow"], "evil" in posted.text) == (405, "GET, HEAD, OPTIONS", False)
 
 
 def test_CF_24_the_capability_statement_names_the_endpoints(gate: Gate) -> None:

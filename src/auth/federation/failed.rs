@@ -1,5 +1,7 @@
 //! Why a login at the provider led to nobody.
 
+use crate::auth::texts::Notice;
+
 /// Why nobody is logged in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::auth) enum Failed {
@@ -29,21 +31,9 @@ impl Failed {
         }
     }
 
-    /// What a person reads; nothing where nothing went wrong for them.
-    pub(super) fn words(self) -> Option<&'static str> {
-        match self {
-            Self::Unavailable => Some("The login cannot be completed at the moment. Wait a little, then try again."),
-            Self::Refused => Some("The login there did not succeed or was cancelled. You can try again."),
-            Self::Answer => Some("The answer to the login could not be accepted. Try again."),
-            Self::Nobody => Some(
-                "You are logged in there, but your account belongs to no record here. Ask the people who run this service.",
-            ),
-            Self::Page => None,
-        }
-    }
-
-    /// What the notice of this name says.
-    pub(in crate::auth) fn notice(name: &str) -> Option<&'static str> {
-        Self::ALL.into_iter().find(|failed| failed.name() == name).and_then(Self::words)
+    /// The notice of this name; none where nothing went wrong for the person.
+    pub(in crate::auth) fn notice(name: &str) -> Option<Notice> {
+        let failed = Self::ALL.into_iter().find(|failed| failed.name() == name);
+        failed.filter(|failed| *failed != Self::Page).map(Notice::Provider)
     }
 }

@@ -249,6 +249,7 @@ fn request(call: &Call<'_>, oidc: &Oidc, provider: &Provider, attempt: &Attempt)
         .append_pair("scope", &oidc.scopes.join(" "))
         .append_pair("state", &attempt.state)
         .append_pair("nonce", &attempt.nonce)
+        .append_pair("ui_locales", call.language().tag())
         .append_pair("code_challenge", &challenge_of(&attempt.verifier))
         .append_pair("code_challenge_method", "S256");
     query.extend_pairs(attempt.prompt.at_provider(attempt.silent));

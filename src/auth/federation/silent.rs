@@ -49,7 +49,7 @@ impl AuthServer {
             let error = if unavailable { AuthorizeError::Unavailable } else { AuthorizeError::LoginRequired };
             return self.refuse(call, session, error).await;
         }
-        let notice = failed.words().map_or(String::new(), |_| format!("&notice={}", failed.name()));
+        let notice = if failed == Failed::Page { String::new() } else { format!("&notice={}", failed.name()) };
         Ok(answer::see_other(&format!("login?id={id}{notice}")))
     }
 }

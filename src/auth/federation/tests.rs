@@ -9,7 +9,8 @@ use url::Url;
 
 use super::Failed;
 use crate::auth::testing::{Browser, World, json as body, request, set};
-use crate::config::FhirUser;
+use crate::auth::texts::{self, Notice};
+use crate::config::{FhirUser, Language};
 use provider::Fake;
 
 const SCOPE: &str = "openid fhirUser launch/patient patient/*.rs user/*.rs offline_access";
@@ -54,7 +55,8 @@ async fn failure(world: &World) -> (Value, Value) {
 }
 
 fn told(browser: &Browser<'_>, failed: Failed) -> bool {
-    browser.path.starts_with("/auth/login?id=") && browser.html().contains(failed.words().unwrap())
+    browser.path.starts_with("/auth/login?id=")
+        && browser.html().contains((texts::of(Language::English).notice)(&Notice::Provider(failed)))
 }
 
 #[tokio::test]

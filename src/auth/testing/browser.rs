@@ -14,6 +14,8 @@ pub(in crate::auth) struct Browser<'a> {
     /// Where it is, of the gate's pages.
     pub(in crate::auth) path: String,
     pub(in crate::auth) answer: Response<Bytes>,
+    /// Its `Accept-Language`.
+    pub(in crate::auth) languages: &'static str,
     /// Values of boxes that the person takes the tick from.
     pub(in crate::auth) unticked: Vec<&'static str>,
 }
@@ -25,6 +27,7 @@ impl<'a> Browser<'a> {
             cookies: HashMap::new(),
             path: String::new(),
             answer: Response::new(Bytes::new()),
+            languages: "",
             unticked: Vec::new(),
         }
     }
@@ -93,6 +96,7 @@ impl<'a> Browser<'a> {
             let request = Request::builder()
                 .method(&method)
                 .uri(&path)
+                .header(header::ACCEPT_LANGUAGE, self.languages)
                 .header(header::COOKIE, cookies.join("; "))
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(Bytes::from(std::mem::take(&mut body)))

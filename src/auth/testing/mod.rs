@@ -272,7 +272,7 @@ impl PatientDirectory for Patients {
         let ids: &[&str] = if patient == "amy" { &["e1", "e2"] } else { &[] };
         let summary = |id: &&str| EncounterSummary {
             id: (*id).to_owned(),
-            what: "Check-up <x>".to_owned(),
+            what: Some("Check-up <x>".to_owned()),
             began: Some("2026-01-02".to_owned()),
             status: None,
         };

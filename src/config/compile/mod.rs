@@ -7,6 +7,7 @@ mod issuers;
 mod keys;
 mod login;
 mod operations;
+mod pages;
 mod process;
 mod registration;
 mod scopes;
@@ -53,6 +54,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let clients = entries(root, "clients", |table| clients::client(table, version, enforcement.report.is_some()));
     let users = entries(root, "users", |table| users::user(table, &links, &clients));
     let oidc = login::oidc(root.section("login"), version, public_url, &users, &clients);
+    let pages = pages::pages(root.section("pages"));
     let registration = registration::registration(root, version);
     let fetch_allow = registration::fetch_allow(root.section("auth"));
     let brands = brands::brands(root, fhir.as_ref().map(|fhir| fhir.public_base.as_str()));
@@ -75,6 +77,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
         fetch_allow,
         users,
         oidc: oidc.map(Arc::new),
+        pages,
         brands: brands.map(Arc::new),
         links,
     })

@@ -169,7 +169,7 @@ impl Fetcher {
     /// # Errors
     /// The HTTP client cannot be made (no root certificates).
     pub fn new(ambient: Ambient) -> Result<Self, super::KeyError> {
-        Self::with_resolver(ambient, Arc::new(public::System))
+        Self::with_resolver(ambient, Arc::new(public::System::new()))
     }
 
     /// As [`Fetcher::new`], with the addresses of clients' URLs from `resolver`.

@@ -3,11 +3,13 @@
 //! A name is resolved once and each of its addresses checked; the connection goes to one of these very addresses, so that a
 //! name whose second answer is another leads nowhere else.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use url::{Host, Url};
 
 /// Networks that are not public (IANA IPv4 Special-Purpose Address Registry, RFC 6890), multicast and what is reserved.
@@ -85,14 +87,29 @@ pub fn is_public_url(url: &str) -> bool {
     check(url).is_ok()
 }
 
+/// Lookups at a time. Each holds a thread until the name servers answer, also when nobody waits for it any more, and who owns
+/// a name can let them wait.
+const LOOKUPS: usize = 16;
+
 /// The machine's own resolver.
-pub(super) struct System;
+pub(super) struct System(Arc<Semaphore>);
+
+impl System {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(LOOKUPS)))
+    }
+}
 
 impl Resolve for System {
     fn resolve(&self, name: Name) -> Resolving {
+        let turns = self.0.clone();
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            Ok(Box::new(found.into_iter()) as Addrs)
+            let turn = turns.acquire_owned().await?;
+            let look_up = move || {
+                let _turn = turn;
+                (name.as_str(), 0).to_socket_addrs()
+            };
+            Ok(Box::new(spawn_blocking(look_up).await??) as Addrs)
         })
     }
 }
