@@ -1,5 +1,5 @@
 //! Login at an existing OpenID provider (OpenID Connect Core §3.1): authorization code, PKCE, `nonce`, and a `state` that only the
-//! browser which began can come back with.
+//! browser which began can come back with. What it began waits sealed in a cookie: who has not logged in leaves nothing in the store.
 
 mod failed;
 mod mapping;
@@ -9,7 +9,6 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::AuthServer;
@@ -17,7 +16,7 @@ use super::answer;
 use super::call::Call;
 use super::cookies::{self, Site};
 use super::endpoints::Endpoint;
-use super::error::PageError;
+use super::error::{AuthorizeError, PageError};
 use super::form::Form;
 use super::grant_types::challenge_of;
 use super::pages;
@@ -27,19 +26,24 @@ use super::record::{FAILURE, SUCCESS};
 use super::steps::Step;
 use crate::ambient::UnixSeconds;
 use crate::config::Oidc;
-use crate::store::Digest;
 use crate::telemetry::{AuthRecord, LoginOutcome};
 use crate::token::{Provider, TokenError};
 pub(super) use failed::Failed;
 use mapping::Person;
 
-/// Longest code that is exchanged.
-const MAX_CODE: usize = 4096;
-
 /// How far the provider's clock may be behind, in seconds.
 const CLOCK_SKEW: UnixSeconds = 30;
 
-/// A login that went to the provider; kept until the browser comes back once.
+/// Longest code that is exchanged.
+const MAX_CODE: usize = 4096;
+
+/// Longest value of a cookie: browsers take 4096 bytes with its name (RFC 6265bis §5.6).
+const MAX_COOKIE: usize = 4000;
+
+/// What the seal of an attempt is for, so that no other seal passes for it.
+const BINDING: &[u8] = b"federation";
+
+/// A login that went to the provider, until the browser comes back.
 #[derive(Serialize, Deserialize)]
 struct Attempt {
     /// Names the cookie.
@@ -49,17 +53,20 @@ struct Attempt {
     verifier: String,
     issuer: String,
     /// The authorization that it is for; none for the page where a person manages their apps.
-    pending: Option<String>,
-    prompt: Prompt,
+    pending: Option<Pending>,
     /// Whether the provider was asked to show no page.
     silent: bool,
-    site: Site,
-    begun: UnixSeconds,
+    expires: UnixSeconds,
 }
 
 impl Attempt {
-    fn expires(&self) -> UnixSeconds {
-        self.begun.saturating_add(LIFETIME)
+    /// How the app wants the person to be asked.
+    fn prompt(&self) -> Prompt {
+        self.pending.as_ref().map(|pending| pending.prompt).unwrap_or_default()
+    }
+
+    fn site(&self) -> Site {
+        self.pending.as_ref().map_or(Site::Own, Pending::site)
     }
 }
 
@@ -69,7 +76,7 @@ impl AuthServer {
         let query = call.query().map_err(|_| PageError::Parameters)?;
         let oidc = call.snapshot.oidc.as_ref().ok_or(PageError::Gone)?;
         let mut session = match query.get("id") {
-            Some(id) => Some(self.resume(call, Some(id)).await?),
+            Some(_) => Some(self.resume(call, &query).await?),
             None => None,
         };
         let mut silent = false;
@@ -78,83 +85,82 @@ impl AuthServer {
                 return Ok(pages::go_on(session, &session.link("login")));
             }
             silent = silent::is_to_be_tried(&session.pending, call.snapshot);
-            if silent {
-                session.pending.asked_silently = true;
-                self.keep(session).await?;
-            }
+            session.pending.asked_silently |= silent;
+            self.keep(session).await?;
         }
-        let attempt = self.new_attempt(call, oidc, session.map(|session| session.pending), silent);
         let provider = match self.parts.verifier.fetcher.provider(oidc).await {
             Ok(provider) => provider,
             Err(why) => {
                 tracing::warn!(request_id = call.request_id, %why, "nobody can log in at the provider");
-                self.record_failed(call, attempt.pending.as_deref(), Failed::Unavailable, None).await;
-                return self.turn_back(call, attempt.pending.as_deref(), Failed::Unavailable).await;
+                self.record_failed(call, session.as_ref(), Failed::Unavailable, None).await;
+                return self.turn_back(call, session, Failed::Unavailable).await;
             }
         };
-        let location = request(call, oidc, &provider, &attempt)?;
-        let secret = self.parts.ambient.secret();
-        let kept = serde_json::to_string(&attempt).map_err(|error| {
-            tracing::error!(%error, "a login could not be written");
-            PageError::Unavailable
-        })?;
-        self.parts.store.put_pending(&handle(&secret), &kept, attempt.expires()).await?;
-        let cookie = cookies::set(call.snapshot, &attempt.id, &secret, LIFETIME, attempt.site);
-        Ok(with_cookie(answer::see_other(&location), cookie))
-    }
-
-    fn new_attempt(&self, call: &Call<'_>, oidc: &Oidc, pending: Option<Pending>, silent: bool) -> Attempt {
         let id = self.parts.ambient.id();
-        Attempt {
+        let attempt = Attempt {
             state: format!("{id}{}", self.parts.ambient.secret()),
             id,
             nonce: self.parts.ambient.secret(),
             verifier: self.parts.ambient.secret(),
             issuer: oidc.issuer.clone(),
-            prompt: pending.as_ref().map(|pending| pending.prompt).unwrap_or_default(),
+            pending: session.as_ref().map(|session| session.pending.clone()),
             silent,
-            site: pending.as_ref().map_or(Site::Own, Pending::site),
-            pending: pending.map(|pending| pending.id),
-            begun: call.now,
+            expires: call.now.saturating_add(LIFETIME),
+        };
+        let location = request(call, oidc, &provider, &attempt)?;
+        let sealed = self.sealed(&attempt)?;
+        if let Some(session) = session.filter(|_| sealed.len() > MAX_COOKIE) {
+            return self.refuse(call, session, AuthorizeError::TooLong).await;
         }
+        let cookie = cookies::set(call.snapshot, &attempt.id, &sealed, LIFETIME, attempt.site());
+        Ok(with_cookie(answer::see_other(&location), cookie))
+    }
+
+    fn sealed(&self, attempt: &Attempt) -> Result<String, PageError> {
+        let state = serde_json::to_vec(attempt).map_err(|error| error.to_string());
+        let sealed = state.and_then(|state| self.parts.keys.seal(&state, BINDING).map_err(|error| error.to_string()));
+        sealed.map_err(|error| {
+            tracing::error!(%error, "a login at the provider could not be sealed");
+            PageError::Unavailable
+        })
     }
 
     /// `GET /auth/callback`: the browser comes back from the provider.
     pub(super) async fn callback(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let query = call.query().map_err(|_| PageError::Parameters)?;
-        let attempt = self.attempt(call, &query).await?;
-        let forget = cookies::set(call.snapshot, &attempt.id, "", 0, attempt.site);
-        let pending = attempt.pending.as_deref();
+        let attempt = self.attempt(call, &query).ok_or(PageError::Gone)?;
+        let forget = cookies::set(call.snapshot, &attempt.id, "", 0, attempt.site());
+        let session = match &attempt.pending {
+            Some(pending) => Some(self.resume_with(call, pending.clone()).await?),
+            None => None,
+        };
         let response = match self.person(call, &query, &attempt).await {
-            Ok(person) => match pending {
-                Some(id) => self.person_enters(call, id, person).await?,
-                None => self.person_visits(call, person).await?,
-            },
+            Ok(person) => {
+                // Of two requests exactly one gets this far.
+                if !self.parts.store.first_use(&attempt.issuer, &attempt.id, call.now, attempt.expires).await? {
+                    return Err(PageError::Gone);
+                }
+                match session {
+                    Some(session) => self.person_enters(call, session, person).await?,
+                    None => self.person_visits(call, person).await?,
+                }
+            }
             Err((failed, detail)) => {
-                self.record_failed(call, pending, failed, Some(detail)).await;
-                self.turn_back(call, pending, failed).await?
+                self.record_failed(call, session.as_ref(), failed, Some(detail)).await;
+                self.turn_back(call, session, failed).await?
             }
         };
         Ok(with_cookie(response, forget))
     }
 
-    /// The login that this browser began with this `state`; it is found once.
-    async fn attempt(&self, call: &Call<'_>, query: &Form) -> Result<Attempt, PageError> {
-        let state = query.get("state").ok_or(PageError::Gone)?;
-        let id = state.get(..22).filter(|id| cookies::is_id(id)).ok_or(PageError::Gone)?;
-        let secret = cookies::value(call, &cookies::name(call.snapshot, id)).ok_or(PageError::Gone)?;
-        let handle = handle(&secret);
-        let kept = self.parts.store.pending(&handle, call.now).await?.ok_or(PageError::Gone)?;
-        let attempt: Attempt = serde_json::from_str(&kept).map_err(|error| {
-            tracing::error!(%error, "the store holds a login that cannot be read");
-            PageError::Unavailable
-        })?;
-        if attempt.id != id || attempt.state != state || attempt.expires() <= call.now {
-            return Err(PageError::Gone);
-        }
-        // Of two requests exactly one gets this far.
-        self.parts.store.take_pending(&handle, call.now).await?.ok_or(PageError::Gone)?;
-        Ok(attempt)
+    /// The login that this browser began with this `state`.
+    fn attempt(&self, call: &Call<'_>, query: &Form) -> Option<Attempt> {
+        let state = query.get("state")?;
+        let id = state.get(..22).filter(|id| cookies::is_id(id))?;
+        let sealed = cookies::value(call, &cookies::name(call.snapshot, id))?;
+        let opened = self.parts.keys.open_seal(&sealed, BINDING)?;
+        let attempt: Attempt = serde_json::from_slice(&opened).ok()?;
+        (attempt.id == id && attempt.state == state && attempt.expires > call.now).then_some(attempt)
     }
 
     /// Who logged in; the text says more to the operator.
@@ -182,15 +188,20 @@ impl AuthServer {
                 TokenError::Refused(rule) => (Failed::Answer, rule.to_owned()),
                 TokenError::Unavailable(why) => (Failed::Unavailable, why),
             })?;
-        if !attempt.prompt.is_met_by(identity.authenticated(), attempt.begun, CLOCK_SKEW) {
+        let begun = attempt.expires.saturating_sub(LIFETIME);
+        if !attempt.prompt().is_met_by(identity.authenticated(), begun, CLOCK_SKEW) {
             return Err((Failed::Answer, "`auth_time` is missing, or older than was asked for".to_owned()));
         }
         self.known_person(call.snapshot, oidc, &identity).await
     }
 
-    /// Goes on with the authorization of `id`, which this browser must have begun too.
-    async fn person_enters(&self, call: &Call<'_>, id: &str, person: Person) -> Result<Response<Bytes>, PageError> {
-        let session = self.resume(call, Some(id)).await?;
+    /// Goes on with the authorization, which this browser has begun too.
+    async fn person_enters(
+        &self,
+        call: &Call<'_>,
+        session: Session,
+        person: Person,
+    ) -> Result<Response<Bytes>, PageError> {
         if Step::of(&session, call.snapshot) != Step::Login {
             return Ok(pages::go_on(&session, &session.link("login")));
         }
@@ -216,16 +227,15 @@ impl AuthServer {
         self.record(call, record).await;
     }
 
-    async fn record_failed(&self, call: &Call<'_>, pending: Option<&str>, failed: Failed, detail: Option<String>) {
+    async fn record_failed(&self, call: &Call<'_>, session: Option<&Session>, failed: Failed, detail: Option<String>) {
         if failed == Failed::Page {
             // Nobody has tried anything yet.
             return;
         }
-        let (counted, session) = match failed {
-            Failed::Unavailable => (LoginOutcome::Refused, None),
-            _ => (LoginOutcome::Failure, self.resume(call, pending).await.ok()),
-        };
-        self.parts.metrics.login(counted);
+        self.parts.metrics.login(match failed {
+            Failed::Unavailable => LoginOutcome::Refused,
+            _ => LoginOutcome::Failure,
+        });
         let record = AuthRecord {
             event: "login",
             outcome: FAILURE,
@@ -252,7 +262,7 @@ fn request(call: &Call<'_>, oidc: &Oidc, provider: &Provider, attempt: &Attempt)
         .append_pair("ui_locales", call.language().tag())
         .append_pair("code_challenge", &challenge_of(&attempt.verifier))
         .append_pair("code_challenge_method", "S256");
-    query.extend_pairs(attempt.prompt.at_provider(attempt.silent));
+    query.extend_pairs(attempt.prompt().at_provider(attempt.silent));
     drop(query);
     Ok(url.into())
 }
@@ -261,11 +271,6 @@ fn request(call: &Call<'_>, oidc: &Oidc, provider: &Provider, attempt: &Attempt)
 fn code(error: &str) -> &str {
     let is_code = error.len() <= 64 && error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     if is_code { error } else { "an error that has no code" }
-}
-
-/// The store's key of a login at the provider; no other cookie has the same one.
-fn handle(secret: &str) -> Digest {
-    Sha256::new().chain_update(b"federation ").chain_update(secret.as_bytes()).finalize().into()
 }
 
 fn with_cookie(mut response: Response<Bytes>, cookie: HeaderValue) -> Response<Bytes> {

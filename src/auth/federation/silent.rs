@@ -34,23 +34,21 @@ impl AuthServer {
     }
 
     /// Goes back to where a login at the provider began: to the page, which says what went wrong, or to an app that wants none.
-    /// `pending` is the authorization; none for the page where a person manages their apps.
+    /// Without a session that is the page where a person manages their apps.
     pub(super) async fn turn_back(
         &self,
         call: &Call<'_>,
-        pending: Option<&str>,
+        session: Option<Session>,
         failed: Failed,
     ) -> Result<Response<Bytes>, PageError> {
-        let Some(id) = pending else { return Ok(answer::see_other(&format!("manage?notice={}", failed.name()))) };
-        if let Ok(session) = self.resume(call, Some(id)).await
-            && session.pending.prompt.none
-        {
+        let Some(session) = session else { return Ok(answer::see_other(&format!("manage?notice={}", failed.name()))) };
+        if session.pending.prompt.none {
             let unavailable = failed == Failed::Unavailable;
             let error = if unavailable { AuthorizeError::Unavailable } else { AuthorizeError::LoginRequired };
             return self.refuse(call, session, error).await;
         }
         let notice = if failed == Failed::Page { String::new() } else { format!("&notice={}", failed.name()) };
-        Ok(answer::see_other(&format!("login?id={id}{notice}")))
+        Ok(answer::see_other(&format!("{}{notice}", session.link("login"))))
     }
 }
 
