@@ -99,8 +99,7 @@ async fn who_is_not_logs_in_there_and_is_asked_silently_once() {
         assert!(browser.path.starts_with("/auth/login?id=") && !browser.path.contains("notice"), "{}", browser.path);
         assert!(browser.html().contains("Log in with the clinic") && !browser.html().contains("name=\"password\""));
         assert!(!world.audited().await.iter().any(|line| line["event"] == "login"), "nobody has tried to log in");
-        let id = browser.hidden("id").unwrap();
-        browser.go(&format!("/auth/federate?id={id}")).await;
+        browser.federate().await;
         assert!(!sent(&browser).contains_key("prompt"), "not silently again");
         let callback = fake.callback(&sent(&browser));
         browser.go(&callback).await;
@@ -175,9 +174,12 @@ async fn a_launch_for_a_local_user_is_not_for_the_provider() {
     set(&mut asked, "launch", launched["launch"].as_str().unwrap());
     let mut browser = Browser::new(&world);
     browser.open(&asked).await;
-    assert!(browser.path.starts_with("/auth/login?id=") && !browser.html().contains("federate"), "{}", browser.html());
-    let id = browser.hidden("id").unwrap();
-    browser.go(&format!("/auth/federate?id={id}")).await;
+    assert!(
+        browser.path.starts_with("/auth/login?id=") && !browser.html().contains("href=\"federate"),
+        "{}",
+        browser.html()
+    );
+    browser.go(&browser.path.replace("/auth/login", "/auth/federate")).await;
     assert!(browser.path.starts_with("/auth/login?id="), "{}", browser.path);
 }
 
@@ -222,8 +224,7 @@ async fn an_app_that_wants_a_login_gets_a_recent_one() {
     for (prompt, asked) in [("login", "login"), ("select_account", "select_account"), ("login consent", "login")] {
         let mut browser = launched_there(&world, &fake, &[("prompt", prompt)]).await;
         assert!(browser.path.starts_with("/auth/login?id="), "{prompt}: {}", browser.path);
-        let id = browser.hidden("id").unwrap();
-        browser.go(&format!("/auth/federate?id={id}")).await;
+        browser.federate().await;
         assert_eq!(sent(&browser)["prompt"], asked);
     }
     for (auth_time, passes) in
