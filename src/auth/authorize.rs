@@ -78,19 +78,16 @@ impl AuthServer {
             Err(error) => return self.authorize_failed(call, None, error.name(), "", pages::error(call, error)).await,
         };
         let return_to = ReturnTo { redirect_uri, state: form.get("state") };
-        let (pending, login) = match self.asked(call, &form, &client, redirect_uri).await {
-            Ok(asked) => asked,
+        let begun = match self.asked(call, &form, &client, redirect_uri).await {
+            Ok((pending, login)) => self.begin(call, pending, &client).await.map(|session| (session, login)),
+            Err(error) => Err(error),
+        };
+        let (session, login) = match begun {
+            Ok(begun) => begun,
             Err(error) => {
                 let response = return_to.error(call.snapshot, error);
                 let detail = format!("{error:?}");
                 return self.authorize_failed(call, Some(&client), error.public().0, &detail, response).await;
-            }
-        };
-        let session = match self.begin(call, pending, Arc::clone(&client)).await {
-            Ok(session) => session,
-            Err(error) => {
-                let response = return_to.error(call.snapshot, AuthorizeError::Unavailable);
-                return self.authorize_failed(call, Some(&client), error.name(), "", response).await;
             }
         };
         let record = AuthRecord {

@@ -19,7 +19,7 @@ impl AuthServer {
     /// `GET /auth/encounter`.
     pub(super) async fn encounter_page(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let query = call.query().map_err(|_| PageError::Parameters)?;
-        let session = self.resume(call, query.get("id")).await?;
+        let session = self.resume(call, &query).await?;
         let step = Step::of(&session, call.snapshot);
         if step != Step::Encounter {
             return Ok(pages::go_on(&session, &session.link(step.page())));
@@ -35,7 +35,7 @@ impl AuthServer {
     /// `POST /auth/encounter`.
     pub(super) async fn choose_encounter(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let form = call.form().map_err(|_| PageError::Parameters)?;
-        let mut session = self.resume(call, form.get("id")).await?;
+        let mut session = self.resume(call, &form).await?;
         if Step::of(&session, call.snapshot) != Step::Encounter {
             return self.go_on(call, session).await;
         }
@@ -58,7 +58,7 @@ impl AuthServer {
         if session.pending.scope.is_empty() {
             return self.refuse(call, session, AuthorizeError::NothingToGive).await;
         }
-        self.keep(&session).await?;
+        self.keep(&mut session).await?;
         self.go_on(call, session).await
     }
 

@@ -22,7 +22,7 @@ impl AuthServer {
     /// `GET /auth/login`.
     pub(super) async fn login_page(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let query = call.query().map_err(|_| PageError::Parameters)?;
-        let session = self.resume(call, query.get("id")).await?;
+        let session = self.resume(call, &query).await?;
         let step = Step::of(&session, call.snapshot);
         if step != Step::Login {
             return Ok(pages::go_on(&session, &session.link(step.page())));
@@ -38,7 +38,7 @@ impl AuthServer {
     /// `POST /auth/login`.
     pub(super) async fn log_in(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let form = call.form().map_err(|_| PageError::Parameters)?;
-        let mut session = self.resume(call, form.get("id")).await?;
+        let mut session = self.resume(call, &form).await?;
         if form.get("do") == Some("cancel") {
             return self.refuse(call, session, AuthorizeError::Denied).await;
         }
@@ -54,7 +54,7 @@ impl AuthServer {
             }
             Verdict::Busy => Ok(pages::login(call, &session, Some(Notice::LoginBusy), StatusCode::SERVICE_UNAVAILABLE)),
             Verdict::Wrong | Verdict::Throttled => {
-                self.keep(&session).await?;
+                self.keep(&mut session).await?;
                 Ok(pages::go_on(&session, &format!("{}&notice=failed", session.link("login"))))
             }
         }
@@ -69,8 +69,6 @@ impl AuthServer {
     ) -> Result<Response<Bytes>, PageError> {
         let session = self.renew(call, session).await?;
         if session.pending.launch.as_ref().is_some_and(|launch| launch.username != login.username) {
-            // Kept so that it can be ended: its secret is new.
-            self.keep(&session).await?;
             return self.refuse(call, session, AuthorizeError::LaunchUser).await;
         }
         self.enter(call, session, login).await
@@ -90,7 +88,7 @@ impl AuthServer {
         if Step::of(&session, call.snapshot) == Step::Patient {
             session.pending.patient = self.only_patient(call, &user).await;
         }
-        self.keep(&session).await?;
+        self.keep(&mut session).await?;
         if session.pending.scope.is_empty() {
             return self.refuse(call, session, AuthorizeError::NothingToGive).await;
         }

@@ -57,6 +57,7 @@ struct LoginPage<'a> {
     t: &'static Texts,
     app: App<'a>,
     id: &'a str,
+    begun: Option<&'a str>,
     username: &'a str,
     ways: Ways,
     notice: Option<Notice>,
@@ -185,8 +186,8 @@ pub(super) fn login(call: &Call<'_>, session: &Session, notice: Option<Notice>, 
         // EHRs launch for local users.
         ways = Ways { local: true, provider: None };
     }
-    let (id, username) = (&pending.id, &pending.username);
-    let page = LoginPage { site, t, app: App::of(session, t), id, username, ways, notice };
+    let (id, begun, username) = (&pending.id, session.begun.as_deref(), &pending.username);
+    let page = LoginPage { site, t, app: App::of(session, t), id, begun, username, ways, notice };
     with_cookies(render(call, &page, status, &Around::of(call, session)), session)
 }
 

@@ -27,7 +27,7 @@ impl AuthServer {
     /// `GET /auth/patient`.
     pub(super) async fn patient_page(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let query = call.query().map_err(|_| PageError::Parameters)?;
-        let session = self.resume(call, query.get("id")).await?;
+        let session = self.resume(call, &query).await?;
         let user = match (session.user(call.snapshot), Step::of(&session, call.snapshot)) {
             (Some(user), Step::Patient) => user,
             (_, step) => return Ok(pages::go_on(&session, &session.link(step.page()))),
@@ -57,7 +57,7 @@ impl AuthServer {
     /// `POST /auth/patient`.
     pub(super) async fn choose_patient(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let form = call.form().map_err(|_| PageError::Parameters)?;
-        let mut session = self.resume(call, form.get("id")).await?;
+        let mut session = self.resume(call, &form).await?;
         let Some(user) = session.user(call.snapshot) else {
             return self.go_on(call, session).await;
         };
@@ -67,7 +67,7 @@ impl AuthServer {
                 let notice = match read_search(&form) {
                     Ok(search) => {
                         session.pending.search = search;
-                        self.keep(&session).await?;
+                        self.keep(&mut session).await?;
                         ""
                     }
                     Err(notice) => notice,
@@ -82,7 +82,7 @@ impl AuthServer {
                 }
                 session.pending.patient = Some(chosen.to_owned());
                 session.pending.encounter = EncounterChoice::Open;
-                self.keep(&session).await?;
+                self.keep(&mut session).await?;
                 self.go_on(call, session).await
             }
         }

@@ -80,8 +80,10 @@ async fn a_wrong_password_is_told_as_an_unknown_name_is() {
         browser.log_in(name, "wrong").await;
         assert!(browser.path.ends_with("&notice=failed"));
         assert!(browser.html().contains("role=\"alert\""));
-        let id = browser.hidden("id").unwrap();
-        pages.push(browser.html().replace(&id, "ID").replace(&format!("value=\"{name}\""), "NAME"));
+        let (id, begun) = (browser.hidden("id").unwrap(), browser.hidden("begun").unwrap());
+        pages.push(
+            browser.html().replace(&id, "ID").replace(&begun, "BEGUN").replace(&format!("value=\"{name}\""), "NAME"),
+        );
         browser.log_in("amy", PASSWORD).await;
         assert!(browser.path.starts_with("/auth/consent"), "and may try again");
     }
@@ -120,6 +122,9 @@ async fn row_231_after_the_login_what_was_known_before_is_worth_nothing() {
     let mut fixed = Browser::new(&world);
     fixed.cookies = before;
     fixed.go(&path.replace("login", "consent")).await;
+    assert!(fixed.path.starts_with("/auth/login?id="), "no further than before: {}", fixed.path);
+    let id = fixed.hidden("id").unwrap();
+    fixed.go(&format!("/auth/consent?id={id}")).await;
     assert_eq!(fixed.answer.status(), StatusCode::BAD_REQUEST);
 }
 
@@ -127,13 +132,21 @@ async fn row_231_after_the_login_what_was_known_before_is_worth_nothing() {
 async fn no_step_can_be_left_out() {
     let world = World::new().await;
     let mut browser = at_login(&world, "app", "launch/patient patient/*.rs").await;
-    let id = browser.hidden("id").unwrap();
+    let (id, begun) = (browser.hidden("id").unwrap(), browser.hidden("begun").unwrap());
+    let is_shut = |browser: &Browser<'_>| {
+        browser.path.starts_with("/auth/login") || browser.answer.status() == StatusCode::BAD_REQUEST
+    };
     for page in ["consent", "patient"] {
-        browser.go(&format!("/auth/{page}?id={id}")).await;
-        assert!(browser.path.starts_with("/auth/login"), "{page} before the login");
+        let (path, login) = (browser.path.clone(), browser.answer.clone());
+        for begun in ["", &format!("&begun={begun}")] {
+            browser.go(&format!("/auth/{page}?id={id}{begun}")).await;
+            assert!(is_shut(&browser), "{page} before the login");
+        }
         browser.path = format!("/auth/{page}");
+        browser.answer = login.clone();
         browser.submit(&[("do", "allow"), ("patient", "amy")]).await;
-        assert!(browser.path.starts_with("/auth/login"), "{page} posted before the login: {}", browser.path);
+        assert!(is_shut(&browser), "{page} posted before the login: {}", browser.path);
+        (browser.path, browser.answer) = (path, login);
     }
     browser.log_in("carter", PASSWORD).await;
     assert!(browser.path.starts_with("/auth/patient"));

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-
 import httpx
 import jwt
 import pytest
 
 from harness import REDIRECT, SECRET, Gate, bearer, entries
-from pages import Authorization, Person, standalone_launch
-from sandbox import ROOT
+from pages import Authorization, Person, app_tells, standalone_launch
 
 
 def read(gate: Gate, token: object, path: str) -> httpx.Response:
@@ -186,14 +182,7 @@ def test_CF_24_the_capability_statement_names_the_endpoints(gate: Gate) -> None:
 
 def test_openid_client_as_a_public_app(gate: Gate) -> None:
     """The library makes the request and redeems the code; the pages are filled in here."""
-    script = ROOT / "tests" / "e2e" / "clients" / "standalone.mjs"
-    command = ["node", script, gate.url, gate.fhir, "growth-chart", REDIRECT, "launch/patient patient/Patient.rs"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as app:
-        assert app.stdin and app.stdout and app.stderr
-        person = Person(gate).open(app.stdout.readline().strip()).log_in("amy").decide(allow=True)
-        told, complaint = app.communicate(person.answer.headers["location"] + "\n", timeout=60)
-    assert app.returncode == 0, complaint
-    found = json.loads(told)
+    found = app_tells(gate, "standalone.mjs", gate.url, gate.fhir, "growth-chart", REDIRECT, "launch/patient patient/Patient.rs")
     assert (found["patient"], found["before"], found["after"]) == ("amy", 200, 401)
 
 

@@ -45,6 +45,8 @@ impl<'a> Browser<'a> {
     pub(in crate::auth) async fn submit(&mut self, fields: &[(&str, &str)]) {
         let id = self.hidden("id").unwrap();
         let mut form = vec![("id", id.as_str())];
+        let begun = self.hidden("begun");
+        form.extend(begun.as_deref().map(|begun| ("begun", begun)));
         let ticked = self.ticked();
         form.extend(ticked.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         form.extend(fields.iter().copied().filter(|(_, value)| !value.is_empty()));
@@ -70,6 +72,13 @@ impl<'a> Browser<'a> {
         let field = format!("<input type=\"hidden\" name=\"{name}\" value=\"");
         let (_, rest) = self.html().split_once(&field)?;
         rest.split_once('"').map(|(value, _)| value.to_owned())
+    }
+
+    /// Follows the link to the provider.
+    pub(in crate::auth) async fn federate(&mut self) {
+        let (_, rest) = self.html().split_once("href=\"federate").unwrap();
+        let link = rest.split_once('"').unwrap().0.replace("&#38;", "&");
+        self.go(&format!("/auth/federate{link}")).await;
     }
 
     /// Names and values of the boxes that are ticked.
