@@ -8,16 +8,20 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::ambient::Ambient;
+use crate::auth::follow_registered;
 use crate::config::Snapshot;
 use crate::decide::reporting;
 use crate::guard::{Capabilities, Pins};
-use crate::store::SharedStore;
+use crate::store::{SharedStore, StoreError};
 use crate::telemetry::Metrics;
 use crate::token::{Fetcher, GateKeys, Revocations};
 use crate::upstream::UpstreamClient;
 
 /// How often the set of revocations is brought in step with the store.
 const REVOCATIONS_EVERY: Duration = Duration::from_secs(1);
+
+/// How often is looked whether an app has registered itself at another replica, or was removed.
+const CLIENTS_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the keys are: a rotation by another process is seen within this time.
 const KEYS_EVERY: Duration = Duration::from_secs(10);
@@ -58,6 +62,7 @@ impl Background {
     pub(super) fn start(self) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         tasks.spawn(self.clone().follow_revocations());
+        tasks.spawn(self.clone().follow_clients());
         tasks.spawn(self.clone().follow_keys());
         tasks.spawn(self.clone().follow_issuers());
         tasks.spawn(self.clone().sweep());
@@ -81,6 +86,29 @@ impl Background {
                 Ok(()) | Err(_) => {}
             }
             failing = outcome.is_err();
+        }
+    }
+
+    async fn follow_clients(self) {
+        let mut every = ticks(CLIENTS_EVERY);
+        let mut known = None;
+        loop {
+            every.tick().await;
+            let snapshot = self.config.load_full();
+            if snapshot.registration.is_none() {
+                continue;
+            }
+            let follow = async {
+                let version = self.store.clients_version().await?;
+                if known != Some((version, snapshot.generation)) {
+                    follow_registered(&*self.store, &snapshot).await?;
+                    known = Some((version, snapshot.generation));
+                }
+                Ok::<_, StoreError>(())
+            };
+            if let Err(error) = follow.await {
+                tracing::error!(%error, "apps that registered themselves cannot be read");
+            }
         }
     }
 

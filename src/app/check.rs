@@ -2,18 +2,22 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::keys::open_store;
 use super::statement::{Finding, compare, tried_on};
 use super::{Failure, small_runtime};
-use crate::config::{self, Narrowing, OperationAnswer, Snapshot};
+use crate::config::{self, LaunchBinding, Narrowing, OperationAnswer, Snapshot};
 use crate::decide::{Obeyed, capabilities_lookup, probe_search};
 use crate::fhir::bundle::RawBundle;
 use crate::fhir::search::Parameter;
 use crate::guard::{Pins, Probe};
 use crate::upstream::UpstreamClient;
+
+/// What SMART App Launch 2.2 app-launch step 5 advises an access token to live at most.
+const ADVISED_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// A patient that no server has.
 const NOBODY: &str = "smartgate-probe";
@@ -26,15 +30,12 @@ pub(super) fn check(path: &Path, upstream: bool) -> Result<(), Failure> {
         path.display(),
         snapshot.fhir.public_base,
         snapshot.fhir.upstream.base,
-        snapshot.clients.len(),
+        snapshot.clients.configured.len(),
         snapshot.users.len(),
         snapshot.issuers.len(),
     );
-    for row in snapshot.operations.iter().filter(|row| row.answer == OperationAnswer::None) {
-        eprintln!(
-            "{}: warning: nothing that ${} answers is verified; tokens in a patient context do not get it",
-            row.place, row.name
-        );
+    for (place, text) in warnings(path, snapshot) {
+        eprintln!("{place}: warning: {text}");
     }
     if !upstream {
         return Ok(());
@@ -45,6 +46,33 @@ pub(super) fn check(path: &Path, upstream: bool) -> Result<(), Failure> {
         0 => Ok(()),
         wrong => Err(Failure::new(format!("{wrong} of the above make this configuration wrong for this FHIR server"))),
     }
+}
+
+/// What is allowed and yet should be known, with its place.
+fn warnings(path: &Path, snapshot: &Snapshot) -> Vec<(String, String)> {
+    let unverified = snapshot.operations.iter().filter(|row| row.answer == OperationAnswer::None);
+    let unverified = unverified.map(|row| {
+        let text = "answers is verified; tokens in a patient context do not get it";
+        (row.place.clone(), format!("nothing that ${} {text}", row.name))
+    });
+    let launchers = snapshot.clients.configured.values().filter(|client| client.enabled).filter_map(|client| {
+        client.launcher.as_ref().filter(|launcher| launcher.binding == LaunchBinding::None).map(|it| (client, it))
+    });
+    let unbound = launchers.map(|(client, launcher)| {
+        let text = "is taken for the user of its launch, in any browser (launch_binding = \"none\")";
+        (launcher.place.clone(), format!("whoever has a launch value of {:?} {text}", client.id))
+    });
+    let elsewhere = snapshot.brands.iter().filter(|brands| !brands.names_this_server).map(|_| {
+        let text = format!("no Endpoint of [brands] bundle has the address {}, this server", snapshot.fhir.public_base);
+        (path.display().to_string(), text)
+    });
+    let long = (snapshot.tokens.access_lifetime > ADVISED_LIFETIME).then(|| {
+        let text = "[tokens] access_lifetime is more than the hour that SMART advises; refresh tokens let access go on";
+        (path.display().to_string(), text.to_owned())
+    });
+    let mut warnings: Vec<_> = unverified.chain(unbound).chain(elsewhere).chain(long).collect();
+    warnings.sort();
+    warnings
 }
 
 /// Everything that can be found out about the FHIR server from outside.

@@ -9,6 +9,7 @@ use http::Method;
 
 use super::{Failure, keys::open_store, small_runtime};
 use crate::ambient::Ambient;
+use crate::auth::follow_registered;
 use crate::config::{self, Snapshot};
 use crate::decide::{
     Action, Decided, Export, ExportStep, Grant, Input, Permit, Refusal, UpstreamRequest, decide, decide_bundle,
@@ -52,6 +53,13 @@ pub(super) struct Asked {
 pub(super) fn explain(path: &Path, asked: &Asked) -> Result<(), Failure> {
     let loaded = config::load(path).map_err(Failure::new)?;
     let snapshot = Arc::new(loaded.snapshot);
+    let of_client = asked.client.is_some() || asked.token.is_some();
+    if of_client && snapshot.registration.is_some() {
+        small_runtime()?.block_on(async {
+            let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
+            follow_registered(&*store, &snapshot).await.map_err(Failure::new)
+        })?;
+    }
     let text = match explained(&snapshot, asked)? {
         Ok(text) => text,
         Err(refusal) => describe_refusal(&refusal),

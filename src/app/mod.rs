@@ -2,6 +2,7 @@
 
 mod background;
 mod check;
+mod clients;
 mod explain;
 mod keys;
 mod password;
@@ -51,6 +52,11 @@ enum Command {
         #[command(subcommand)]
         action: keys::Action,
     },
+    /// List, export or remove apps that registered themselves
+    Clients {
+        #[command(subcommand)]
+        action: clients::Action,
+    },
 }
 
 /// Why a command could not be carried out, in a line for people.
@@ -75,6 +81,7 @@ pub fn execute(line: CommandLine) -> Result<(), Failure> {
         Command::Check { upstream } => check::check(&line.config, upstream),
         Command::Explain(asked) => explain::explain(&line.config, &asked),
         Command::HashPassword { secret } => password::hash(secret),
+        Command::Clients { action } => clients::clients(&line.config, &action),
         Command::Keys { action } => keys::keys(&line.config, &action),
     }
 }

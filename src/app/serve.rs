@@ -14,7 +14,7 @@ use super::Failure;
 use super::background::Background;
 use super::keys::open_store;
 use crate::ambient::Ambient;
-use crate::auth::{AuthParts, AuthServer};
+use crate::auth::{AuthParts, AuthServer, follow_registered};
 use crate::config::Snapshot;
 use crate::decide::all_rules;
 use crate::gate::{Certificates, FirstBytes, Gate, Listeners, Parts};
@@ -107,6 +107,7 @@ impl Core {
         let keys = Arc::new(GateKeys::open(&*store, ambient, &snapshot.tokens).await.map_err(Failure::new)?);
         let revocations = Arc::new(Revocations::new());
         revocations.sync(&*store, ambient.now()).await.map_err(Failure::new)?;
+        follow_registered(&*store, &snapshot).await.map_err(Failure::new)?;
         let fetcher = Arc::new(Fetcher::new(ambient.clone()).map_err(Failure::new)?);
         let verifier = Arc::new(Verifier { keys: keys.clone(), fetcher: fetcher.clone(), ambient: ambient.clone() });
         let upstream = Arc::new(UpstreamClient::new());

@@ -8,6 +8,9 @@ use serde::Serialize;
 /// How long clients and caches may keep a discovery document or the key set: shorter than any key overlap.
 const DISCOVERY_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=60");
 
+/// How long they may keep what they can ask after by its entity tag.
+const TAGGED_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=600");
+
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// An error of an endpoint as RFC 6749 §5.2 writes it.
@@ -39,6 +42,22 @@ pub(super) fn document(body: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = with_body(StatusCode::OK, body.into(), Some(HeaderValue::from_static("application/json")));
     response.headers_mut().remove(header::PRAGMA);
     response.headers_mut().insert(header::CACHE_CONTROL, DISCOVERY_CACHE);
+    response
+}
+
+/// A public file under its entity tag, or that the asker has it (RFC 9110 §13.1.2).
+pub(super) fn tagged(media_type: &'static str, body: Bytes, tag: &str, known: bool) -> Response<Bytes> {
+    let (status, body, content_type) = match known {
+        true => (StatusCode::NOT_MODIFIED, Bytes::new(), None),
+        false => (StatusCode::OK, body, Some(HeaderValue::from_static(media_type))),
+    };
+    let mut response = with_body(status, body, content_type);
+    let headers = response.headers_mut();
+    headers.remove(header::PRAGMA);
+    headers.insert(header::CACHE_CONTROL, TAGGED_CACHE);
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        headers.insert(header::ETAG, tag);
+    }
     response
 }
 
@@ -79,12 +98,15 @@ pub(super) fn page(
     status: StatusCode,
     html: String,
     content_security_policy: HeaderValue,
+    language: &'static str,
     framed: bool,
 ) -> Response<Bytes> {
     let mut response = with_body(status, Bytes::from(html), Some(HeaderValue::from_static("text/html; charset=utf-8")));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, content_security_policy);
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
     if !framed {
         headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     }

@@ -12,8 +12,10 @@ use super::call::Call;
 use super::error::{AuthorizeError, PageError};
 use super::form::Form;
 use super::granted::{Bearer, MAX_SCOPE_LIST, within_registration};
+use super::language;
 use super::pages;
 use super::pending::{EncounterChoice, LIFETIME, Login, Pending, Search};
+use super::prompt::Prompt;
 use super::record::{FAILURE, SUCCESS};
 use crate::config::{Client, GrantType, Snapshot};
 use crate::telemetry::AuthRecord;
@@ -71,24 +73,22 @@ impl AuthServer {
                     .await;
             }
         };
+        call.ask_language(form.get("ui_locales").unwrap_or_default());
         let (client, redirect_uri) = match known_client(call, &form) {
             Ok(known) => known,
             Err(error) => return self.authorize_failed(call, None, error.name(), "", pages::error(call, error)).await,
         };
         let return_to = ReturnTo { redirect_uri, state: form.get("state") };
-        let (pending, login) = match self.asked(call, &form, &client, redirect_uri).await {
-            Ok(asked) => asked,
+        let begun = match self.asked(call, &form, &client, redirect_uri).await {
+            Ok((pending, login)) => self.begin(call, pending, &client).await.map(|session| (session, login)),
+            Err(error) => Err(error),
+        };
+        let (session, login) = match begun {
+            Ok(begun) => begun,
             Err(error) => {
                 let response = return_to.error(call.snapshot, error);
                 let detail = format!("{error:?}");
                 return self.authorize_failed(call, Some(&client), error.public().0, &detail, response).await;
-            }
-        };
-        let session = match self.begin(call, pending, Arc::clone(&client)).await {
-            Ok(session) => session,
-            Err(error) => {
-                let response = return_to.error(call.snapshot, AuthorizeError::Unavailable);
-                return self.authorize_failed(call, Some(&client), error.name(), "", response).await;
             }
         };
         let record = AuthRecord {
@@ -99,10 +99,11 @@ impl AuthServer {
             ..AuthRecord::default()
         };
         self.record(call, record).await;
-        let Some(login) = login else {
-            return pages::go_on(&session, &session.link("login"));
+        let entered = match login {
+            Some(login) => self.enter(call, session, login).await,
+            None => self.begin_login(call, session).await,
         };
-        match self.enter(call, session, login).await {
+        match entered {
             Ok(response) => response,
             Err(error) => {
                 let response = return_to.error(call.snapshot, AuthorizeError::Unavailable);
@@ -158,7 +159,7 @@ fn known_client<'a>(call: &Call<'_>, form: &'a Form) -> Result<(Arc<Client>, &'a
     let client = client.ok_or(PageError::Client)?;
     let redirect_uri = form.get("redirect_uri").ok_or(PageError::RedirectUri)?;
     if client.redirect_uris.iter().any(|registered| registered == redirect_uri) {
-        Ok((Arc::clone(client), redirect_uri))
+        Ok((client, redirect_uri))
     } else {
         Err(PageError::RedirectUri)
     }
@@ -177,7 +178,7 @@ fn read(
     if form.get("code_challenge_method") != Some("S256") {
         return Err(AuthorizeError::ChallengeMethod);
     }
-    check_prompt(form)?;
+    let prompt = Prompt::read(form)?;
     let state = form.get("state").ok_or(AuthorizeError::State)?;
     let nonce = form.get("nonce");
     let hint = form.get("login_hint").unwrap_or_default();
@@ -199,6 +200,10 @@ fn read(
         search: Search::default(),
         encounter: EncounterChoice::Open,
         launch: None,
+        prompt,
+        asked_silently: false,
+        language: language::asked(form.get("ui_locales").unwrap_or_default(), &call.snapshot.pages)
+            .map(|language| language.tag().to_owned()),
     })
 }
 
@@ -227,15 +232,6 @@ fn check_audience(form: &Form, snapshot: &Snapshot) -> Result<(), AuthorizeError
     let is_here = |url: &str| url.strip_suffix('/').unwrap_or(url) == snapshot.fhir.public_base;
     let mut named = ["aud", "resource"].into_iter().filter_map(|name| form.get(name)).peekable();
     if named.peek().is_some() && named.all(is_here) { Ok(()) } else { Err(AuthorizeError::Audience) }
-}
-
-fn check_prompt(form: &Form) -> Result<(), AuthorizeError> {
-    let mut values = form.get("prompt").unwrap_or_default().split(' ');
-    match (values.any(|value| value == "none"), form.get("prompt")) {
-        (false, _) => Ok(()),
-        (true, Some("none")) => Err(AuthorizeError::LoginRequired),
-        (true, _) => Err(AuthorizeError::PromptWithNone),
-    }
 }
 
 fn scopes(form: &Form, client: &Client, snapshot: &Snapshot) -> Result<Vec<String>, AuthorizeError> {

@@ -14,7 +14,7 @@ async fn refused(world: &World, name: &'static str, value: &str) -> (String, Str
 }
 
 #[tokio::test]
-async fn without_a_known_client_and_its_exact_redirect_uri_nobody_is_redirected() {
+async fn rf_2_row_213_without_a_known_client_and_its_exact_redirect_uri_nobody_is_redirected() {
     let world = World::new().await;
     for (name, value) in [
         ("client_id", ""),
@@ -41,7 +41,7 @@ async fn without_a_known_client_and_its_exact_redirect_uri_nobody_is_redirected(
 }
 
 #[tokio::test]
-async fn a_parameter_that_comes_twice_is_a_page_too() {
+async fn rf_3_row_213_and_214_a_parameter_that_comes_twice_is_a_page_too() {
     let world = World::new().await;
     for twice in ["&state=b", "&redirect_uri=https://evil.example/", "&scope=patient/*.rs", "&aud=x", "&%73tate=b"] {
         let answer = world.get(&format!("/auth/authorize?{}{twice}", encode(&request()))).await;
@@ -51,7 +51,7 @@ async fn a_parameter_that_comes_twice_is_a_page_too() {
 }
 
 #[tokio::test]
-async fn everything_else_that_is_wrong_is_told_the_app() {
+async fn al_14_row_212_and_214_and_217_everything_else_that_is_wrong_is_told_the_app() {
     let world = World::new().await;
     let state = "a&error=x\u{e9} \"'<";
     let long = "x".repeat(8193);
@@ -128,7 +128,7 @@ async fn without_tls_the_cookie_has_no_prefix_that_browsers_would_refuse() {
 }
 
 #[tokio::test]
-async fn post_is_the_same_as_get() {
+async fn al_13_row_215_post_is_the_same_as_get() {
     let world = World::new().await;
     let form = request();
     let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -140,7 +140,7 @@ async fn post_is_the_same_as_get() {
 }
 
 #[tokio::test]
-async fn state_comes_back_exactly() {
+async fn al_18_row_216_state_comes_back_exactly() {
     let world = World::new().await;
     for state in ["a&error=x", "line\r\nbreak", "<script>", "%2526+ #?", &"s".repeat(4096)] {
         let mut asked = request();
@@ -154,11 +154,64 @@ async fn state_comes_back_exactly() {
     }
 }
 
+/// attacks.md 232: who has not logged in fills nothing, and crowds nobody out.
 #[tokio::test]
-async fn a_store_that_is_down_begins_nothing() {
+async fn row_232_nothing_is_kept_of_who_has_not_logged_in() {
     let world = World::new().await;
+    let mut browser = Browser::new(&world);
+    for _ in 0..20 {
+        browser.open(&request()).await;
+        browser.log_in("amy", "wrong").await;
+        assert!(browser.html().contains("role=\"alert\""));
+    }
+    assert!(world.store.in_progress().is_empty());
+    browser.log_in("carter", PASSWORD).await;
+    assert_eq!(world.store.in_progress().len(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_lets_nobody_in() {
+    let world = World::new().await;
+    let mut browser = Browser::new(&world);
     world.store.down.store(true, std::sync::atomic::Ordering::SeqCst);
-    assert_eq!(refused(&world, "unknown", "x").await.0, "temporarily_unavailable");
+    browser.open(&request()).await;
+    browser.log_in("amy", PASSWORD).await;
+    assert_eq!(browser.answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_address_of_the_login_page_is_told_the_app() {
+    let world = World::new().await;
+    let long = "n".repeat(8000);
+    let mut asked = request();
+    set(&mut asked, "nonce", &long);
+    let mut browser = Browser::new(&world);
+    browser.open(&asked).await;
+    browser.log_in("amy", PASSWORD).await;
+    assert!(browser.path.starts_with("/auth/consent?id="), "{}", browser.path);
+    set(&mut asked, "state", &long);
+    let form: Vec<(&str, &str)> = asked.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    browser.post("/auth/authorize", &form).await;
+    assert_eq!(browser.landed()["error_description"], "a parameter is too long");
+}
+
+/// What the browser carries before the login is of use to nobody else, and cannot be written by anybody.
+#[tokio::test]
+async fn what_was_begun_is_bound_to_its_browser_and_its_time() {
+    let world = World::new().await;
+    let mut one = Browser::new(&world);
+    one.open(&request()).await;
+    let mut two = Browser::new(&world);
+    two.open(&request()).await;
+    let (own, foreign) = (one.hidden("begun").unwrap(), two.hidden("begun").unwrap());
+    let id = one.hidden("id").unwrap();
+    let other = own.chars().rev().collect::<String>();
+    for begun in [foreign.as_str(), &other, "x", ""] {
+        one.post("/auth/login", &[("id", &id), ("begun", begun), ("username", "amy"), ("password", PASSWORD)]).await;
+        assert_eq!(one.answer.status(), StatusCode::BAD_REQUEST, "{begun}");
+    }
+    one.post("/auth/login", &[("id", &id), ("begun", &own), ("username", "amy"), ("password", PASSWORD)]).await;
+    assert!(one.path.starts_with("/auth/consent?id="), "{}", one.path);
 }
 
 #[tokio::test]

@@ -114,7 +114,7 @@ fn presented<'a>(call: &'a Call<'_>, form: &'a Form) -> Result<Presented<'a>, Cl
 }
 
 fn registered(call: &Call<'_>, id: &str) -> Option<Arc<Client>> {
-    call.snapshot.clients.get(id).filter(|client| client.enabled).cloned()
+    call.snapshot.clients.get(id).filter(|client| client.enabled)
 }
 
 fn by_basic(call: &Call<'_>, credentials: &str) -> Result<Arc<Client>, ClientError> {

@@ -23,7 +23,7 @@ const BAD: StatusCode = StatusCode::BAD_REQUEST;
 const WHO: StatusCode = StatusCode::UNAUTHORIZED;
 
 #[tokio::test]
-async fn a_secret_may_come_encoded_or_plain() {
+async fn rf_4_row_219_a_secret_may_come_encoded_or_plain() {
     let world = World::new().await;
     assert_eq!(outcome(&world, &[], Some(&basic("trusted", SECRET))).await, (OK, String::new(), false));
     let plain = format!("bAsIc {}", STANDARD.encode(format!("trusted:{SECRET}")));
@@ -39,7 +39,7 @@ async fn a_secret_may_come_in_the_form() {
 }
 
 #[tokio::test]
-async fn a_wrong_basic_header_is_challenged() {
+async fn rf_4_row_219_a_wrong_basic_header_is_challenged() {
     let world = World::new().await;
     let refused = (WHO, "invalid_client".to_owned(), true);
     for authorization in [
@@ -58,7 +58,7 @@ async fn a_wrong_basic_header_is_challenged() {
 }
 
 #[tokio::test]
-async fn one_way_and_one_client_per_request() {
+async fn rf_4_row_219_one_way_and_one_client_per_request() {
     let world = World::new().await;
     let authorization = basic("trusted", SECRET);
     let invalid = (BAD, "invalid_request".to_owned(), false);
@@ -96,7 +96,7 @@ async fn what_is_no_authentication_is_refused_without_a_challenge() {
 }
 
 #[tokio::test]
-async fn an_assertion_counts_once() {
+async fn ca_8_row_222_an_assertion_counts_once() {
     let world = World::new().await;
     for (audience, id) in [(format!("{GATE}/auth/token"), "1"), (GATE.to_owned(), "2")] {
         let assertion = assertion("service", &audience, id);
@@ -107,7 +107,7 @@ async fn an_assertion_counts_once() {
 }
 
 #[tokio::test]
-async fn an_assertion_for_another_place_or_client_is_refused() {
+async fn rf_6_row_222_an_assertion_for_another_place_or_client_is_refused() {
     let world = World::new().await;
     for (client, audience) in [
         ("service", "https://other.example/auth/token".to_owned()),
@@ -127,7 +127,7 @@ async fn an_assertion_for_another_place_or_client_is_refused() {
 }
 
 #[tokio::test]
-async fn an_assertion_that_cannot_be_checked_is_not_a_wrong_one() {
+async fn row_237_an_assertion_that_cannot_be_checked_is_not_a_wrong_one() {
     let world = World::new().await;
     world.store.down.store(true, std::sync::atomic::Ordering::SeqCst);
     let assertion = assertion("service", GATE, "1");

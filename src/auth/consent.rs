@@ -33,7 +33,7 @@ impl AuthServer {
     /// `GET /auth/consent`.
     pub(super) async fn consent_page(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let query = call.query().map_err(|_| PageError::Parameters)?;
-        let session = self.resume(call, query.get("id")).await?;
+        let session = self.resume(call, &query).await?;
         let user = match (session.user(call.snapshot), Step::of(&session, call.snapshot)) {
             (Some(user), Step::Consent | Step::Done) => user,
             (_, step) => return Ok(pages::go_on(&session, &session.link(step.page()))),
@@ -45,7 +45,7 @@ impl AuthServer {
     /// `POST /auth/consent`.
     pub(super) async fn consent(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let form = call.form().map_err(|_| PageError::Parameters)?;
-        let mut session = self.resume(call, form.get("id")).await?;
+        let mut session = self.resume(call, &form).await?;
         if !matches!(Step::of(&session, call.snapshot), Step::Consent | Step::Done) {
             return self.go_on(call, session).await;
         }

@@ -10,9 +10,9 @@ async fn at_consent<'a>(world: &'a World, scope: &str) -> Browser<'a> {
     browser
 }
 
-/// attacks.md 227; ONC limited access.
+/// ONC limited access.
 #[tokio::test]
-async fn what_is_unticked_is_not_granted() {
+async fn row_227_what_is_unticked_is_not_granted() {
     let world = World::new().await;
     let scope = "openid launch/patient patient/Observation.rs?category=a|b patient/Condition.read offline_access";
     let mut browser = at_consent(&world, scope).await;
@@ -27,7 +27,7 @@ async fn what_is_unticked_is_not_granted() {
 }
 
 #[tokio::test]
-async fn a_box_that_was_not_on_the_page_adds_nothing() {
+async fn row_227_a_box_that_was_not_on_the_page_adds_nothing() {
     let world = World::new().await;
     let mut browser = at_consent(&world, "launch/patient patient/Observation.rs").await;
     browser.unticked = vec!["patient/Observation.rs"];

@@ -31,12 +31,15 @@ pub(super) fn allow(headers: &mut HeaderMap, call: &Call<'_>, readers: Readers) 
         return;
     };
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("WWW-Authenticate, X-Request-Id"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("ETag, WWW-Authenticate, X-Request-Id"),
+    );
     if call.method() == Method::OPTIONS {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST"));
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            HeaderValue::from_static("Accept, Authorization, Cache-Control, Content-Type, Pragma"),
+            HeaderValue::from_static("Accept, Authorization, Cache-Control, Content-Type, If-None-Match, Pragma"),
         );
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }
@@ -47,7 +50,7 @@ fn registered(call: &Call<'_>) -> Option<HeaderValue> {
     let text = origin.to_str().ok()?;
     let known = match call.caller.get() {
         Some(client) => client.origins.iter().any(|own| own == text),
-        None => call.snapshot.origins.contains(text),
+        None => call.snapshot.knows_origin(text),
     };
     known.then(|| origin.clone())
 }

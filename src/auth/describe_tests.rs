@@ -1,11 +1,16 @@
 use super::*;
-use crate::auth::testing;
+use crate::auth::{testing, texts};
+use crate::config::Language;
 
 const READER: Owner = Owner { patient_is_reader: true, confined: true };
 const CLINICIAN: Owner = Owner { patient_is_reader: false, confined: false };
 
+fn english() -> &'static Texts {
+    texts::of(Language::English)
+}
+
 #[test]
-fn each_scope_is_one_plain_sentence() {
+fn bp_4_sc_17_each_scope_is_one_plain_sentence() {
     let fhir = &testing::snapshot().fhir;
     for (scope, owner, expected) in [
         ("patient/Observation.rs", READER, "See your observations (lab results, vital signs and other measurements)"),
@@ -39,7 +44,7 @@ fn each_scope_is_one_plain_sentence() {
         ("fhirUser", READER, "Know which record here is your own"),
         ("launch/patient", READER, "Know which patient was chosen"),
     ] {
-        assert_eq!(sentence(scope, fhir, owner), expected);
+        assert_eq!(sentence(scope, fhir, owner, english()), expected);
     }
 }
 
@@ -61,30 +66,53 @@ fn the_reader_is_the_patient_only_by_their_own_record() {
 }
 
 #[test]
-fn lifetimes_are_said_in_days_hours_and_minutes() {
-    for (seconds, expected) in [
-        (30, "1 minute"),
-        (600, "10 minutes"),
-        (3600, "1 hour"),
-        (5400, "1 hour and 30 minutes"),
-        (7260, "2 hours and 1 minute"),
-        (86_400, "1 day"),
-        (30 * 86_400, "30 days"),
-        (36 * 3600, "1 day and 12 hours"),
-    ] {
-        assert_eq!(duration(Duration::from_secs(seconds)), expected);
+fn a_person_reads_when_access_goes_on_while_they_are_away() {
+    let tokens = &testing::snapshot().tokens;
+    assert_eq!(end(Reach::Once, tokens, english()), "The access ends by itself after 10 minutes.");
+    assert!(end(Reach::Online, tokens, english()).contains("ends by itself 8 hours after you logged in"));
+    let offline = end(Reach::Offline, tokens, english());
+    assert!(offline.contains("while you are away") && offline.contains("has not used it for 30 days"), "{offline}");
+    let fhir = &testing::snapshot().fhir;
+    for (scope, expected) in [("offline_access", "while you are away"), ("online_access", "after you log in")] {
+        assert!(sentence(scope, fhir, READER, english()).contains(expected), "{scope}");
     }
 }
 
 #[test]
-fn a_person_reads_when_access_goes_on_while_they_are_away() {
-    let tokens = &testing::snapshot().tokens;
-    assert_eq!(end(Reach::Once, tokens), "The access ends by itself after 10 minutes.");
-    assert!(end(Reach::Online, tokens).contains("ends by itself 8 hours after you logged in"));
-    let offline = end(Reach::Offline, tokens);
-    assert!(offline.contains("while you are away") && offline.contains("has not used it for 30 days"), "{offline}");
+fn each_scope_is_one_german_sentence() {
     let fhir = &testing::snapshot().fhir;
-    for (scope, expected) in [("offline_access", "while you are away"), ("online_access", "after you log in")] {
-        assert!(sentence(scope, fhir, READER).contains(expected), "{scope}");
+    let german = texts::of(Language::German);
+    for (scope, owner, expected) in [
+        (
+            "patient/Observation.rs",
+            READER,
+            "Ihre Messwerte und Beobachtungen (Laborwerte, Vitalwerte und andere) ansehen",
+        ),
+        ("patient/Condition.read", CLINICIAN, "Erkrankungen und Diagnosen der Patientin oder des Patienten ansehen"),
+        (
+            "patient/*.*",
+            READER,
+            "Alle Daten Ihrer Akte, auch künftig hinzukommende Arten von Daten, ansehen, hinzufügen, ändern und löschen",
+        ),
+        (
+            "user/Encounter.s",
+            CLINICIAN,
+            "Besuche aller Patientinnen und Patienten, auf deren Daten Sie Zugriff haben, durchsuchen",
+        ),
+        ("patient/ChargeItem.c", READER, "Ihre Einträge der Art „ChargeItem“ hinzufügen"),
+        (
+            "patient/Condition.rs?category=http://t/c|problem-list-item,encounter-diagnosis&clinical-status=active",
+            READER,
+            "Ihre Erkrankungen und Diagnosen ansehen, aber nur solche mit Kategorie „problem-list-item“ oder \
+             „encounter-diagnosis“ und mit klinischem Status „active“",
+        ),
+        ("openid", READER, "Ihren Benutzernamen erfahren"),
+        ("launch/patient", READER, "Erfahren, wessen Akte ausgewählt wurde"),
+        ("strange", READER, "„strange“ nutzen"),
+    ] {
+        assert_eq!(sentence(scope, fhir, owner, german), expected);
     }
+    let tokens = &testing::snapshot().tokens;
+    assert_eq!(end(Reach::Once, tokens, german), "Der Zugriff gilt 10 Minuten lang und endet dann von selbst.");
+    assert!(end(Reach::Offline, tokens, german).ends_with("sobald die App ihn 30 Tage lang nicht genutzt hat."));
 }

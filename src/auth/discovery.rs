@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::answer;
 use super::endpoints::Endpoint;
-use crate::config::Snapshot;
+use super::prompt;
+use crate::config::{BrandIdentifier, Snapshot};
 
 /// How clients prove who they are at the token and the revocation endpoint.
 const CLIENT_AUTHENTICATION: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
@@ -18,8 +19,8 @@ const CALLER_AUTHENTICATION: &[&str] = &["client_secret_basic", "client_secret_p
 /// Algorithms of client assertions (SMART App Launch 2.2 client-confidential-asymmetric).
 const ASSERTION_ALGORITHMS: &[&str] = &["RS384", "ES384"];
 
-/// Every scope here is supported whole (SMART App Launch 2.2 conformance, `scopes_supported`); writing in a patient context is
-/// refused in this version.
+/// Every scope here is supported whole (SMART App Launch 2.2 conformance, `scopes_supported`). Those by which a patient's app writes
+/// are granted too, but what of them takes effect depends on the FHIR server (`write-unpinned`), so they are not promised.
 const SCOPES: &[&str] = &[
     "openid",
     "fhirUser",
@@ -70,6 +71,8 @@ struct Common<'a> {
     revocation_endpoint: String,
     userinfo_endpoint: String,
     management_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_endpoint: Option<String>,
     grant_types_supported: &'static [&'static str],
     response_types_supported: &'static [&'static str],
     code_challenge_methods_supported: &'static [&'static str],
@@ -84,6 +87,10 @@ struct Smart<'a> {
     #[serde(flatten)]
     common: Common<'a>,
     capabilities: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_access_brand_bundle: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_access_brand_identifier: Option<&'a BrandIdentifier>,
 }
 
 #[derive(Serialize)]
@@ -91,9 +98,11 @@ struct Openid<'a> {
     #[serde(flatten)]
     common: Common<'a>,
     response_modes_supported: &'static [&'static str],
+    prompt_values_supported: &'static [&'static str],
     subject_types_supported: &'static [&'static str],
     id_token_signing_alg_values_supported: &'static [&'static str],
     claims_supported: &'static [&'static str],
+    ui_locales_supported: Vec<&'static str>,
     introspection_endpoint_auth_methods_supported: &'static [&'static str],
     introspection_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
     revocation_endpoint_auth_methods_supported: &'static [&'static str],
@@ -114,6 +123,7 @@ fn common(snapshot: &Snapshot) -> Common<'_> {
         revocation_endpoint: Endpoint::Revoke.url(snapshot),
         userinfo_endpoint: Endpoint::UserInfo.url(snapshot),
         management_endpoint: Endpoint::Manage.url(snapshot),
+        registration_endpoint: snapshot.registration.is_some().then(|| Endpoint::Register.url(snapshot)),
         grant_types_supported: &["authorization_code", "refresh_token", "client_credentials"],
         response_types_supported: &["code"],
         code_challenge_methods_supported: &["S256"],
@@ -131,12 +141,18 @@ fn common(snapshot: &Snapshot) -> Common<'_> {
 /// `{FHIR base}/.well-known/smart-configuration`.
 pub(super) fn smart_configuration(snapshot: &Snapshot) -> Response<Bytes> {
     let ehr = if has_launcher(snapshot) { EHR_LAUNCH } else { &[] };
-    document(&Smart { common: common(snapshot), capabilities: [CAPABILITIES, ehr].concat() })
+    let brands = snapshot.brands.as_ref();
+    document(&Smart {
+        common: common(snapshot),
+        capabilities: [CAPABILITIES, ehr].concat(),
+        user_access_brand_bundle: brands.map(|_| Endpoint::Brands.url(snapshot)),
+        user_access_brand_identifier: brands.and_then(|brands| brands.identifier.as_ref()),
+    })
 }
 
 /// Whether some EHR may launch apps here.
 fn has_launcher(snapshot: &Snapshot) -> bool {
-    snapshot.clients.values().any(|client| client.enabled && client.launcher.is_some())
+    snapshot.clients.configured.values().any(|client| client.enabled && client.launcher.is_some())
 }
 
 /// The metadata of OpenID Connect Discovery and of RFC 8414, which are one.
@@ -144,9 +160,11 @@ pub(super) fn server_metadata(snapshot: &Snapshot) -> Response<Bytes> {
     document(&Openid {
         common: common(snapshot),
         response_modes_supported: &["query"],
+        prompt_values_supported: prompt::VALUES,
         subject_types_supported: &["public"],
         id_token_signing_alg_values_supported: &["RS256"],
         claims_supported: &["iss", "sub", "aud", "iat", "exp", "auth_time", "nonce", "fhirUser"],
+        ui_locales_supported: snapshot.pages.languages.iter().map(|language| language.tag()).collect(),
         introspection_endpoint_auth_methods_supported: CALLER_AUTHENTICATION,
         introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         revocation_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,

@@ -10,9 +10,7 @@ use super::error::{AuthorizeError, PageError};
 use super::pages::{self, Chooser};
 use super::pending::{EncounterChoice, Session};
 use super::steps::Step;
-
-const UNREACHABLE: &str = "The visits cannot be read at the moment. Wait a little and reload, or go on without one.";
-const NOT_CHOSEN: &str = "Choose one of the visits shown, or go on without one.";
+use super::texts::Notice;
 
 /// The scope that asks for it.
 pub(super) const SCOPE: &str = "launch/encounter";
@@ -21,15 +19,15 @@ impl AuthServer {
     /// `GET /auth/encounter`.
     pub(super) async fn encounter_page(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let query = call.query().map_err(|_| PageError::Parameters)?;
-        let session = self.resume(call, query.get("id")).await?;
+        let session = self.resume(call, &query).await?;
         let step = Step::of(&session, call.snapshot);
         if step != Step::Encounter {
             return Ok(pages::go_on(&session, &session.link(step.page())));
         }
-        let notice = query.get("notice").filter(|notice| *notice == "choose").map(|_| NOT_CHOSEN);
+        let notice = query.get("notice").filter(|notice| *notice == "choose").map(|_| Notice::VisitNotChosen);
         let chooser = match self.encounters(call, &session).await {
             Ok(encounters) => Chooser { encounters, notice },
-            Err(_) => Chooser { encounters: Vec::new(), notice: Some(UNREACHABLE) },
+            Err(_) => Chooser { encounters: Vec::new(), notice: Some(Notice::VisitsUnreachable) },
         };
         Ok(pages::encounter(call, &session, &chooser))
     }
@@ -37,7 +35,7 @@ impl AuthServer {
     /// `POST /auth/encounter`.
     pub(super) async fn choose_encounter(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let form = call.form().map_err(|_| PageError::Parameters)?;
-        let mut session = self.resume(call, form.get("id")).await?;
+        let mut session = self.resume(call, &form).await?;
         if Step::of(&session, call.snapshot) != Step::Encounter {
             return self.go_on(call, session).await;
         }
@@ -60,7 +58,7 @@ impl AuthServer {
         if session.pending.scope.is_empty() {
             return self.refuse(call, session, AuthorizeError::NothingToGive).await;
         }
-        self.keep(&session).await?;
+        self.keep(&mut session).await?;
         self.go_on(call, session).await
     }
 
@@ -70,16 +68,6 @@ impl AuthServer {
             tracing::warn!(request_id = call.request_id, %error, "a patient's visits could not be looked up");
             PageError::Unavailable
         })
-    }
-}
-
-impl EncounterSummary {
-    /// What tells visits apart.
-    pub(super) fn details(&self) -> String {
-        // A day and a time of day, without seconds and zone.
-        let began = self.began.as_ref().map(|at| at.chars().take(16).collect::<String>().replace('T', " "));
-        let parts = [began, self.status.clone(), Some(format!("visit {}", self.id))];
-        parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
     }
 }
 

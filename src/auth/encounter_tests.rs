@@ -18,7 +18,7 @@ async fn at_choice(world: &World) -> Browser<'_> {
 async fn a_chosen_visit_is_in_context() {
     let world = World::new().await;
     let mut browser = at_choice(&world).await;
-    assert!(browser.html().contains("Check-up &#60;x&#62;") && browser.html().contains("2026-01-02 · visit e2"));
+    assert!(browser.html().contains("Check-up &#60;x&#62;") && browser.html().contains("2 January 2026 · Visit e2"));
     for wrong in ["e3", "", "../e1"] {
         browser.submit(&[("do", "choose"), ("encounter", wrong)]).await;
         assert!(browser.path.ends_with("&notice=choose"), "{}", browser.path);

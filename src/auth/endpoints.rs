@@ -11,6 +11,7 @@ pub(super) enum Endpoint {
     OpenidConfiguration,
     ServerMetadata,
     Jwks,
+    Brands,
     Authorize,
     Login,
     Federate,
@@ -25,16 +26,19 @@ pub(super) enum Endpoint {
     Launch,
     LaunchStart,
     Manage,
+    Logo,
+    Register,
 }
 
 const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
 
 impl Endpoint {
     /// Every endpoint whose path does not depend on where the FHIR base is.
-    const FIXED: [Self; 17] = [
+    const FIXED: [Self; 20] = [
         Self::OpenidConfiguration,
         Self::ServerMetadata,
         Self::Jwks,
+        Self::Brands,
         Self::Authorize,
         Self::Login,
         Self::Federate,
@@ -49,6 +53,8 @@ impl Endpoint {
         Self::Launch,
         Self::LaunchStart,
         Self::Manage,
+        Self::Logo,
+        Self::Register,
     ];
 
     /// The endpoint at `path`, by exact match.
@@ -56,7 +62,13 @@ impl Endpoint {
         if path.strip_prefix(snapshot.fhir.base_path.as_str()) == Some(SMART_CONFIGURATION) {
             return Some(Self::SmartConfiguration);
         }
-        Self::FIXED.into_iter().find(|endpoint| endpoint.path() == path)
+        let endpoint = Self::FIXED.into_iter().find(|endpoint| endpoint.path() == path)?;
+        let is_there = match endpoint {
+            Self::Brands => snapshot.brands.is_some(),
+            Self::Register => snapshot.registration.is_some(),
+            _ => true,
+        };
+        is_there.then_some(endpoint)
     }
 
     /// The path below the public URL, or below the FHIR base for SMART's own document.
@@ -66,6 +78,7 @@ impl Endpoint {
             Self::OpenidConfiguration => "/.well-known/openid-configuration",
             Self::ServerMetadata => "/.well-known/oauth-authorization-server",
             Self::Jwks => "/.well-known/jwks.json",
+            Self::Brands => "/.well-known/user-access-brands.json",
             Self::Authorize => "/auth/authorize",
             Self::Login => "/auth/login",
             Self::Federate => "/auth/federate",
@@ -80,6 +93,8 @@ impl Endpoint {
             Self::Launch => "/auth/launch",
             Self::LaunchStart => "/auth/launch/start",
             Self::Manage => "/auth/manage",
+            Self::Logo => "/auth/logo",
+            Self::Register => "/auth/register",
         }
     }
 
@@ -95,9 +110,15 @@ impl Endpoint {
     /// The methods it has, as `Allow` lists them.
     pub(super) fn allow(self) -> &'static str {
         match self {
-            Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => {
-                "GET, HEAD, OPTIONS"
-            }
+            Self::SmartConfiguration
+            | Self::OpenidConfiguration
+            | Self::ServerMetadata
+            | Self::Jwks
+            | Self::Brands
+            | Self::LaunchStart
+            | Self::Federate
+            | Self::Callback
+            | Self::Logo => "GET, HEAD, OPTIONS",
             Self::Authorize
             | Self::Login
             | Self::Patient
@@ -105,15 +126,16 @@ impl Endpoint {
             | Self::Consent
             | Self::Manage
             | Self::UserInfo => "GET, HEAD, POST, OPTIONS",
-            Self::LaunchStart | Self::Federate | Self::Callback => "GET, HEAD, OPTIONS",
-            Self::Token | Self::Introspect | Self::Revoke | Self::Launch => "POST, OPTIONS",
+            Self::Token | Self::Introspect | Self::Revoke | Self::Launch | Self::Register => "POST, OPTIONS",
         }
     }
 
     /// Who may read its answers from a browser.
     pub(super) fn readers(self) -> Readers {
         match self {
-            Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks => Readers::Anyone,
+            Self::SmartConfiguration | Self::OpenidConfiguration | Self::ServerMetadata | Self::Jwks | Self::Brands => {
+                Readers::Anyone
+            }
             Self::Authorize
             | Self::Login
             | Self::Federate
@@ -122,7 +144,9 @@ impl Endpoint {
             | Self::Encounter
             | Self::Consent
             | Self::Manage
-            | Self::LaunchStart => Readers::Nobody,
+            | Self::LaunchStart
+            | Self::Logo
+            | Self::Register => Readers::Nobody,
             Self::Token | Self::Introspect | Self::Revoke | Self::UserInfo | Self::Launch => Readers::Registered,
         }
     }

@@ -35,7 +35,7 @@ impl Bearer {
 /// A constraint (`?category=…`) on either side stays; where it cannot be evaluated the scope is left out.
 pub(super) fn within_registration(asked: &str, client: &Client, version: FhirVersion, bearer: Bearer) -> Vec<String> {
     let mut granted: Vec<String> = Vec::new();
-    for text in asked.split(' ').filter(|text| !text.is_empty()).map(short_form) {
+    for text in scopes_of(asked) {
         let parsed = Scopes::parse(version, [text]);
         let fhir = parsed.fhir.iter().flat_map(|scope| fhir_scopes(scope, &client.scopes, bearer));
         // Cut to other types, a constraint may have become one that those do not have.
@@ -57,6 +57,15 @@ pub(super) fn within_registration(asked: &str, client: &Client, version: FhirVer
     granted
 }
 
+/// The scopes of a list in their short form. Roles of context (`launch/patient?role=…`) are not supported; instead of one the context
+/// without a role is asked for (SMART App Launch 2.2 scopes, "Requesting context with scopes").
+fn scopes_of(list: &str) -> impl Iterator<Item = &str> {
+    list.split(' ').filter(|text| !text.is_empty()).map(short_form).map(|text| match text.split_once("?role=") {
+        Some((context, _)) if context.starts_with("launch/") => context,
+        _ => text,
+    })
+}
+
 /// The scopes asked for of a grant that is there already, as they were asked; none if the grant does not have one of them whole
 /// (RFC 6749 §6).
 pub(super) fn within_grant(asked: &str, granted: &[String], version: FhirVersion) -> Option<Vec<String>> {
@@ -65,8 +74,7 @@ pub(super) fn within_grant(asked: &str, granted: &[String], version: FhirVersion
         granted.iter().any(|known| known == text)
             || Scope::parse(version, text).is_ok_and(|scope| fhir_scopes(&scope, &limits, Bearer::User) == [text])
     };
-    let asked = asked.split(' ').filter(|text| !text.is_empty()).map(short_form);
-    asked.map(|text| is_within(text).then(|| text.to_owned())).collect()
+    scopes_of(asked).map(|text| is_within(text).then(|| text.to_owned())).collect()
 }
 
 /// Leaves out what `user` cannot give: their own resource where there is none, and data of a patient where none can be chosen.

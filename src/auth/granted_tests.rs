@@ -16,6 +16,7 @@ fn client(scopes: &str) -> Client {
         may_introspect: false,
         enforced: false,
         launcher: None,
+        self_registered: false,
         launch_uris: Vec::new(),
         enabled: true,
     }
@@ -26,14 +27,14 @@ fn granted(registered: &str, asked: &str) -> String {
 }
 
 #[test]
-fn scopes_are_answered_as_they_were_asked() {
+fn sc_3_scopes_are_answered_as_they_were_asked() {
     let registered = "openid fhirUser launch/patient patient/*.rs user/Observation.cruds";
     let asked = "patient/Observation.read launch/patient openid fhirUser user/Observation.* patient/Condition.rs";
     assert_eq!(granted(registered, asked), asked);
 }
 
 #[test]
-fn more_than_registered_is_cut_to_what_is_registered() {
+fn sc_18_more_than_registered_is_cut_to_what_is_registered() {
     for (registered, asked, expected) in [
         ("patient/Observation.rs", "patient/*.read", "patient/Observation.read"),
         ("patient/Observation.rs", "patient/*.*", "patient/Observation.read"),
@@ -50,9 +51,8 @@ fn more_than_registered_is_cut_to_what_is_registered() {
     }
 }
 
-/// SC-39.
 #[test]
-fn scopes_may_be_written_as_uris() {
+fn sc_39_scopes_may_be_written_as_uris() {
     let asked = "http://smarthealthit.org/fhir/scopes/patient/Observation.read http://smarthealthit.org/fhir/scopes/launch/patient \
                  http://openid.net/specs/openid-connect-core-1_0#openid http://evil.example/fhir/scopes/patient/Patient.read";
     assert_eq!(granted("openid launch/patient patient/*.rs", asked), "patient/Observation.read launch/patient openid");
@@ -63,7 +63,21 @@ fn scopes_may_be_written_as_uris() {
 }
 
 #[test]
-fn what_this_version_does_not_enforce_is_not_granted() {
+fn sc_20_a_role_of_context_is_left_out() {
+    let registered = "launch/patient launch/encounter patient/*.rs";
+    for (asked, expected) in [
+        ("launch/patient?role=https://ehr.example.org/mother launch/patient", "launch/patient"),
+        ("launch/encounter?role=x patient/Patient.rs?role=x", "launch/encounter"),
+        ("launch/imagingstudy?role=x launch?role=x", ""),
+    ] {
+        assert_eq!(granted(registered, asked), expected, "{asked}");
+    }
+    let refreshed = within_grant("launch/patient?role=x", &["launch/patient".to_owned()], R4);
+    assert_eq!(refreshed, Some(vec!["launch/patient".to_owned()]));
+}
+
+#[test]
+fn sc_9_what_this_version_does_not_enforce_is_not_granted() {
     let everything = "openid fhirUser profile launch launch/encounter offline_access online_access system/*.cruds \
                       patient/*.cruds";
     for asked in [
@@ -119,14 +133,14 @@ fn a_constraint_on_either_side_stays() {
 }
 
 #[test]
-fn fhir_user_needs_openid() {
+fn sc_31_fhir_user_needs_openid() {
     assert_eq!(granted("openid fhirUser", "fhirUser"), "");
     assert_eq!(granted("openid fhirUser", "fhirUser openid"), "fhirUser openid");
     assert_eq!(granted("fhirUser", "openid fhirUser"), "");
 }
 
 #[test]
-fn a_service_gets_system_scopes_only() {
+fn bs_3_a_service_gets_system_scopes_only() {
     let client = client("system/*.rs patient/*.rs openid");
     let scope = within_registration("openid patient/*.rs system/Patient.read user/*.rs", &client, R4, Bearer::Service);
     assert_eq!(scope, ["system/Patient.read"]);

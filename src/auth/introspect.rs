@@ -89,6 +89,9 @@ impl AuthServer {
     async fn introspection(&self, call: &Call<'_>) -> Result<(Response<Bytes>, &'static str), ApiError> {
         let form = call.form()?;
         let caller = self.introspecting_client(call, &form).await?;
+        if caller.self_registered {
+            return Err(ApiError::MayNotIntrospect);
+        }
         let token = form.get("token").ok_or(ApiError::Missing("`token` is missing"))?;
         if let Some((kept, grant)) = self.known_refresh_token(call, token).await?
             && (caller.may_introspect || kept.grant.client == caller.id)
@@ -103,21 +106,22 @@ impl AuthServer {
         else {
             return Ok((answer::json(StatusCode::OK, &Inactive { active: false }), "inactive"));
         };
-        Ok((answer::json(StatusCode::OK, &active(call, token, claims, client)), "active"))
+        Ok((answer::json(StatusCode::OK, &active(call, token, claims, &client)), "active"))
     }
 
     /// The caller: a client that authenticates, or that shows an access token of its own (SMART App Launch 2.2
     /// token-introspection, "Access control").
     async fn introspecting_client(&self, call: &Call<'_>, form: &Form) -> Result<Arc<Client>, ApiError> {
-        let refused = ApiError::Client(ClientError::Refused { basic: false });
         let Some(token) = call.bearer() else {
             let client = self.client(call, form, Endpoint::Introspect).await?;
             // The id of a public client is no proof, and tokens could be tried out (RFC 7662 §4).
-            return if matches!(client.auth, ClientAuth::Public) { Err(refused) } else { Ok(client) };
+            let refused = ClientError::Refused { basic: false };
+            return if matches!(client.auth, ClientAuth::Public) { Err(refused.into()) } else { Ok(client) };
         };
+        let refused = ApiError::Client(ClientError::Token);
         let claims = self.own_valid_token(call, token).await?.ok_or(refused)?;
         let client = live_client(call, &claims).ok_or(refused)?;
-        Ok(Arc::clone(call.caller.get_or_init(|| Arc::clone(client))))
+        Ok(Arc::clone(call.caller.get_or_init(|| client)))
     }
 
     /// The claims of a token of the gate's own that is neither expired nor revoked.
@@ -134,7 +138,7 @@ impl AuthServer {
 }
 
 /// The client of a token, if client and user are still there and enabled: what the FHIR side asks too.
-fn live_client<'a>(call: &'a Call<'_>, claims: &Claims) -> Option<&'a Arc<Client>> {
+fn live_client(call: &Call<'_>, claims: &Claims) -> Option<Arc<Client>> {
     let client = call.snapshot.clients.get(claims.client.as_deref()?).filter(|client| client.enabled)?;
     (is_service(claims) || call.snapshot.has_user(&claims.subject)).then_some(client)
 }
@@ -177,7 +181,7 @@ fn refresh_token(call: &Call<'_>, kept: &RefreshToken, grant: &UserGrant) -> (Re
     let version = call.snapshot.fhir.version;
     let active = Active {
         active: true,
-        scope: within_registration(&grant.scope.join(" "), client, version, Bearer::User).join(" "),
+        scope: within_registration(&grant.scope.join(" "), &client, version, Bearer::User).join(" "),
         client_id: &client.id,
         token_type: "refresh_token",
         exp: kept.expires,

@@ -28,7 +28,7 @@ async fn service_token(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn a_valid_token_is_told_with_its_context() {
+async fn ti_2_ti_4_a_valid_token_is_told_with_its_context() {
     let world = World::new().await;
     let launched = world.launch("amy", "openid fhirUser launch/patient patient/*.read").await;
     world.wait(10);
@@ -63,7 +63,7 @@ async fn a_service_has_no_username() {
 }
 
 #[tokio::test]
-async fn of_any_other_token_only_that_it_is_not_active() {
+async fn rf_9_row_229_of_any_other_token_only_that_it_is_not_active() {
     let mut world = World::new().await;
     let inactive = json!({ "active": false });
     let launched = world.launch("amy", "openid launch/patient patient/*.rs").await;
@@ -77,7 +77,7 @@ async fn of_any_other_token_only_that_it_is_not_active() {
     });
     assert_eq!(introspect(&world, token, "5").await, inactive, "the user is gone");
     world.reload(|snapshot| {
-        snapshot.clients.remove("app");
+        snapshot.clients.configured.remove("app");
     });
     assert_eq!(introspect(&world, token, "6").await, inactive, "the client is gone");
     world.reload(|_| {});
@@ -92,7 +92,7 @@ async fn of_any_other_token_only_that_it_is_not_active() {
 }
 
 #[tokio::test]
-async fn only_who_may_and_proves_it_is_answered() {
+async fn rf_9_row_229_only_who_may_and_proves_it_is_answered() {
     let world = World::new().await;
     let token = service_token(&world).await;
     let bearer = format!("Bearer {token}");

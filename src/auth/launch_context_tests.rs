@@ -6,7 +6,7 @@ fn read_form(form: &[(&str, &str)]) -> Result<LaunchContext, ApiError> {
 }
 
 #[test]
-fn what_an_app_may_be_told_is_read_as_it_was_written() {
+fn sc_25_sc_26_what_an_app_may_be_told_is_read_as_it_was_written() {
     let items = r#"[{"reference":"ImagingStudy/1"},{"canonical":"http://x/y","type":"Questionnaire","role":"https://ehr.example.org/role"},
         {"identifier":{"value":"1"},"type":"Task"},{"reference":"Patient/other","role":"https://ehr.example.org/mother"}]"#;
     let context = read_form(&[
@@ -26,9 +26,8 @@ fn what_an_app_may_be_told_is_read_as_it_was_written() {
     assert_eq!(read_form(&[]).unwrap(), LaunchContext::default());
 }
 
-/// SC-26, SC-27.
 #[test]
-fn context_that_smart_does_not_allow_is_refused() {
+fn sc_26_sc_27_context_that_smart_does_not_allow_is_refused() {
     for items in [
         "{}",
         "[1]",

@@ -37,8 +37,9 @@ async fn start<'a>(world: &'a World, launched: &Value) -> Browser<'a> {
     browser
 }
 
+/// AL-10.
 #[tokio::test]
-async fn the_ehrs_user_is_not_asked_to_log_in_again_and_the_app_is_told_the_context() {
+async fn sc_25_the_ehrs_user_is_not_asked_to_log_in_again_and_the_app_is_told_the_context() {
     let world = World::new().await;
     let launched = launch(
         &world,
@@ -82,12 +83,11 @@ async fn the_ehrs_user_is_not_asked_to_log_in_again_and_the_app_is_told_the_cont
     assert!(!audited.iter().any(|line| line.to_string().contains(launched["launch"].as_str().unwrap())));
 }
 
-/// TI-3.
 #[tokio::test]
-async fn introspection_echoes_the_context() {
+async fn ti_3_introspection_echoes_the_context() {
     let mut world = World::new().await;
     world.reload(|snapshot| {
-        let app = snapshot.clients.get_mut("app").unwrap();
+        let app = snapshot.clients.configured.get_mut("app").unwrap();
         std::sync::Arc::get_mut(app).unwrap().may_introspect = true;
     });
     let launched = launch(&world, &[("app", "app"), ("user", "carter"), ("patient", "bob"), ("intent", "x")]).await;
@@ -104,9 +104,9 @@ async fn introspection_echoes_the_context() {
     assert_eq!((&told["intent"], &told["need_patient_banner"]), (&"x".into(), &true.into()));
 }
 
-/// attacks.md 225: a launch works once, in its browser, for its app and its user.
+/// A launch works once, in its browser, for its app and its user.
 #[tokio::test]
-async fn another_browser_logs_in_and_only_as_the_same_user() {
+async fn al_11_row_225_another_browser_logs_in_and_only_as_the_same_user() {
     let world = World::new().await;
     let launched = launch(&world, &[("app", "app"), ("user", "carter"), ("patient", "bob")]).await;
     let value = launched["launch"].as_str().unwrap();
@@ -125,7 +125,7 @@ async fn another_browser_logs_in_and_only_as_the_same_user() {
 }
 
 #[tokio::test]
-async fn a_launch_is_spent_with_the_first_code_and_a_reload_before_works() {
+async fn al_11_row_225_a_launch_is_spent_with_the_first_code_and_a_reload_before_works() {
     let world = World::new().await;
     let launched = launch(&world, &[("app", "app"), ("user", "carter"), ("patient", "bob")]).await;
     let value = launched["launch"].as_str().unwrap();
@@ -148,8 +148,9 @@ async fn a_launch_is_spent_with_the_first_code_and_a_reload_before_works() {
     assert_eq!(again.answer.status(), StatusCode::BAD_REQUEST);
 }
 
+/// AL-11, AL-12, attacks.md 225.
 #[tokio::test]
-async fn a_launch_that_does_not_fit_opens_nothing() {
+async fn al_11_al_12_row_225_a_launch_that_does_not_fit_opens_nothing() {
     let mut world = World::new().await;
     let launched = launch(&world, &[("app", "app"), ("user", "carter")]).await;
     let value = launched["launch"].as_str().unwrap().to_owned();
@@ -173,14 +174,16 @@ async fn a_launch_that_does_not_fit_opens_nothing() {
         assert!(browser.cookies.is_empty());
     }
     // What the EHR may do is asked again when the app comes.
-    world.reload(|snapshot| std::sync::Arc::get_mut(snapshot.clients.get_mut("ehr").unwrap()).unwrap().launcher = None);
+    world.reload(|snapshot| {
+        std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("ehr").unwrap()).unwrap().launcher = None
+    });
     let mut browser = Browser::new(&world);
     browser.open(&asked(&value)).await;
     assert_eq!(browser.landed()["error"], "invalid_request");
 }
 
 #[tokio::test]
-async fn a_launch_ends_after_five_minutes() {
+async fn row_225_a_launch_ends_after_five_minutes() {
     let world = World::new().await;
     let launched = launch(&world, &[("app", "app"), ("user", "carter"), ("patient", "bob")]).await;
     world.wait(299);
@@ -233,10 +236,10 @@ async fn only_an_ehr_launches_and_only_for_whom_it_may() {
 }
 
 #[tokio::test]
-async fn without_a_patient_the_user_chooses_and_a_trusted_app_asks_nothing_more() {
+async fn sc_22_without_a_patient_the_user_chooses_and_a_trusted_app_asks_nothing_more() {
     let mut world = World::new().await;
     world.reload(|snapshot| {
-        std::sync::Arc::get_mut(snapshot.clients.get_mut("app").unwrap()).unwrap().consent = Consent::Granted
+        std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("app").unwrap()).unwrap().consent = Consent::Granted
     });
     let launched = launch(&world, &[("app", "app"), ("user", "carter")]).await;
     let mut browser = start(&world, &launched).await;
@@ -253,7 +256,7 @@ async fn without_a_patient_the_user_chooses_and_a_trusted_app_asks_nothing_more(
 async fn an_ehr_that_cannot_send_the_browser_through_may_be_trusted_without() {
     let mut world = World::new().await;
     world.reload(|snapshot| {
-        let ehr = std::sync::Arc::get_mut(snapshot.clients.get_mut("ehr").unwrap()).unwrap();
+        let ehr = std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("ehr").unwrap()).unwrap();
         ehr.launcher.as_mut().unwrap().binding = LaunchBinding::None;
     });
     let launched = launch(&world, &[("app", "app"), ("user", "carter"), ("patient", "bob")]).await;

@@ -14,26 +14,21 @@ use super::password::Verdict;
 use super::pending::{Login, Session};
 use super::record::{FAILURE, SUCCESS};
 use super::steps::Step;
+use super::texts::Notice;
 use crate::config::Client;
 use crate::telemetry::{AuthRecord, LoginOutcome};
-
-/// One text for every failure: it does not tell which of the two was wrong, nor whether the name is being held back.
-pub(super) const FAILED: &str =
-    "The user name and password do not fit, or there were too many attempts. Check both and try again.";
-
-pub(super) const BUSY: &str = "Many people are logging in right now. Wait a moment and try again.";
 
 impl AuthServer {
     /// `GET /auth/login`.
     pub(super) async fn login_page(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let query = call.query().map_err(|_| PageError::Parameters)?;
-        let session = self.resume(call, query.get("id")).await?;
+        let session = self.resume(call, &query).await?;
         let step = Step::of(&session, call.snapshot);
         if step != Step::Login {
             return Ok(pages::go_on(&session, &session.link(step.page())));
         }
         let notice = match query.get("notice") {
-            Some("failed") => Some(FAILED),
+            Some("failed") => Some(Notice::LoginFailed),
             Some(notice) => Failed::notice(notice),
             None => None,
         };
@@ -43,7 +38,7 @@ impl AuthServer {
     /// `POST /auth/login`.
     pub(super) async fn log_in(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let form = call.form().map_err(|_| PageError::Parameters)?;
-        let mut session = self.resume(call, form.get("id")).await?;
+        let mut session = self.resume(call, &form).await?;
         if form.get("do") == Some("cancel") {
             return self.refuse(call, session, AuthorizeError::Denied).await;
         }
@@ -57,9 +52,9 @@ impl AuthServer {
                 let login = Login { username: username.to_owned(), federated: None, at: call.now };
                 self.logged_in(call, session, login).await
             }
-            Verdict::Busy => Ok(pages::login(call, &session, Some(BUSY), StatusCode::SERVICE_UNAVAILABLE)),
+            Verdict::Busy => Ok(pages::login(call, &session, Some(Notice::LoginBusy), StatusCode::SERVICE_UNAVAILABLE)),
             Verdict::Wrong | Verdict::Throttled => {
-                self.keep(&session).await?;
+                self.keep(&mut session).await?;
                 Ok(pages::go_on(&session, &format!("{}&notice=failed", session.link("login"))))
             }
         }
@@ -74,8 +69,6 @@ impl AuthServer {
     ) -> Result<Response<Bytes>, PageError> {
         let session = self.renew(call, session).await?;
         if session.pending.launch.as_ref().is_some_and(|launch| launch.username != login.username) {
-            // Kept so that it can be ended: its secret is new.
-            self.keep(&session).await?;
             return self.refuse(call, session, AuthorizeError::LaunchUser).await;
         }
         self.enter(call, session, login).await
@@ -95,7 +88,13 @@ impl AuthServer {
         if Step::of(&session, call.snapshot) == Step::Patient {
             session.pending.patient = self.only_patient(call, &user).await;
         }
-        self.keep(&session).await?;
+        self.keep(&mut session).await?;
+        if let Some(launch) = &session.pending.launch
+            && let Some(patient) = &launch.patient
+            && !self.may_choose(call, &user, patient).await?
+        {
+            return self.refuse(call, session, AuthorizeError::LaunchPatient).await;
+        }
         if session.pending.scope.is_empty() {
             return self.refuse(call, session, AuthorizeError::NothingToGive).await;
         }

@@ -15,10 +15,10 @@ use super::cookies::{self, Site};
 use super::error::PageError;
 use super::federation::Failed;
 use super::form::Form;
-use super::login::{BUSY, FAILED};
 use super::manage_pages::{self, Held};
 use super::password::Verdict;
 use super::record::SUCCESS;
+use super::texts::Notice;
 use super::user_grant::UserGrant;
 use crate::ambient::UnixSeconds;
 use crate::store::{Digest, LiveGrant};
@@ -91,10 +91,16 @@ impl AuthServer {
         match verdict {
             Verdict::Right => {}
             Verdict::Busy => {
-                return Ok(manage_pages::login(call, username, Some(BUSY), false, StatusCode::SERVICE_UNAVAILABLE));
+                return Ok(manage_pages::login(
+                    call,
+                    username,
+                    Some(Notice::LoginBusy),
+                    false,
+                    StatusCode::SERVICE_UNAVAILABLE,
+                ));
             }
             Verdict::Wrong | Verdict::Throttled => {
-                return Ok(manage_pages::login(call, username, Some(FAILED), false, StatusCode::OK));
+                return Ok(manage_pages::login(call, username, Some(Notice::LoginFailed), false, StatusCode::OK));
             }
         }
         self.begin_visit(call, username, username).await

@@ -14,7 +14,7 @@ async fn at_overview(world: &World) -> Browser<'_> {
 }
 
 #[tokio::test]
-async fn a_person_sees_what_apps_hold_and_ends_it() {
+async fn bp_1_a_person_sees_what_apps_hold_and_ends_it() {
     let world = World::new().await;
     let tokens = world.launch("amy", LASTING).await;
     let mut browser = at_overview(&world).await;

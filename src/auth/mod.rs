@@ -1,4 +1,4 @@
-//! The authorization server: discovery, authorize, login, consent, picker, token, introspect, revoke, userinfo.
+//! The authorization server: discovery, authorize, login, consent, picker, token, introspect, revoke, userinfo, registration.
 //!
 //! A function of an HTTP request and a configuration snapshot; it knows no server sessions.
 //!
@@ -10,8 +10,10 @@
 mod account;
 mod answer;
 mod authorize;
+mod brands;
 mod call;
 mod client_auth;
+mod client_metadata;
 mod consent;
 mod cookies;
 mod cors;
@@ -25,20 +27,26 @@ mod form;
 mod grant_types;
 mod granted;
 mod introspect;
+mod language;
 mod launch;
 mod launch_context;
 mod login;
+mod logo;
 mod manage;
 mod manage_pages;
 mod pages;
 mod password;
 mod patient;
 mod pending;
+mod policy;
+mod prompt;
 mod record;
+mod register;
 mod revoke;
 mod steps;
 #[cfg(test)]
 mod testing;
+mod texts;
 mod throttle;
 mod token;
 mod user_grant;
@@ -60,6 +68,7 @@ use crate::token::{Assertions, GateKeys, Revocations, Verifier};
 use call::Call;
 use endpoints::Endpoint;
 use password::Passwords;
+pub use register::follow_registered;
 
 /// Largest form that an endpoint of the authorization server reads, in bytes.
 pub const MAX_FORM_BYTES: usize = 64 * 1024;
@@ -88,7 +97,7 @@ pub struct PatientQuery {
 pub struct EncounterSummary {
     pub id: String,
     /// Its kind, in words.
-    pub what: String,
+    pub what: Option<String>,
     /// When it began, as FHIR writes it.
     pub began: Option<String>,
     pub status: Option<String>,
@@ -169,8 +178,10 @@ impl AuthServer {
                 return discovery::server_metadata(call.snapshot);
             }
             (Endpoint::Jwks, &Method::GET) => return answer::document(self.parts.keys.jwks().as_bytes().to_vec()),
+            (Endpoint::Brands, &Method::GET) => return brands::bundle(call),
             (Endpoint::Token, &Method::POST) => return self.token(call).await,
             (Endpoint::Introspect, &Method::POST) => return self.introspect(call).await,
+            (Endpoint::Register, &Method::POST) => return self.register(call).await,
             (Endpoint::Revoke, &Method::POST) => return self.revoke(call).await,
             (Endpoint::UserInfo, &Method::GET | &Method::POST) => return self.userinfo(call).await,
             (Endpoint::Launch, &Method::POST) => return self.launch(call).await,
@@ -188,6 +199,7 @@ impl AuthServer {
             (Endpoint::Consent, &Method::POST) => self.consent(call).await,
             (Endpoint::Manage, &Method::GET) => self.manage_page(call).await,
             (Endpoint::Manage, &Method::POST) => self.manage(call).await,
+            (Endpoint::Logo, &Method::GET) => return logo::logo(call),
             (_, &Method::OPTIONS) => return answer::options(endpoint.allow()),
             _ => return answer::method_not_allowed(endpoint.allow()),
         };

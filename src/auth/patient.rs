@@ -11,6 +11,7 @@ use super::pages::{self, Picker};
 use super::pending::{EncounterChoice, Search, Session};
 use super::record::FAILURE;
 use super::steps::Step;
+use super::texts::Notice;
 use super::{PatientQuery, PatientSummary};
 use crate::config::{PatientChoice, User};
 use crate::fhir::reference::is_id;
@@ -22,24 +23,19 @@ const LISTED: usize = 20;
 /// Longest search value that is read.
 const MAX_VALUE: usize = 200;
 
-const UNREACHABLE: &str = "The patient records cannot be reached at the moment. Wait a little, then try again.";
-const NOT_CHOSEN: &str = "Choose one of the patients shown.";
-const NOT_ASKED: &str = "Enter a name, a date of birth or an identifier.";
-const BIRTH_DATE: &str = "Write the date of birth as year-month-day, for example 1987-02-20.";
-
 impl AuthServer {
     /// `GET /auth/patient`.
     pub(super) async fn patient_page(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let query = call.query().map_err(|_| PageError::Parameters)?;
-        let session = self.resume(call, query.get("id")).await?;
+        let session = self.resume(call, &query).await?;
         let user = match (session.user(call.snapshot), Step::of(&session, call.snapshot)) {
             (Some(user), Step::Patient) => user,
             (_, step) => return Ok(pages::go_on(&session, &session.link(step.page()))),
         };
         let notice = match query.get("notice") {
-            Some("choose") => Some(NOT_CHOSEN),
-            Some("empty") => Some(NOT_ASKED),
-            Some("date") => Some(BIRTH_DATE),
+            Some("choose") => Some(Notice::PatientNotChosen),
+            Some("empty") => Some(Notice::NothingToSearch),
+            Some("date") => Some(Notice::BirthDate),
             _ => None,
         };
         let searches = searches(&user);
@@ -51,7 +47,7 @@ impl AuthServer {
             Some(Ok(found)) => Picker { searches, patients: allowed(&user, found), asked: true, notice },
             Some(Err(error)) => {
                 tracing::warn!(request_id = call.request_id, %error, "the patient choice has nothing to show");
-                Picker { searches, patients: Vec::new(), asked: false, notice: Some(UNREACHABLE) }
+                Picker { searches, patients: Vec::new(), asked: false, notice: Some(Notice::PatientsUnreachable) }
             }
             None => Picker { searches, patients: Vec::new(), asked: false, notice },
         };
@@ -61,7 +57,7 @@ impl AuthServer {
     /// `POST /auth/patient`.
     pub(super) async fn choose_patient(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let form = call.form().map_err(|_| PageError::Parameters)?;
-        let mut session = self.resume(call, form.get("id")).await?;
+        let mut session = self.resume(call, &form).await?;
         let Some(user) = session.user(call.snapshot) else {
             return self.go_on(call, session).await;
         };
@@ -71,7 +67,7 @@ impl AuthServer {
                 let notice = match read_search(&form) {
                     Ok(search) => {
                         session.pending.search = search;
-                        self.keep(&session).await?;
+                        self.keep(&mut session).await?;
                         ""
                     }
                     Err(notice) => notice,
@@ -86,7 +82,7 @@ impl AuthServer {
                 }
                 session.pending.patient = Some(chosen.to_owned());
                 session.pending.encounter = EncounterChoice::Open;
-                self.keep(&session).await?;
+                self.keep(&mut session).await?;
                 self.go_on(call, session).await
             }
         }

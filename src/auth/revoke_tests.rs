@@ -18,7 +18,7 @@ async fn is_revoked(world: &World, token: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_revoked_at_once_and_for_every_replica() {
+async fn rf_8_row_230_a_revoked_token_is_revoked_at_once_and_for_every_replica() {
     let world = World::new().await;
     let token = token(&world).await;
     assert!(!is_revoked(&world, &token).await);
@@ -32,7 +32,7 @@ async fn a_revoked_token_is_revoked_at_once_and_for_every_replica() {
 }
 
 #[tokio::test]
-async fn other_tokens_are_answered_alike_and_nothing_happens() {
+async fn rf_8_row_230_other_tokens_are_answered_alike_and_nothing_happens() {
     let world = World::new().await;
     let token = token(&world).await;
     let trusted = basic("trusted", SECRET);
@@ -70,7 +70,7 @@ async fn who_asks_must_be_a_client() {
 }
 
 #[tokio::test]
-async fn rf_8_a_refresh_token_takes_its_grant_and_the_access_tokens_along() {
+async fn rf_8_row_230_a_refresh_token_takes_its_grant_and_the_access_tokens_along() {
     for spent in [false, true] {
         let world = World::new().await;
         let launched = world.launch("amy", "launch/patient patient/*.rs offline_access").await;

@@ -24,9 +24,13 @@ async fn a_patient_logs_in_agrees_and_the_app_has_a_code() {
     assert!(browser.html().contains("Growth &#60;Chart&#62;") && browser.html().contains("app.example.org"));
     browser.log_in("amy", PASSWORD).await;
     assert!(browser.path.starts_with("/auth/consent?id="), "a patient with only self has nothing to choose");
-    for words in
-        ["Amy Shaw", "1987-02-20", "See all data in your record", "Know which record here is your own", "10 minutes"]
-    {
+    for words in [
+        "Amy Shaw",
+        "born 20 February 1987",
+        "See all data in your record",
+        "Know which record here is your own",
+        "10 minutes",
+    ] {
         assert!(browser.html().contains(words), "{words}");
     }
     browser.submit(&[("do", "allow"), ("patient", "amy")]).await;
@@ -47,7 +51,7 @@ async fn a_patient_logs_in_agrees_and_the_app_has_a_code() {
 }
 
 #[tokio::test]
-async fn pages_are_closed_to_frames_scripts_caches_and_foreign_forms() {
+async fn row_231_pages_are_closed_to_frames_scripts_caches_and_foreign_forms() {
     let world = World::new().await;
     let browser = at_login(&world, "app", "openid").await;
     for (name, value) in [
@@ -76,8 +80,10 @@ async fn a_wrong_password_is_told_as_an_unknown_name_is() {
         browser.log_in(name, "wrong").await;
         assert!(browser.path.ends_with("&notice=failed"));
         assert!(browser.html().contains("role=\"alert\""));
-        let id = browser.hidden("id").unwrap();
-        pages.push(browser.html().replace(&id, "ID").replace(&format!("value=\"{name}\""), "NAME"));
+        let (id, begun) = (browser.hidden("id").unwrap(), browser.hidden("begun").unwrap());
+        pages.push(
+            browser.html().replace(&id, "ID").replace(&begun, "BEGUN").replace(&format!("value=\"{name}\""), "NAME"),
+        );
         browser.log_in("amy", PASSWORD).await;
         assert!(browser.path.starts_with("/auth/consent"), "and may try again");
     }
@@ -89,7 +95,7 @@ async fn a_wrong_password_is_told_as_an_unknown_name_is() {
 }
 
 #[tokio::test]
-async fn without_the_cookie_a_form_does_nothing() {
+async fn row_231_without_the_cookie_a_form_does_nothing() {
     let world = World::new().await;
     let mut browser = at_login(&world, "app", "openid").await;
     let cookies = std::mem::take(&mut browser.cookies);
@@ -107,7 +113,7 @@ async fn without_the_cookie_a_form_does_nothing() {
 }
 
 #[tokio::test]
-async fn after_the_login_what_was_known_before_is_worth_nothing() {
+async fn row_231_after_the_login_what_was_known_before_is_worth_nothing() {
     let world = World::new().await;
     let mut browser = at_login(&world, "app", "launch/patient patient/*.rs").await;
     let (before, path) = (browser.cookies.clone(), browser.path.clone());
@@ -116,6 +122,9 @@ async fn after_the_login_what_was_known_before_is_worth_nothing() {
     let mut fixed = Browser::new(&world);
     fixed.cookies = before;
     fixed.go(&path.replace("login", "consent")).await;
+    assert!(fixed.path.starts_with("/auth/login?id="), "no further than before: {}", fixed.path);
+    let id = fixed.hidden("id").unwrap();
+    fixed.go(&format!("/auth/consent?id={id}")).await;
     assert_eq!(fixed.answer.status(), StatusCode::BAD_REQUEST);
 }
 
@@ -123,13 +132,21 @@ async fn after_the_login_what_was_known_before_is_worth_nothing() {
 async fn no_step_can_be_left_out() {
     let world = World::new().await;
     let mut browser = at_login(&world, "app", "launch/patient patient/*.rs").await;
-    let id = browser.hidden("id").unwrap();
+    let (id, begun) = (browser.hidden("id").unwrap(), browser.hidden("begun").unwrap());
+    let is_shut = |browser: &Browser<'_>| {
+        browser.path.starts_with("/auth/login") || browser.answer.status() == StatusCode::BAD_REQUEST
+    };
     for page in ["consent", "patient"] {
-        browser.go(&format!("/auth/{page}?id={id}")).await;
-        assert!(browser.path.starts_with("/auth/login"), "{page} before the login");
+        let (path, login) = (browser.path.clone(), browser.answer.clone());
+        for begun in ["", &format!("&begun={begun}")] {
+            browser.go(&format!("/auth/{page}?id={id}{begun}")).await;
+            assert!(is_shut(&browser), "{page} before the login");
+        }
         browser.path = format!("/auth/{page}");
+        browser.answer = login.clone();
         browser.submit(&[("do", "allow"), ("patient", "amy")]).await;
-        assert!(browser.path.starts_with("/auth/login"), "{page} posted before the login: {}", browser.path);
+        assert!(is_shut(&browser), "{page} posted before the login: {}", browser.path);
+        (browser.path, browser.answer) = (path, login);
     }
     browser.log_in("carter", PASSWORD).await;
     assert!(browser.path.starts_with("/auth/patient"));
@@ -241,7 +258,7 @@ async fn an_app_that_the_operator_trusts_asks_nobody() {
 }
 
 #[tokio::test]
-async fn a_user_who_has_nothing_to_give_is_sent_back() {
+async fn row_228_a_user_who_has_nothing_to_give_is_sent_back() {
     let world = World::new().await;
     let mut browser = at_login(&world, "app", "user/*.rs").await;
     browser.log_in("stranger", PASSWORD).await;
@@ -271,9 +288,9 @@ async fn a_reload_in_between_counts() {
     for without in ["user", "client", "redirect"] {
         world.reload(|snapshot| match without {
             "user" => drop(snapshot.users.remove("amy")),
-            "client" => drop(snapshot.clients.remove("app")),
+            "client" => drop(snapshot.clients.configured.remove("app")),
             _ => {
-                let client = std::sync::Arc::get_mut(snapshot.clients.get_mut("app").unwrap()).unwrap();
+                let client = std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("app").unwrap()).unwrap();
                 client.redirect_uris.clear();
                 client.consent = Consent::Granted;
             }

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_ten_failures_there_is_a_pause_that_grows() {
+    fn row_232_after_ten_failures_there_is_a_pause_that_grows() {
         let throttle = Throttle::default();
         assert!((0..10).all(|_| throttle.attempt("amy", 1000)));
         assert!(!throttle.attempt("amy", 1000));

@@ -61,7 +61,7 @@ async fn a_code_becomes_a_token_with_its_context() {
 }
 
 #[tokio::test]
-async fn without_openid_there_is_no_id_token() {
+async fn sc_31_without_openid_there_is_no_id_token() {
     let world = World::new().await;
     let tokens = world.launch("amy", "fhirUser patient/*.rs").await;
     assert_eq!((tokens.get("id_token"), &tokens["scope"]), (None, &json!("patient/*.rs")));
@@ -72,7 +72,7 @@ async fn without_openid_there_is_no_id_token() {
 }
 
 #[tokio::test]
-async fn a_code_fits_only_its_client_its_place_and_its_verifier() {
+async fn al_20_al_21_row_218_a_code_fits_only_its_client_its_place_and_its_verifier() {
     let world = World::new().await;
     let other_verifier = "another-verifier-of-forty-three-characters-or-more";
     let authorization = basic("trusted", SECRET);
@@ -109,7 +109,7 @@ async fn a_code_fits_only_its_client_its_place_and_its_verifier() {
 }
 
 #[tokio::test]
-async fn a_code_shown_twice_takes_its_token_back() {
+async fn rf_1_row_218_a_code_shown_twice_takes_its_token_back() {
     let world = World::new().await;
     let code = code(&world).await;
     let token = body(&world.redeem(&code).await)["access_token"].as_str().unwrap().to_owned();
@@ -125,7 +125,7 @@ async fn a_code_shown_twice_takes_its_token_back() {
 }
 
 #[tokio::test]
-async fn a_code_lives_a_minute_and_its_user_must_still_be_there() {
+async fn al_19_row_218_a_code_lives_a_minute_and_its_user_must_still_be_there() {
     let mut world = World::new().await;
     let late = code(&world).await;
     world.wait(60);
@@ -136,7 +136,7 @@ async fn a_code_lives_a_minute_and_its_user_must_still_be_there() {
 }
 
 #[tokio::test]
-async fn the_endpoint_takes_forms_only_and_each_parameter_once() {
+async fn rf_3_row_219_the_endpoint_takes_forms_only_and_each_parameter_once() {
     let world = World::new().await;
     let send = async |body: &'static str, content_type: &str| {
         let request =
@@ -163,7 +163,7 @@ async fn the_endpoint_takes_forms_only_and_each_parameter_once() {
 }
 
 #[tokio::test]
-async fn a_service_gets_what_it_is_registered_for_and_for_five_minutes() {
+async fn bs_10_row_224_a_service_gets_what_it_is_registered_for_and_for_five_minutes() {
     let mut world = World::new().await;
     world.reload(|snapshot| snapshot.tokens.backend_lifetime = std::time::Duration::from_secs(3600));
     for (number, (asked, granted)) in [

@@ -106,7 +106,7 @@ impl AuthServer {
         if !call.snapshot.has_user(&claims.subject) {
             return Err(Refused::Token);
         }
-        let scope = within_registration(&claims.scope.join(" "), client, call.snapshot.fhir.version, Bearer::User);
+        let scope = within_registration(&claims.scope.join(" "), &client, call.snapshot.fhir.version, Bearer::User);
         let has = |name: &str| scope.iter().any(|scope| scope == name);
         if !has("openid") {
             return Err(Refused::Scope);

@@ -56,7 +56,7 @@ async fn sc_37_a_token_that_is_revoked_or_whose_user_or_client_is_gone_tells_not
     let right = bearer(&world, "openid launch/patient").await;
     world.reload(|snapshot| drop(snapshot.users.remove("amy")));
     assert_eq!(ask(&world, "GET", &[&right]).await.0, 401);
-    world.reload(|snapshot| drop(snapshot.clients.remove("app")));
+    world.reload(|snapshot| drop(snapshot.clients.configured.remove("app")));
     assert_eq!(ask(&world, "GET", &[&right]).await.0, 401);
     world.reload(|_| {});
     assert_eq!(ask(&world, "GET", &[&right]).await.0, 200);

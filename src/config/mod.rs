@@ -1,10 +1,15 @@
 //! Configuration: files, checked and compiled as a whole into an immutable snapshot; reload while running.
 
+mod brands;
+mod clients;
+mod color;
 mod compile;
 mod document;
 mod errors;
 mod oidc;
+mod pages;
 mod reading;
+mod registered;
 mod reload;
 mod restart;
 mod secret;
@@ -15,9 +20,14 @@ mod watch;
 
 use std::path::Path;
 
+pub use brands::{BrandIdentifier, Brands};
+pub use clients::Clients;
+pub use compile::{check_key_set, redirect_uri};
 pub use errors::ConfigErrors;
 pub use oidc::{FhirUser, Oidc, USER_TYPES};
+pub use pages::{Language, Link, Logo, Pages};
 pub use reading::{Fingerprint, Sources};
+pub use registered::{About, RegisteredAuth, Registration, RegistrationRules, UserGrantType, client_key_url};
 pub use reload::Reloader;
 pub use snapshot::*;
 

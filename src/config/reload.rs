@@ -113,6 +113,7 @@ impl Reloader {
             return ReloadOutcome::NeedsRestart;
         }
         let generation = old.generation + 1;
+        new.keep_registered(&old);
         self.current.store(Arc::new(Snapshot { generation, ..new }));
         tracing::info!(generation, "configuration applied");
         ReloadOutcome::Applied

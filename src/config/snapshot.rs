@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::Oidc;
+use super::{Brands, Clients, Oidc, Pages, RegistrationRules};
 use crate::ambient::UnixSeconds;
 use crate::fhir::{FhirVersion, ResourceType, Tables, TypeSet};
 use crate::scope::{Letter, Scopes};
@@ -37,16 +37,22 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Other authorization servers whose tokens are accepted, by their `iss`.
     pub issuers: HashMap<String, Arc<Issuer>>,
-    /// Registered clients by `client_id`.
-    pub clients: HashMap<String, Arc<Client>>,
+    pub clients: Clients,
+    /// How apps register themselves; none where they cannot.
+    pub registration: Option<RegistrationRules>,
+    /// Origins that URLs from clients may lead to although they are not public.
+    pub fetch_allow: HashSet<String>,
     /// Local users by username.
     pub users: HashMap<String, Arc<User>>,
     /// Where people log in who are no local users.
     pub oidc: Option<Arc<Oidc>>,
+    pub pages: Pages,
+    /// The organisations behind this server, for apps to show.
+    pub brands: Option<Arc<Brands>>,
     /// Patients by `RelatedPerson/id` or `Person/id`.
     pub links: HashMap<String, Vec<String>>,
-    /// Every origin that a registered client or an issuer may call from (SMART App Launch 2.2 app-launch, CORS).
-    pub origins: HashSet<String>,
+    /// Origins of issuers and of the configuration's clients; [`Snapshot::knows_origin`] knows all.
+    pub(super) origins: HashSet<String>,
 }
 
 /// `[server]`: where apps connect.
@@ -349,7 +355,10 @@ pub struct Issuer {
 pub enum KeySource {
     /// A JWK set read with the configuration.
     Inline(Arc<str>),
+    /// A URL of the operator's own configuration.
     Url(String),
+    /// A URL that came from a client: it may lead to the public internet only.
+    ClientUrl(String),
     /// `{issuer}/.well-known/openid-configuration` names the JWK set.
     Discovery(String),
 }
@@ -370,7 +379,7 @@ pub struct ClaimNames {
     pub client: String,
 }
 
-/// One registered client.
+/// One client.
 pub struct Client {
     pub id: String,
     /// What a person reads on the consent page; the id where no name is given.
@@ -389,12 +398,16 @@ pub struct Client {
     pub enforced: bool,
     /// Whether it is an EHR that launches apps, and how.
     pub launcher: Option<Launcher>,
+    /// Whether it registered itself, and the operator has not approved it by a row.
+    pub self_registered: bool,
     pub enabled: bool,
 }
 
 /// What an EHR may do that launches apps (SMART App Launch 2.2 app-launch, "Launch App: EHR Launch").
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Launcher {
+    /// File and line of the client.
+    pub place: String,
     /// For whom it may launch.
     pub users: LaunchUsers,
     /// How the browser is told from another one.

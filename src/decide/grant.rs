@@ -236,7 +236,7 @@ fn ceiling(claims: &Claims, snapshot: &Snapshot) -> Result<Ceiling, Refusal> {
     if claims.subject != client.id && !snapshot.has_user(&claims.subject) {
         return Err(USER_DISABLED.refuse());
     }
-    Ok(Ceiling::Client(client.clone()))
+    Ok(Ceiling::Client(client))
 }
 
 /// How far `user/` reaches for this user.

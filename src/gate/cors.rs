@@ -27,18 +27,19 @@ pub(super) enum Origins {
 
 /// The origins of the client `id`, or of the other issuer `issuer`.
 pub(super) fn of_client(snapshot: &Snapshot, id: Option<&str>, issuer: &str) -> Origins {
-    let client = id.and_then(|id| snapshot.clients.get(id)).map(|client| client.origins.as_slice());
+    let client = id.and_then(|id| snapshot.clients.get(id));
+    let client = client.as_deref().map(|client| client.origins.as_slice());
     let issuer = snapshot.issuers.get(issuer).map(|issuer| issuer.origins.as_slice());
     Origins::Client(client.into_iter().chain(issuer).flatten().cloned().collect())
 }
 
 /// Adds to `headers` what lets the page at `origin` read the answer.
 pub(super) fn allow(headers: &mut HeaderMap, origin: &HeaderValue, origins: &Origins, snapshot: &Snapshot) {
-    let registered = |set: &HashSet<String>| origin.to_str().is_ok_and(|origin| set.contains(origin));
+    let is = |known: &dyn Fn(&str) -> bool| origin.to_str().is_ok_and(known).then(|| origin.clone());
     let allowed = match origins {
         Origins::Any => Some(HeaderValue::from_static("*")),
-        Origins::Registered => registered(&snapshot.origins).then(|| origin.clone()),
-        Origins::Client(set) => registered(set).then(|| origin.clone()),
+        Origins::Registered => is(&|origin| snapshot.knows_origin(origin)),
+        Origins::Client(set) => is(&|origin| set.contains(origin)),
     };
     if let Some(allowed) = allowed {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);

@@ -134,7 +134,11 @@ impl Gate {
         no_token_in(&head.target.query)?;
         let token = bearer(head)?;
         let now = self.parts.ambient.now();
-        let stamp = Stamp { configuration: snapshot.generation, keys: self.parts.verifier.key_generation() };
+        let stamp = Stamp {
+            configuration: snapshot.generation,
+            clients: snapshot.clients.generation(),
+            keys: self.parts.verifier.key_generation(),
+        };
         if let Some(grant) = self.parts.tokens.get(token, stamp)
             && grant.claims.expires > now
         {

@@ -152,7 +152,7 @@ impl Visit {
     }
 
     /// Writes the audit line and counts. An authorization server's request has its own audit events.
-    pub(super) async fn record(mut self, metrics: &Metrics, audit: &AuditLog) {
+    pub(super) async fn record(&self, metrics: &Metrics, audit: &AuditLog) {
         let outcome = match self.permitted {
             Some(true) => "permitted",
             Some(false) => "refused",
@@ -172,8 +172,7 @@ impl Visit {
         if self.permitted.is_none() {
             return;
         }
-        let entries = std::mem::take(&mut self.entries);
-        for entry in &entries {
+        for entry in &self.entries {
             metrics.entry(entry.interaction(), entry.permitted);
             if !entry.permitted {
                 metrics.refused(entry.rule);
@@ -183,19 +182,19 @@ impl Visit {
         let claims = self.grant.as_ref().map(|grant| &grant.claims);
         let record = DecisionRecord {
             time: self.time,
-            request_id: self.request_id,
-            issuer: claims.map(|claims| claims.issuer.to_string()),
-            client: claims.and_then(|claims| claims.client.clone()),
-            subject: claims.map(|claims| claims.subject.clone()),
-            fhir_user: claims.and_then(|claims| claims.fhir_user.clone()),
-            patient: claims.and_then(|claims| claims.patient.clone()),
-            method: self.method.to_string(),
+            request_id: &self.request_id,
+            issuer: claims.map(|claims| &*claims.issuer),
+            client: claims.and_then(|claims| claims.client.as_deref()),
+            subject: claims.map(|claims| claims.subject.as_str()),
+            fhir_user: claims.and_then(|claims| claims.fhir_user.as_deref()),
+            patient: claims.and_then(|claims| claims.patient.as_deref()),
+            method: self.method.as_str(),
             interaction: self.interaction,
             resource_type: self.resource_type,
-            parameters: self.parameters,
+            parameters: &self.parameters,
             decision: decision(self.permitted == Some(true)),
             rule: self.rule,
-            detail: self.detail,
+            detail: self.detail.as_deref(),
             would: self.would.rule,
             would_remove: self.would.removed,
             status: self.status.as_u16(),
@@ -206,27 +205,31 @@ impl Visit {
             upstream_micros: upstream.map(micros),
             entry: None,
         };
-        let lines: Vec<_> = entries.into_iter().enumerate().map(|(index, entry)| line(&record, index, entry)).collect();
-        audit.record(AuditRecord::Decision(record)).await;
-        for line in lines {
-            audit.record(AuditRecord::Decision(line)).await;
+        audit.record(AuditRecord::Decision(record.clone())).await;
+        for (index, entry) in self.entries.iter().enumerate() {
+            let parameters = entry.request.as_ref().map(parameters).unwrap_or_default();
+            audit.record(AuditRecord::Decision(line(&record, index, entry, &parameters))).await;
         }
     }
 }
 
 /// The line of one entry, below that of the whole: who asked is said again, so that each line can be searched by itself.
-fn line(whole: &DecisionRecord, index: usize, entry: EntryAnswer) -> DecisionRecord {
-    let interaction = entry.interaction();
+fn line<'a>(
+    whole: &DecisionRecord<'a>,
+    index: usize,
+    entry: &'a EntryAnswer,
+    parameters: &'a [String],
+) -> DecisionRecord<'a> {
     let request = entry.request.as_ref();
     DecisionRecord {
         entry: Some(index),
-        method: request.map_or_else(String::new, |request| request.method.to_string()),
-        interaction,
+        method: request.map_or("", |request| request.method.as_str()),
+        interaction: entry.interaction(),
         resource_type: request.and_then(|request| request.interaction.resource_type()).map(|of| of.name()),
-        parameters: request.map(parameters).unwrap_or_default(),
+        parameters,
         decision: decision(entry.permitted),
         rule: entry.rule,
-        detail: entry.detail,
+        detail: entry.detail.as_deref(),
         would: None,
         would_remove: 0,
         status: entry.status.as_u16(),

@@ -83,7 +83,7 @@ fn h2_internal_error() -> h2::Reason {
 
 async fn write(
     session: &mut ServerSession,
-    visit: &mut Visit,
+    visit: &Visit,
     status: StatusCode,
     mut headers: HeaderMap,
     body: Bytes,
@@ -100,24 +100,21 @@ async fn write(
 
 async fn write_header(
     session: &mut ServerSession,
-    visit: &mut Visit,
+    visit: &Visit,
     status: StatusCode,
-    headers: HeaderMap,
+    mut headers: HeaderMap,
     chunked: bool,
 ) -> bool {
-    let Ok(mut response) = ResponseHeader::build(status, Some(headers.len() + 1)) else {
-        return false;
-    };
-    for (name, value) in &headers {
-        if response.append_header(name, value).is_err() {
-            visit.cut_off("a header could not be written");
-            return false;
-        }
+    if chunked {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    if chunked && response.insert_header(header::TRANSFER_ENCODING, "chunked").is_err() {
-        return false;
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    (parts.status, parts.headers) = (status, headers);
+    let written = session.write_response_header(Box::new(ResponseHeader::from(parts))).await;
+    if let Err(error) = &written {
+        tracing::debug!(request_id = visit.request_id, %error, "the head of an answer was not sent");
     }
-    session.write_response_header(Box::new(response)).await.is_ok()
+    written.is_ok()
 }
 
 /// What every answer carries besides the `Date` that pingora writes; answers of the FHIR side also their CORS.

@@ -154,7 +154,7 @@ fn encounter_summary(encounter: &Value) -> Option<EncounterSummary> {
         ["/type/0/text", "/type/0/coding/0/display", "/class/display", "/class/0/text", "/class/0/coding/0/display"];
     Some(EncounterSummary {
         id: text("/id").filter(|id| is_id(id))?,
-        what: kinds.into_iter().find_map(text).unwrap_or_else(|| "Visit".to_owned()),
+        what: kinds.into_iter().find_map(text),
         began: text("/period/start").or_else(|| text("/actualPeriod/start")),
         status: text("/status"),
     })

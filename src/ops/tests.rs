@@ -8,8 +8,8 @@ use super::*;
 use crate::ambient::UnixSeconds;
 use crate::gate::Listeners;
 use crate::store::{
-    Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, Store,
-    StoreError, StoredKey,
+    ClientsVersion, Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation,
+    Store, StoreError, StoredClient, StoredKey,
 };
 
 fn asked(method: &Method, path: &str, host: &str) -> Asked {
@@ -141,6 +141,22 @@ impl Store for Pinged {
     }
 
     async fn revocations_after(&self, _: i64, _: UnixSeconds) -> Result<Vec<Revocation>, StoreError> {
+        unused()
+    }
+
+    async fn add_client(&self, _: &StoredClient, _: usize) -> Result<bool, StoreError> {
+        unused()
+    }
+
+    async fn clients_version(&self) -> Result<ClientsVersion, StoreError> {
+        unused()
+    }
+
+    async fn clients(&self) -> Result<Vec<StoredClient>, StoreError> {
+        unused()
+    }
+
+    async fn remove_client(&self, _: &str) -> Result<bool, StoreError> {
         unused()
     }
 

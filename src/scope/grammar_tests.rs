@@ -14,7 +14,7 @@ fn letters(text: &str) -> String {
 }
 
 #[test]
-fn both_generations() {
+fn sc_4_sc_11_both_generations() {
     for (text, expected) in [
         ("patient/*.read", "rs"),
         ("patient/*.write", "cud"),
@@ -28,7 +28,7 @@ fn both_generations() {
 }
 
 #[test]
-fn what_is_almost_a_scope_is_none() {
+fn sc_2_sc_11_what_is_almost_a_scope_is_none() {
     use ScopeError::{Constraint, ConstraintParameter, Context, Letters, TooLong, Type};
     for (text, expected) in [
         ("patient/Observation.sr", Letters),

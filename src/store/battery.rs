@@ -2,7 +2,10 @@
 
 use futures_util::future::join_all;
 
-use super::{Digest, KeyPurpose, Redemption, RefreshGrant, RefreshToken, Revoked, Rotated, Rotation, Store, StoredKey};
+use super::{
+    Digest, KeyPurpose, Redemption, RefreshGrant, RefreshToken, Revoked, Rotated, Rotation, Store, StoredClient,
+    StoredKey,
+};
 
 const NOW: i64 = 1_000_000;
 
@@ -20,6 +23,7 @@ pub(crate) async fn run(store: &dyn Store) {
     first_use(store).await;
     revocations(store).await;
     probes(store).await;
+    clients(store).await;
     sweep(store).await;
 }
 
@@ -295,6 +299,37 @@ async fn probes(store: &dyn Store) {
     assert_eq!(store.probe("http://v/fhir").await.unwrap().as_deref(), Some("other"), "each server has its own");
     store.sweep(i64::MAX).await.unwrap();
     assert!(store.probe("http://u/fhir").await.unwrap().is_some(), "it does not expire");
+}
+
+async fn clients(store: &dyn Store) {
+    let client = |id: &str| StoredClient { id: id.to_owned(), payload: format!("of {id}") };
+    let ids = async || -> Vec<String> { store.clients().await.unwrap().into_iter().map(|client| client.id).collect() };
+    let mut versions = vec![store.clients_version().await.unwrap()];
+    let many: Vec<_> = (0..6).map(|n| client(&format!("c{n}"))).collect();
+    let added = join_all(many.iter().map(|client| store.add_client(client, 3))).await;
+    assert_eq!(added.into_iter().filter(|added| *added.as_ref().unwrap()).count(), 3, "never more than there may be");
+    let kept = store.clients().await.unwrap();
+    assert!(kept.len() == 3 && kept.iter().all(|client| many.contains(client)), "{kept:?}");
+    versions.push(store.clients_version().await.unwrap());
+
+    assert!(store.remove_client(&kept[2].id).await.unwrap());
+    assert!(!store.remove_client(&kept[2].id).await.unwrap());
+    versions.push(store.clients_version().await.unwrap());
+    assert!(store.add_client(&client("later"), 3).await.unwrap(), "there is room again");
+    versions.push(store.clients_version().await.unwrap());
+    assert!(store.remove_client(&kept[0].id).await.unwrap());
+    assert!(store.add_client(&client("last"), 3).await.unwrap());
+    versions.push(store.clients_version().await.unwrap());
+    assert_eq!(ids().await, [kept[1].id.as_str(), "later", "last"], "in order");
+    assert!(versions.iter().enumerate().all(|(n, one)| !versions[..n].contains(one)), "{versions:?}");
+    assert_eq!(store.clients_version().await.unwrap(), versions[4], "where nothing changed it stays");
+
+    assert!(store.add_client(&client("last"), 9).await.is_err(), "an id is there once");
+    store.sweep(i64::MAX).await.unwrap();
+    assert_eq!(ids().await.len(), 3, "it does not expire");
+    for id in ids().await {
+        store.remove_client(&id).await.unwrap();
+    }
 }
 
 async fn sweep(store: &dyn Store) {

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{
-    Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, SharedStore,
-    Store, StoreError, StoredKey,
+    ClientsVersion, Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation,
+    SharedStore, Store, StoreError, StoredClient, StoredKey,
 };
 use crate::ambient::UnixSeconds;
 use crate::telemetry::Metrics;
@@ -123,6 +123,22 @@ impl Store for MeasuredStore {
 
     async fn revocations_after(&self, sequence: i64, now: UnixSeconds) -> Result<Vec<Revocation>, StoreError> {
         self.timed("revocations_after", self.inner.revocations_after(sequence, now)).await
+    }
+
+    async fn add_client(&self, client: &StoredClient, max: usize) -> Result<bool, StoreError> {
+        self.timed("add_client", self.inner.add_client(client, max)).await
+    }
+
+    async fn clients_version(&self) -> Result<ClientsVersion, StoreError> {
+        self.timed("clients_version", self.inner.clients_version()).await
+    }
+
+    async fn clients(&self) -> Result<Vec<StoredClient>, StoreError> {
+        self.timed("clients", self.inner.clients()).await
+    }
+
+    async fn remove_client(&self, id: &str) -> Result<bool, StoreError> {
+        self.timed("remove_client", self.inner.remove_client(id)).await
     }
 
     async fn probe(&self, upstream: &str) -> Result<Option<String>, StoreError> {

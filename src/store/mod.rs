@@ -139,6 +139,21 @@ pub struct Revocation {
     pub expires: UnixSeconds,
 }
 
+/// A client that registered itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredClient {
+    pub id: String,
+    /// What it registered.
+    pub payload: String,
+}
+
+/// Tells one state of the registered clients from every other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClientsVersion {
+    pub(super) count: i64,
+    pub(super) last: i64,
+}
+
 /// What the gate keeps. Every method is atomic and durable when it returns.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -211,6 +226,18 @@ pub trait Store: Send + Sync {
     /// Revocations after `sequence` that are still needed at `now`, in order, a page at a time; an empty answer means that
     /// there are no more.
     async fn revocations_after(&self, sequence: i64, now: UnixSeconds) -> Result<Vec<Revocation>, StoreError>;
+
+    /// Keeps a client that registered itself. False, and nothing is kept, if there are `max` already.
+    async fn add_client(&self, client: &StoredClient, max: usize) -> Result<bool, StoreError>;
+
+    /// Which state the registered clients are in; another whenever one came or went.
+    async fn clients_version(&self) -> Result<ClientsVersion, StoreError>;
+
+    /// Every client that registered itself, in the order in which they did.
+    async fn clients(&self) -> Result<Vec<StoredClient>, StoreError>;
+
+    /// Forgets a client that registered itself; whether it was there.
+    async fn remove_client(&self, id: &str) -> Result<bool, StoreError>;
 
     /// What was found out about the FHIR server with this base.
     async fn probe(&self, upstream: &str) -> Result<Option<String>, StoreError>;

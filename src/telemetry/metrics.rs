@@ -70,6 +70,7 @@ struct Instruments {
     generation: IntGauge,
     logins: IntCounterVec,
     tokens: IntCounterVec,
+    registrations: IntCounterVec,
     store_durations: HistogramVec,
     store_handles: Handles<&'static str, StoreHandles>,
     store_errors: IntCounterVec,
@@ -197,6 +198,11 @@ impl Metrics {
             generation: make.gauge("config_generation", "Number of the configuration in effect.")?,
             logins: make.counters("logins_total", "Logins of users, by outcome.", &["outcome"])?,
             tokens: make.counters("tokens_issued_total", "Access tokens issued, by grant.", &["grant"])?,
+            registrations: make.counters(
+                "registrations_total",
+                "Apps that asked to register themselves, by outcome.",
+                &["outcome"],
+            )?,
             store_durations: make.histograms(
                 "store_operation_duration_seconds",
                 "Time that operations of the store took.",
@@ -313,6 +319,12 @@ impl Metrics {
         self.0.tokens.with_label_values(&[grant.label()]).inc();
     }
 
+    /// An app asked to register itself.
+    pub fn registration(&self, registered: bool) {
+        let outcome = if registered { "success" } else { "failure" };
+        self.0.registrations.with_label_values(&[outcome]).inc();
+    }
+
     /// A store operation ended; `operation` is from the trait's method names.
     pub fn store(&self, operation: &'static str, took: Duration, ok: bool) {
         let all = &self.0;
@@ -356,6 +368,9 @@ impl Instruments {
         }
         for outcome in LoginOutcome::ALL {
             self.logins.with_label_values(&[outcome.label()]);
+        }
+        for outcome in ["success", "failure"] {
+            self.registrations.with_label_values(&[outcome]);
         }
         for grant in TokenGrant::ALL {
             self.tokens.with_label_values(&[grant.label()]);

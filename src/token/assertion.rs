@@ -6,11 +6,14 @@ use jsonwebtoken::Algorithm;
 
 use super::Fetcher;
 use super::fetch::{NoKey, Purpose, Wanted};
-use super::jwks::Miss;
+use super::jwks::{KeySet, Miss};
 use super::jws::{Flaw, Jws};
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::{Client, ClientAuth, KeySource};
 use crate::store::SharedStore;
+
+/// Algorithms of client assertions (SMART App Launch 2.2 client-confidential-asymmetric).
+const ALGORITHMS: [Algorithm; 2] = [Algorithm::RS384, Algorithm::ES384];
 
 /// How far ahead `exp` may be, in seconds.
 const MAX_LIFETIME: i64 = 5 * 60;
@@ -55,6 +58,11 @@ impl From<NoKey> for AssertionError {
 
 const NOT_SUPPORTED: &str = "the assertion is signed with another algorithm than RS384 and ES384";
 
+/// Whether an assertion could be signed with one of the keys in this JWK set.
+pub fn serves_assertions(set: &str) -> bool {
+    KeySet::parse(set.as_bytes()).is_ok_and(|set| set.serves(&ALGORITHMS))
+}
+
 /// Checks client assertions; each `jti` counts once.
 pub struct Assertions {
     pub fetcher: Arc<Fetcher>,
@@ -97,7 +105,7 @@ impl Assertions {
 }
 
 fn header(jws: &Jws<'_>, keys: &KeySource) -> Result<(), AssertionError> {
-    if !matches!(jws.algorithm, Algorithm::RS384 | Algorithm::ES384) {
+    if !ALGORITHMS.contains(&jws.algorithm) {
         return Err(AssertionError::Refused(NOT_SUPPORTED));
     }
     if !matches!(jws.media_type.as_deref(), None | Some("jwt" | "client-authentication+jwt")) {
@@ -108,7 +116,7 @@ fn header(jws: &Jws<'_>, keys: &KeySource) -> Result<(), AssertionError> {
     }
     match (&jws.key_url, keys) {
         (None, _) => Ok(()),
-        (Some(named), KeySource::Url(registered)) if named == registered => Ok(()),
+        (Some(named), KeySource::Url(registered) | KeySource::ClientUrl(registered)) if named == registered => Ok(()),
         _ => Err(AssertionError::Refused("the assertion's `jku` is not the registered URL")),
     }
 }

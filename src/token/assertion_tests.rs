@@ -47,6 +47,7 @@ fn client(auth: ClientAuth) -> Client {
         may_introspect: false,
         enforced: false,
         launcher: None,
+        self_registered: false,
         launch_uris: Vec::new(),
         enabled: true,
     }
@@ -68,7 +69,7 @@ fn header(key: &TestKey, changed: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_client_authenticates_once_with_each_assertion() {
+async fn ca_8_a_client_authenticates_once_with_each_assertion() {
     let world = World::new();
     for key in [rs384(), es384()] {
         let assertion = key.token(&claims(json!({ "jti": key.id })));
@@ -94,7 +95,7 @@ async fn a_client_authenticates_once_with_each_assertion() {
 }
 
 #[tokio::test]
-async fn claims_that_do_not_fit_are_refused() {
+async fn ca_6_rf_6_row_222_claims_that_do_not_fit_are_refused() {
     let world = World::new();
     for changed in [
         json!({ "iss": "other" }),
@@ -125,7 +126,7 @@ async fn claims_that_do_not_fit_are_refused() {
 }
 
 #[tokio::test]
-async fn headers_that_do_not_fit_are_refused() {
+async fn ca_6_row_222_headers_that_do_not_fit_are_refused() {
     let world = World::new();
     let attacker = json!({ "jwk": stranger().jwk(), "kid": "stranger", "alg": "ES256" });
     for changed in [
@@ -160,7 +161,7 @@ async fn headers_that_do_not_fit_are_refused() {
 }
 
 #[tokio::test]
-async fn keys_by_url_follow_the_registered_one() {
+async fn ca_10_row_222_keys_by_url_follow_the_registered_one() {
     let world = World::new();
     let server = Server::start().await;
     server.answers("Cache-Control: no-store\r\n", &jwks(&[es384()]));

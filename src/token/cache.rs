@@ -16,6 +16,8 @@ const ENTRY_BYTES: usize = 2 * VALUE_BYTES;
 pub struct Stamp {
     /// [`crate::config::Snapshot::generation`].
     pub configuration: u64,
+    /// [`crate::config::Clients::generation`].
+    pub clients: u64,
     /// [`super::Verifier::key_generation`].
     pub keys: u64,
 }

@@ -1,15 +1,16 @@
 use super::*;
 
-const STAMP: Stamp = Stamp { configuration: 1, keys: 1 };
+const STAMP: Stamp = Stamp { configuration: 1, clients: 1, keys: 1 };
 
 #[test]
-fn a_token_is_found_under_its_own_stamp_only() {
+fn row_238_a_token_is_found_under_its_own_stamp_only() {
     let cache = TokenCache::new(100);
     cache.insert("token", STAMP, 7);
     assert_eq!(cache.get("token", STAMP), Some(7));
     assert_eq!(cache.get("token ", STAMP), None);
     assert_eq!(cache.get("token", Stamp { configuration: 2, ..STAMP }), None);
     assert_eq!(cache.get("token", Stamp { keys: 2, ..STAMP }), None);
+    assert_eq!(cache.get("token", Stamp { clients: 2, ..STAMP }), None);
     cache.insert("token", Stamp { keys: 2, ..STAMP }, 8);
     assert_eq!(cache.get("token", STAMP), None);
     assert_eq!(cache.get("token", Stamp { keys: 2, ..STAMP }), Some(8));

@@ -15,7 +15,7 @@ fn oidc() -> Oidc {
         client_id: "gate".to_owned(),
         client_secret: None,
         scopes: vec!["openid".to_owned()],
-        label: "idp".to_owned(),
+        label: None,
         fhir_user: None,
         patients: None,
         keys: KeySource::Inline(jwks(&[es256(), es384(), rs256()]).into()),

@@ -81,6 +81,13 @@ impl KeySet {
         Ok(Self(jwks.filter_map(|jwk| jwk.usable()).map(Arc::new).collect()))
     }
 
+    /// Whether one of the keys is for one of these algorithms and has an id to be named by.
+    pub(super) fn serves(&self, algorithms: &[Algorithm]) -> bool {
+        let serves =
+            |key: &Key| key.id.is_some() && algorithms.iter().any(|algorithm| key.algorithms.contains(algorithm));
+        self.0.iter().any(|key| serves(key))
+    }
+
     /// The one key that a token with this `kid` and `alg` must be signed with.
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<&Arc<Key>, Miss> {
         let named: Vec<_> = match id {

@@ -23,7 +23,7 @@ fn miss(keys: &[Value], id: Option<&str>, algorithm: Algorithm) -> Option<Miss> 
 }
 
 #[test]
-fn keys_of_other_kinds_are_as_good_as_absent() {
+fn ca_5_keys_of_other_kinds_are_as_good_as_absent() {
     let (ec, rsa) = (es256().jwk(), rs256().jwk());
     let short = "A".repeat(42);
     for jwk in [
@@ -71,7 +71,7 @@ fn a_key_verifies_with_its_own_algorithms_only() {
 }
 
 #[test]
-fn one_key_must_fit() {
+fn ca_11_row_222_one_key_must_fit() {
     let (ours, other) = (es256().jwk(), changed(stranger().jwk(), json!({ "kid": "es256" })));
     assert_eq!(miss(&[ours.clone(), other], Some("es256"), Algorithm::ES256), Some(Miss::Ambiguous));
     let same_id = changed(rs256().jwk(), json!({ "kid": "es256" }));

@@ -21,9 +21,9 @@ use std::sync::Arc;
 
 use crate::ambient::UnixSeconds;
 
-pub use assertion::{AssertionError, Assertions};
+pub use assertion::{AssertionError, Assertions, serves_assertions};
 pub use cache::{Stamp, TokenCache};
-pub use fetch::{Fetcher, Provider};
+pub use fetch::{Fetcher, Provider, is_public_url};
 pub use identity::Identity;
 pub use keys::{GateKeys, KeyError};
 pub use revocation::Revocations;

@@ -133,7 +133,7 @@ async fn the_issuer_is_one_string_that_is_known() {
 }
 
 #[tokio::test]
-async fn the_audience_is_there_and_ours() {
+async fn al_32_the_audience_is_there_and_ours() {
     assert_eq!(rule(json!({ "aud": ["https://other/fhir", AUDIENCE] })).await, None);
     let others = [json!(null), json!([]), json!("https://other/fhir"), json!(format!("{AUDIENCE}/")), json!([""])];
     rules("aud", &others, "token-audience").await;
@@ -141,7 +141,7 @@ async fn the_audience_is_there_and_ours() {
 }
 
 #[tokio::test]
-async fn times_are_whole_numbers_and_expiry_has_no_leeway() {
+async fn al_25_times_are_whole_numbers_and_expiry_has_no_leeway() {
     assert_eq!(rule(json!({ "exp": NOW + 1 })).await, None);
     rules("exp", &[json!(NOW), json!(NOW - 1), json!(0), json!(-1)], "token-expired").await;
     rules("exp", &[json!(null)], "token-expiry").await;

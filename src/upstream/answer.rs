@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderName};
 use http::{HeaderMap, StatusCode};
-use pingora::connectors::http::Connector;
-use pingora::protocols::http::client::HttpSession;
+use pingora::protocols::http::v1::client::HttpSession;
 
-use super::{SharedPeer, UpstreamError};
+use super::UpstreamError;
+use super::pool::Pool;
 
 /// Headers of an answer that may travel on; every other one stays behind the gate (enforcement.md §7).
 const PASSED: [HeaderName; 9] = [
@@ -33,20 +33,14 @@ pub struct UpstreamAnswer {
 }
 
 struct Connection {
-    connector: Arc<Connector>,
-    peer: SharedPeer,
+    pool: Arc<Pool>,
     session: HttpSession,
     idle_timeout: Duration,
 }
 
 impl UpstreamAnswer {
-    pub(super) fn new(
-        connector: Arc<Connector>,
-        peer: SharedPeer,
-        session: HttpSession,
-        idle_timeout: Duration,
-    ) -> Result<Self, UpstreamError> {
-        let head = session.response_header().ok_or_else(|| UpstreamError::Unreachable("no answer".to_owned()))?;
+    pub(super) fn new(pool: Arc<Pool>, session: HttpSession, idle_timeout: Duration) -> Result<Self, UpstreamError> {
+        let head = session.resp_header().ok_or_else(|| UpstreamError::Unreachable("no answer".to_owned()))?;
         let encoded = head
             .headers
             .get(header::CONTENT_ENCODING)
@@ -55,7 +49,7 @@ impl UpstreamAnswer {
             return Err(UpstreamError::Encoded);
         }
         let (status, headers) = (head.status, head.headers.clone());
-        Ok(Self { status, headers, connection: Some(Connection { connector, peer, session, idle_timeout }) })
+        Ok(Self { status, headers, connection: Some(Connection { pool, session, idle_timeout }) })
     }
 
     /// The next bytes of the body; `None` at its end.
@@ -66,7 +60,7 @@ impl UpstreamAnswer {
         let Some(connection) = &mut self.connection else {
             return Ok(None);
         };
-        match connection.session.read_response_body().await {
+        match connection.session.read_body_bytes().await {
             Ok(Some(chunk)) => Ok(Some(chunk)),
             Ok(None) => {
                 if let Some(connection) = self.connection.take() {
@@ -115,8 +109,11 @@ impl UpstreamAnswer {
 
 impl Connection {
     async fn release(self) {
-        let Self { connector, peer, session, idle_timeout } = self;
-        connector.release_http_session(session, &*peer, Some(idle_timeout)).await;
+        let Self { pool, mut session, idle_timeout } = self;
+        session.respect_keepalive();
+        if let Some(stream) = session.reuse().await {
+            pool.put(stream, idle_timeout);
+        }
     }
 }
 

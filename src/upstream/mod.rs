@@ -1,21 +1,19 @@
 //! The FHIR server: peers, pool, TLS, credentials. Takes what only a decision can make, gives an answer.
 //!
-//! Built on pingora's own connector. A request is sent once; only a read whose pooled connection turned out to be dead is sent
+//! Built on pingora's own connections. A request is sent once; only a read whose pooled connection turned out to be dead is sent
 //! again, because nothing else can be repeated without doubt.
 
 mod answer;
 mod peer;
-
-use std::sync::Arc;
+mod pool;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method};
-use pingora::connectors::ConnectorOptions;
-use pingora::connectors::http::Connector;
+use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::http::RequestHeader;
-use pingora::protocols::http::client::HttpSession;
-use pingora::upstreams::peer::HttpPeer;
+use pingora::protocols::Stream;
+use pingora::protocols::http::v1::client::HttpSession;
 use pingora::{Error, ErrorType};
 use secrecy::ExposeSecret as _;
 
@@ -23,10 +21,7 @@ use crate::config::{Upstream, UpstreamAuth};
 use crate::decide::UpstreamRequest;
 
 pub use answer::{UpstreamAnswer, response_headers};
-use peer::Peers;
-
-/// Idle connections kept for all FHIR servers together.
-const POOL_SIZE: usize = 512;
+use peer::{Peers, Server};
 
 /// Interim answers (1xx) that are waited out before the final one.
 const MAX_INTERIM: usize = 8;
@@ -58,7 +53,7 @@ impl From<Box<Error>> for UpstreamError {
 
 /// Connections to FHIR servers.
 pub struct UpstreamClient {
-    connector: Arc<Connector>,
+    connector: TransportConnector,
     peers: Peers,
 }
 
@@ -69,10 +64,10 @@ impl Default for UpstreamClient {
 }
 
 impl UpstreamClient {
-    /// A client with an empty pool.
+    /// A client without connections.
     pub fn new() -> Self {
-        let options = ConnectorOptions::new(POOL_SIZE);
-        Self { connector: Arc::new(Connector::new(Some(options))), peers: Peers::default() }
+        // Idle connections are kept in `pool`, not in the connector.
+        Self { connector: TransportConnector::new(Some(ConnectorOptions::new(1))), peers: Peers::default() }
     }
 
     /// Sends one request; the answer's head is there when this returns.
@@ -86,21 +81,19 @@ impl UpstreamClient {
         headers: HeaderMap,
         body: Option<Bytes>,
     ) -> Result<UpstreamAnswer, UpstreamError> {
-        let peer = self.peers.of(upstream).await?;
-        let head = head(upstream, request, &headers, body.as_ref())?;
+        let server = self.peers.of(upstream).await?;
         let repeatable = matches!(*request.method(), Method::GET | Method::HEAD);
         loop {
-            let (mut session, reused) = match self.connector.get_http_session(&*peer).await {
-                Ok(connected) => connected,
-                Err(error) => {
-                    self.peers.forget();
-                    return Err(error.into());
-                }
+            let (stream, reused) = match server.pool.take() {
+                Some(stream) => (stream, true),
+                None => (self.connect(&server).await?, false),
             };
-            session.set_read_timeout(Some(upstream.read_timeout));
-            session.set_write_timeout(Some(upstream.read_timeout));
-            match exchange(&mut session, head.clone(), body.as_ref()).await {
-                Ok(()) => return UpstreamAnswer::new(self.connector.clone(), peer, session, upstream.idle_timeout),
+            let mut session = HttpSession::new_with_options(stream, &server.peer);
+            session.read_timeout = Some(upstream.read_timeout);
+            session.write_timeout = Some(upstream.read_timeout);
+            let head = head(upstream, request, &headers, body.as_ref())?;
+            match exchange(&mut session, head, body.as_ref()).await {
+                Ok(()) => return UpstreamAnswer::new(server.pool.clone(), session, upstream.idle_timeout),
                 Err(error) => {
                     session.shutdown().await;
                     // A pooled connection that the server had closed: as often as there are such, since each is used up by it.
@@ -112,17 +105,24 @@ impl UpstreamClient {
             }
         }
     }
+
+    async fn connect(&self, server: &Server) -> Result<Stream, UpstreamError> {
+        self.connector.new_stream(&server.peer).await.map_err(|error| {
+            self.peers.forget();
+            error.into()
+        })
+    }
 }
 
 async fn exchange(session: &mut HttpSession, head: Box<RequestHeader>, body: Option<&Bytes>) -> Result<(), Box<Error>> {
     session.write_request_header(head).await?;
     if let Some(body) = body {
-        session.write_request_body(body.clone(), true).await?;
+        session.write_body(body).await?;
     }
-    session.finish_request_body().await?;
+    session.finish_body().await?;
     for _ in 0..MAX_INTERIM {
-        session.read_response_header().await?;
-        if session.response_header().is_some_and(|head| !head.status.is_informational()) {
+        session.read_response().await?;
+        if session.resp_header().is_some_and(|head| !head.status.is_informational()) {
             return Ok(());
         }
     }
@@ -139,7 +139,7 @@ fn head(
         ("", "") => "/".to_owned(),
         (base, target) => format!("{base}{target}"),
     };
-    let mut head = RequestHeader::build(request.method().clone(), target.as_bytes(), Some(headers.len() + 4))?;
+    let mut head = RequestHeader::build_no_case(request.method().clone(), target.as_bytes(), Some(headers.len() + 4))?;
     for (name, value) in headers {
         head.append_header(name, value)?;
     }
@@ -174,8 +174,6 @@ fn credentials(auth: &UpstreamAuth) -> Option<HeaderValue> {
     value.set_sensitive(true);
     Some(value)
 }
-
-type SharedPeer = Arc<HttpPeer>;
 
 #[cfg(test)]
 mod tests;

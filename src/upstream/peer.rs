@@ -8,56 +8,61 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use pingora::listeners::ALPN;
 use pingora::protocols::l4::ext::TcpKeepalive;
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{HttpPeer, Peer as _};
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::time::Instant;
 
-use super::{SharedPeer, UpstreamError};
+use super::UpstreamError;
+use super::pool::Pool;
 use crate::config::Upstream;
 
 /// How long a resolved name is used.
 const RESOLVED_FOR: Duration = Duration::from_secs(30);
 
-/// The peer in use.
+/// The server in use.
 #[derive(Default)]
 pub(super) struct Peers {
-    current: ArcSwapOption<Current>,
+    current: ArcSwapOption<Server>,
     hasher: RandomState,
 }
 
-struct Current {
+/// One FHIR server at one address.
+pub(super) struct Server {
     /// What the peer was made for.
     base: String,
     ca: Option<Vec<u8>>,
     connect_timeout: Duration,
     until: Option<Instant>,
-    peer: SharedPeer,
+    pub(super) peer: HttpPeer,
+    pub(super) pool: Arc<Pool>,
 }
 
 impl Peers {
-    /// The peer of `upstream`; a name is looked up when that is due, and the last address serves while it cannot be.
-    pub(super) async fn of(&self, upstream: &Upstream) -> Result<SharedPeer, UpstreamError> {
-        let known = self.current.load_full().filter(|current| current.fits(upstream));
-        if let Some(current) = &known
-            && current.until.is_none_or(|until| Instant::now() < until)
+    /// The server of `upstream`; a name is looked up when that is due, and the last address serves while it cannot be.
+    pub(super) async fn of(&self, upstream: &Upstream) -> Result<Arc<Server>, UpstreamError> {
+        let known = self.current.load_full().filter(|server| server.fits(upstream));
+        if let Some(server) = &known
+            && server.until.is_none_or(|until| Instant::now() < until)
         {
-            return Ok(current.peer.clone());
+            return Ok(server.clone());
         }
-        match self.make(upstream).await {
-            Ok(made) => {
-                let peer = made.peer.clone();
-                self.current.store(Some(Arc::new(made)));
-                Ok(peer)
-            }
-            Err(error) => match known {
-                Some(current) => {
-                    tracing::warn!(%error, "the FHIR server's last known address stays in use");
-                    Ok(current.peer.clone())
+        match (self.make(upstream).await, known) {
+            (Ok(mut made), known) => {
+                // The same address again: its connections go on.
+                if let Some(known) = known.filter(|known| known.peer.reuse_hash() == made.peer.reuse_hash()) {
+                    made.pool = known.pool.clone();
                 }
-                None => Err(error),
-            },
+                let made = Arc::new(made);
+                self.current.store(Some(made.clone()));
+                Ok(made)
+            }
+            (Err(error), Some(known)) => {
+                tracing::warn!(%error, "the FHIR server's last known address stays in use");
+                Ok(known)
+            }
+            (Err(error), None) => Err(error),
         }
     }
 
@@ -66,7 +71,7 @@ impl Peers {
         self.current.store(None);
     }
 
-    async fn make(&self, upstream: &Upstream) -> Result<Current, UpstreamError> {
+    async fn make(&self, upstream: &Upstream) -> Result<Server, UpstreamError> {
         let literal = upstream.host.trim_matches(['[', ']']).parse().ok();
         let (address, until) = match literal {
             Some(ip) => (SocketAddr::new(ip, upstream.port), None),
@@ -96,17 +101,18 @@ impl Peers {
             // The pool does not tell authorities apart by itself.
             peer.group_key = self.hasher.hash_one(pem);
         }
-        Ok(Current {
+        Ok(Server {
             base: upstream.base.clone(),
             ca: upstream.ca.clone(),
             connect_timeout: upstream.connect_timeout,
             until,
-            peer: Arc::new(peer),
+            peer,
+            pool: Pool::start(),
         })
     }
 }
 
-impl Current {
+impl Server {
     fn fits(&self, upstream: &Upstream) -> bool {
         self.base == upstream.base && self.ca == upstream.ca && self.connect_timeout == upstream.connect_timeout
     }

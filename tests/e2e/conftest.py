@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 from harness import BINARY, Gate, Keys  # noqa: E402
 from sandbox import KIND, ROOT, FhirServer  # noqa: E402
+from smart import smart_gate  # noqa: E402
 
 ON_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 
@@ -88,6 +89,11 @@ def tls_gate(
 ) -> Iterator[Gate]:
     made = Gate(tmp_path_factory.mktemp("tls-gate"), upstream.base, keys, certificate)
     yield from _served(made, artifacts, "tls-gate")
+
+
+@pytest.fixture(scope="session")
+def smart(upstream: FhirServer, keys: Keys, tmp_path_factory: pytest.TempPathFactory, artifacts: Path) -> Iterator[Gate]:
+    yield from _served(smart_gate(tmp_path_factory.mktemp("smart"), upstream.base, keys), artifacts, "smart")
 
 
 @pytest.fixture

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import secrets
+import subprocess
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import httpx
 
 from harness import PASSWORD, REDIRECT, Gate
+from sandbox import ROOT
 
 
 @dataclass
@@ -151,3 +156,14 @@ def standalone_launch(gate: Gate) -> dict[str, object]:
     answer = authorization.redeem(landed["code"])
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+def app_tells(gate: Gate, script: str, *arguments: str | Path) -> dict[str, Any]:
+    """What an app of `clients/` got: it prints where to go, Amy goes there and agrees, and it is told where she came back."""
+    command = ["node", ROOT / "tests" / "e2e" / "clients" / script, *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as app:
+        assert app.stdout
+        person = Person(gate).open(app.stdout.readline().strip()).log_in("amy").decide(allow=True)
+        told, complaint = app.communicate(person.answer.headers["location"] + "\n", timeout=60)
+    assert app.returncode == 0, complaint
+    return json.loads(told)

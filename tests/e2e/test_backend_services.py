@@ -32,7 +32,7 @@ def authlib_client(gate: Gate, name: str, key: Key) -> OAuth2Client:
 
 
 @pytest.mark.parametrize("name", ["backend-rsa", "backend-ec"])
-def test_authlib_with_private_key_jwt(gate: Gate, name: str) -> None:
+def test_CA_4_BS_5_authlib_with_private_key_jwt(gate: Gate, name: str) -> None:
     key = {"backend-rsa": gate.keys.rsa, "backend-ec": gate.keys.ec}[name]
     with authlib_client(gate, name, key) as client:
         token = client.fetch_token(grant_type="client_credentials", scope="system/Observation.rs system/Patient.rs")
@@ -46,7 +46,7 @@ def test_authlib_with_private_key_jwt(gate: Gate, name: str) -> None:
         assert client.get(f"{gate.fhir}/Condition").status_code == 403
 
 
-def test_authlib_with_a_secret(gate: Gate) -> None:
+def test_CS_1_authlib_with_a_secret(gate: Gate) -> None:
     with OAuth2Client(client_id="backend-secret", client_secret=SECRET, token_endpoint=f"{gate.url}/auth/token") as client:
         token = client.fetch_token(grant_type="client_credentials", scope="system/Observation.rs")
         assert token["scope"] == "system/Observation.rs"
@@ -98,7 +98,7 @@ def post(gate: Gate, client_assertion: str, **more: str) -> httpx.Response:
     return httpx.post(f"{gate.url}/auth/token", data=form)
 
 
-def test_an_assertion_counts_once(gate: Gate) -> None:
+def test_CA_8_row_222_an_assertion_counts_once(gate: Gate) -> None:
     once = assertion(gate)
     first, second = post(gate, once), post(gate, once)
     assert first.status_code == 200, first.text
@@ -112,19 +112,19 @@ def test_an_assertion_counts_once(gate: Gate) -> None:
     lambda now: {"aud": "https://other.example.org/token"}, lambda now: {"aud": None}, lambda now: {"sub": "backend-ec"},
     lambda now: {"iss": "backend-ec"}, lambda now: {"iss": "nobody", "sub": "nobody"},
 ])
-def test_assertions_that_prove_nothing(gate: Gate, changed: Any) -> None:
+def test_CA_6_CA_9_CA_13_row_222_assertions_that_prove_nothing(gate: Gate, changed: Any) -> None:
     answer = post(gate, assertion(gate, **changed(int(time.time()))))
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
 
-def test_a_stranger_with_the_right_kid(gate: Gate) -> None:
+def test_CA_7_a_stranger_with_the_right_kid(gate: Gate) -> None:
     now = int(time.time())
     forged = Key(gate.keys.rsa.kid, "RS384", gate.keys.stranger.private)
     claims = {"iss": "backend-rsa", "sub": "backend-rsa", "aud": f"{gate.url}/auth/token", "exp": now + 240, "jti": "x"}
     assert post(gate, forged.sign(claims)).status_code == 401
 
 
-def test_no_more_than_it_was_registered_for(gate: Gate) -> None:
+def test_BS_3_BS_6_row_224_no_more_than_it_was_registered_for(gate: Gate) -> None:
     for scope in ("system/*.cruds", "system/Patient.cud", "patient/*.rs", "user/*.rs", ""):
         answer = post(gate, assertion(gate), scope=scope)
         if answer.status_code == 200:
@@ -133,7 +133,7 @@ def test_no_more_than_it_was_registered_for(gate: Gate) -> None:
             assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
 
 
-def test_wrong_secrets(gate: Gate) -> None:
+def test_RF_4_row_219_wrong_secrets(gate: Gate) -> None:
     for name, secret in (("backend-secret", "wrong"), ("backend-secret", ""), ("nobody", SECRET), ("backend-rsa", SECRET)):
         answer = httpx.post(f"{gate.url}/auth/token", auth=(name, secret), data={"grant_type": "client_credentials"})
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")

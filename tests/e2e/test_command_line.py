@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -63,6 +64,22 @@ def test_check_says_what_is_right(gate: Gate) -> None:
     assert gate.fhir in done.stdout
 
 
+def test_check_warns_of_what_is_allowed_and_yet_a_risk(own_gate: Gate) -> None:
+    own_gate.client("ehr")["launch_binding"] = "none"
+    endpoint = {"resourceType": "Endpoint", "id": "r4", "address": "https://elsewhere.example.org/fhir"}
+    brand = {"resourceType": "Organization", "id": "clinic", "name": "Clinic", "endpoint": [{"reference": "Endpoint/r4"}]}
+    bundle = {"resourceType": "Bundle", "type": "collection", "timestamp": "2026-01-31T12:00:00Z", "entry": [{"resource": brand}, {"resource": endpoint}]}
+    (own_gate.folder / "brands.json").write_text(json.dumps(bundle))
+    own_gate.config["brands"] = {"bundle": "brands.json"}
+    own_gate.write()
+    done = own_gate.run("check")
+    assert done.returncode == 0
+    line = 1 + own_gate.config_file.read_text().splitlines().index("may_launch = true")
+    unbound, elsewhere = sorted(done.stderr.splitlines(), key=lambda it: "brands" in it)
+    assert unbound.startswith(f"{own_gate.config_file}:{line}: warning: whoever has a launch value of \"ehr\""), unbound
+    assert elsewhere.startswith(f"{own_gate.config_file}: warning: no Endpoint of [brands] bundle"), elsewhere
+
+
 def test_check_says_everything_that_is_wrong(own_gate: Gate) -> None:
     config = own_gate.edited()
     config["fhir"]["upstream"] = "not a url"
@@ -93,7 +110,7 @@ def test_hash_password(gate: Gate) -> None:
     assert gate.run("hash-password", stdin="").returncode == 1
 
 
-def test_hash_password_of_a_client(gate: Gate) -> None:
+def test_RF_4_row_232_hash_password_of_a_client(gate: Gate) -> None:
     assert gate.run("hash-password", "--secret", stdin="x" * 32).stdout.startswith("sha256:")
     assert gate.run("hash-password", "--secret", stdin="short").returncode == 1
 

@@ -15,8 +15,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from echo import EchoServer
-from harness import Gate, bearer, rule
+from harness import PASSWORD, SECRET, Gate, bearer, rule
+from pages import Authorization, Person
 from sandbox import FhirServer, wait_until
+from smart import assertion, launch, post, token
 
 SCOPE = "patient/Patient.r"
 
@@ -46,7 +48,7 @@ def test_metrics_keep_the_conventions_that_promtool_checks(gate: Gate) -> None:
             assert name.endswith(("_seconds", "_bytes")), name
 
 
-def test_metrics_count_and_name_nobody(gate: Gate) -> None:
+def test_row_240_metrics_count_and_name_nobody(gate: Gate) -> None:
     def counted(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
         return {name: it - before.get(name, 0) for name, it in after.items() if it != before.get(name, 0) and name.endswith("}")}
 
@@ -64,11 +66,20 @@ def test_metrics_count_and_name_nobody(gate: Gate) -> None:
         assert secret not in text
 
 
-def test_health(gate: Gate) -> None:
+def test_row_240_health(gate: Gate) -> None:
     assert httpx.get(f"{gate.admin}/healthz").status_code == 200
     assert httpx.get(f"{gate.admin}/readyz").status_code == 200
     assert httpx.get(f"{gate.admin}/nothing").status_code == 404
     assert httpx.get(f"{gate.admin}/metrics", headers={"Host": "evil.example.org"}).status_code in (400, 403, 421), "DNS rebinding"
+
+
+def test_row_240_nothing_of_the_admin_listener_is_public(gate: Gate) -> None:
+    for path in ("metrics", "healthz", "readyz"):
+        for agent in ("GoogleHC/1.0", "kube-probe/1.31"):
+            answer = httpx.get(f"{gate.url}/{path}", headers={"User-Agent": agent})
+            assert answer.status_code == 404, path
+            assert "smartgate_" not in answer.text
+        assert httpx.get(f"{gate.fhir}/{path}", headers={"User-Agent": "GoogleHC/1.0"}).status_code in (401, 404)
 
 
 @pytest.fixture
@@ -200,7 +211,7 @@ def test_the_fhir_server_goes_away_and_comes_back(own_gate: Gate, keys: object, 
         server.stop()
 
 
-def test_logs_hold_no_tokens_and_no_search_values(gate: Gate) -> None:
+def test_row_242_logs_hold_no_tokens_and_no_search_values(gate: Gate) -> None:
     token = gate.token("patient/Patient.rs", patient="amy")
     answer = httpx.get(f"{gate.fhir}/Patient?name=Shaw-of-Springfield", headers=bearer(token))
     assert answer.status_code == 200
@@ -210,6 +221,28 @@ def test_logs_hold_no_tokens_and_no_search_values(gate: Gate) -> None:
         text = log.read_text()
         assert "Shaw-of-Springfield" not in text
         assert token not in text and token.split(".")[1] not in text
+
+
+def test_row_242_an_authorization_leaves_no_secret_in_the_logs(smart: Gate) -> None:
+    """Launch, login, code, tokens, refresh, assertion, introspection and revocation of one EHR launch."""
+    said = launch(smart, patient="ben", intent="an-intent-of-this-test", tenant="a-tenant-of-this-test").json()
+    authorization = Authorization(smart, "app", scope="launch openid patient/*.rs offline_access")
+    person = Person(smart).open(authorization.url(launch=said["launch"], nonce="a-nonce-of-this-test")).log_in("carter")
+    code = person.landed()["code"]
+    found = token(smart, authorization, code).json()
+    again = post(smart, "token", {"grant_type": "refresh_token", "refresh_token": found["refresh_token"], "client_id": "app"}).json()
+    proof = assertion(smart, smart.keys.rsa, "backend-rsa")
+    post(smart, "token", {"grant_type": "client_credentials", "scope": "system/*.rs", **proof}).raise_for_status()
+    post(smart, "introspect", {"token": found["access_token"]}, auth=("resource-server", SECRET)).raise_for_status()
+    last = post(smart, "revoke", {"token": again["refresh_token"], "client_id": "app"}).raise_for_status()
+    smart.audit(last.headers["x-request-id"])
+    secrets = [
+        said["launch"], said["start_url"].split("ticket=")[1], PASSWORD, SECRET, code, authorization.verifier, authorization.state, proof["client_assertion"],
+        *(of[name] for of in (found, again) for name in ("access_token", "refresh_token", "id_token")), "of-this-test", *person.http.cookies.values(),
+    ]
+    for log in (smart.log, smart.audit_file):
+        text = log.read_text()
+        assert [secret for secret in secrets if secret in text] == [], log
 
 
 def test_time_is_not_spent_waiting(gate: Gate) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,8 +11,7 @@ from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
 
 from harness import REDIRECT, SECRET, Gate, bearer
-from pages import Authorization, Person
-from sandbox import ROOT
+from pages import Authorization, Person, app_tells
 
 SCOPE = "openid fhirUser launch/patient patient/Patient.rs offline_access"
 
@@ -77,14 +74,7 @@ def test_authlib_refreshes_and_gives_it_back(lasting: Gate) -> None:
 
 
 def test_openid_client_with_a_secret_in_the_form(lasting: Gate) -> None:
-    script = ROOT / "tests" / "e2e" / "clients" / "refresh.mjs"
-    command = ["node", script, lasting.url, lasting.fhir, "portal", SECRET, REDIRECT, SCOPE]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as app:
-        assert app.stdout
-        person = Person(lasting).open(app.stdout.readline().strip()).log_in("amy").decide(allow=True)
-        printed, errors = app.communicate(person.answer.headers["location"] + "\n", timeout=60)
-    assert app.returncode == 0, errors
-    got = json.loads(printed)
+    got = app_tells(lasting, "refresh.mjs", lasting.url, lasting.fhir, "portal", SECRET, REDIRECT, SCOPE)
     assert got["scopes"] == [SCOPE, SCOPE, "openid patient/Patient.r"]
     assert (got["patient"], got["different"], got["subjects"]) == ("amy", 3, ["amy", "amy"])
     assert got["person"]["sub"] == "amy"

@@ -115,7 +115,7 @@ def reload_by_file(gate: Gate) -> dict[str, float]:
     return reloads(gate)
 
 
-def test_a_bad_file_keeps_the_last_good_one(served: Gate) -> None:
+def test_row_236_a_bad_file_keeps_the_last_good_one(served: Gate) -> None:
     put(served, text_of(served, "b").replace("system/*.cruds", "system/*.curds"))
     wait_until(lambda: served.metrics()["smartgate_config_last_reload_successful"] == 0, 10, "the bad file is noticed")
     token = served.token("system/Patient.rs")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-
 import httpx
 import jwt
 import pytest
 
 from harness import REDIRECT, SECRET, Gate, bearer, entries
-from pages import Authorization, Person, standalone_launch
-from sandbox import ROOT
+from pages import Authorization, Person, app_tells, standalone_launch
 
 
 def read(gate: Gate, token: object, path: str) -> httpx.Response:
@@ -30,7 +26,7 @@ def test_a_patient_sees_herself(gate: Gate) -> None:
     assert read(gate, tokens["access_token"], "Condition").status_code == 403
 
 
-def test_a_clinician_chooses_the_patient(gate: Gate) -> None:
+def test_SC_23_a_clinician_chooses_the_patient(gate: Gate) -> None:
     authorization = Authorization(gate)
     person = Person(gate).open(authorization.url()).log_in("carter")
     tokens = authorization.redeem(person.choose("Okafor", "ben").decide(allow=True).landed()["code"]).json()
@@ -39,7 +35,7 @@ def test_a_clinician_chooses_the_patient(gate: Gate) -> None:
     assert read(gate, tokens["access_token"], "Patient/amy").status_code == 404
 
 
-def test_the_token_is_what_rfc_9068_says(gate: Gate) -> None:
+def test_AL_29_the_token_is_what_rfc_9068_says(gate: Gate) -> None:
     token = str(standalone_launch(gate)["access_token"])
     header = jwt.get_unverified_header(token)
     assert (header["typ"], header["alg"]) == ("at+jwt", "ES256")
@@ -58,14 +54,14 @@ def test_a_wrong_password_says_nothing_of_the_user(gate: Gate) -> None:
     assert len(texts) == 1
 
 
-def test_saying_no(gate: Gate) -> None:
+def test_AL_17_saying_no(gate: Gate) -> None:
     authorization = Authorization(gate)
     landed = Person(gate).open(authorization.url()).log_in("amy").decide(allow=False).landed()
     assert (landed["error"], landed["state"]) == ("access_denied", authorization.state)
     assert "code" not in landed
 
 
-def test_a_code_counts_once_and_a_replay_ends_what_it_gave(gate: Gate) -> None:
+def test_RF_1_row_218_a_code_counts_once_and_a_replay_ends_what_it_gave(gate: Gate) -> None:
     authorization = Authorization(gate)
     code = Person(gate).open(authorization.url()).log_in("amy").decide(allow=True).landed()["code"]
     token = authorization.redeem(code).json()["access_token"]
@@ -76,7 +72,7 @@ def test_a_code_counts_once_and_a_replay_ends_what_it_gave(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("changed", [{"code_verifier": "x" * 43}, {"code_verifier": ""}, {"redirect_uri": REDIRECT + "/"}, {"client_id": "backend-secret"}])
-def test_a_code_is_bound_to_its_request(gate: Gate, changed: dict[str, str]) -> None:
+def test_AL_20_AL_21_row_218_a_code_is_bound_to_its_request(gate: Gate, changed: dict[str, str]) -> None:
     authorization = Authorization(gate)
     code = Person(gate).open(authorization.url()).log_in("amy").decide(allow=True).landed()["code"]
     answer = authorization.redeem(code, **changed)
@@ -87,7 +83,7 @@ def test_a_code_is_bound_to_its_request(gate: Gate, changed: dict[str, str]) -> 
 @pytest.mark.parametrize("changed", [{"code_challenge": None}, {"code_challenge_method": "plain"}, {"code_challenge_method": None},
                                      {"code_challenge": "short"}, {"aud": "https://other.example.org/fhir"}, {"aud": None},
                                      {"response_type": "token"}])
-def test_212_214_requests_that_go_back_with_an_error(gate: Gate, changed: dict[str, str | None]) -> None:
+def test_AL_1_AL_14_AL_16_row_212_and_214_requests_that_go_back_with_an_error(gate: Gate, changed: dict[str, str | None]) -> None:
     authorization = Authorization(gate)
     landed = Person(gate).open(authorization.url(**changed)).landed()
     assert landed["error"] in ("invalid_request", "unsupported_response_type")
@@ -97,13 +93,15 @@ def test_212_214_requests_that_go_back_with_an_error(gate: Gate, changed: dict[s
 @pytest.mark.parametrize("changed", [
     {"client_id": "nobody"}, {"client_id": None}, {"redirect_uri": None}, {"redirect_uri": REDIRECT + "/"},
     {"redirect_uri": REDIRECT + "?x=1"}, {"redirect_uri": "http://127.0.0.1:9001/callback"}, {"redirect_uri": "http://localhost:9000/callback"},
-    {"redirect_uri": "http://127.0.0.1:9000@evil.example.org/callback"}, {"redirect_uri": "https://evil.example.org/"},
+    {"redirect_uri": "http://127.0.0.1:9000@evil.example.org/callback"}, {"redirect_uri": "https://evil.example.org/"}, {"redirect_uri": REDIRECT + "/sub"},
+    {"redirect_uri": REDIRECT.replace("callback", "Callback")}, {"redirect_uri": REDIRECT.replace("callback", "%63allback")},
+    {"redirect_uri": REDIRECT.replace("/callback", "/x/%2e%2e/callback")}, {"redirect_uri": REDIRECT.replace("http", "HTTP")},
 ])
-def test_213_requests_that_go_nowhere(gate: Gate, changed: dict[str, str | None]) -> None:
+def test_RF_2_row_213_and_217_requests_that_go_nowhere(gate: Gate, changed: dict[str, str | None]) -> None:
     assert Person(gate).open(Authorization(gate).url(**changed)).refused()
 
 
-def test_215_authorize_by_post(gate: Gate) -> None:
+def test_AL_13_row_215_authorize_by_post(gate: Gate) -> None:
     authorization = Authorization(gate)
     person = Person(gate)
     person._follow(person.http.post(f"{gate.url}/auth/authorize", data=authorization.parameters()))
@@ -111,12 +109,12 @@ def test_215_authorize_by_post(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("state", ["a&error=x", "ü<b>\"'", "x" * 1000, "a b+c%20"])
-def test_216_the_state_comes_back_as_it_was(gate: Gate, state: str) -> None:
+def test_AL_18_row_216_the_state_comes_back_as_it_was(gate: Gate, state: str) -> None:
     authorization = Authorization(gate, state=state)
     assert Person(gate).open(authorization.url()).log_in("amy").decide(allow=False).landed()["state"] == state
 
 
-def test_227_no_more_than_asked_allowed_and_agreed(gate: Gate) -> None:
+def test_SC_18_row_227_no_more_than_asked_allowed_and_agreed(gate: Gate) -> None:
     authorization = Authorization(gate, scope="launch/patient patient/Observation.rs patient/*.cruds system/*.rs")
     person = Person(gate).open(authorization.url()).log_in("amy")
     form = next(form for form in person.page.forms if ("do", "allow") in form.buttons)
@@ -126,7 +124,7 @@ def test_227_no_more_than_asked_allowed_and_agreed(gate: Gate) -> None:
     assert read(gate, tokens["access_token"], "Patient/ben").status_code == 404
 
 
-def test_231_pages_that_cannot_be_framed_or_cached(gate: Gate) -> None:
+def test_row_231_pages_that_cannot_be_framed_or_cached(gate: Gate) -> None:
     headers = Person(gate).open(Authorization(gate).url()).answer.headers
     policy = headers["content-security-policy"]
     assert "frame-ancestors 'none'" in policy and "default-src 'none'" in policy and "unsafe-inline" not in policy
@@ -135,7 +133,7 @@ def test_231_pages_that_cannot_be_framed_or_cached(gate: Gate) -> None:
     assert "script" not in Person(gate).open(Authorization(gate).url()).answer.text
 
 
-def test_231_forms_that_another_browser_or_page_sends(gate: Gate) -> None:
+def test_row_231_forms_that_another_browser_or_page_sends(gate: Gate) -> None:
     person = Person(gate).open(Authorization(gate).url())
     form = person.page.form_with("username")
     other = Person(gate)
@@ -145,7 +143,7 @@ def test_231_forms_that_another_browser_or_page_sends(gate: Gate) -> None:
     assert person.submit(form, username="amy", password="x").answer.status_code == 400, "the form is not this browser's"
 
 
-def test_231_two_tabs_do_not_meet(gate: Gate) -> None:
+def test_row_231_two_tabs_do_not_meet(gate: Gate) -> None:
     first, second = Authorization(gate), Authorization(gate, scope="launch/patient patient/Patient.rs")
     person = Person(gate).open(first.url())
     page = person.answer
@@ -160,7 +158,7 @@ def test_231_two_tabs_do_not_meet(gate: Gate) -> None:
     assert second.redeem(landed["code"]).json()["scope"] == "launch/patient patient/Patient.rs"
 
 
-def test_233_discovery_speaks_of_the_configured_address(gate: Gate) -> None:
+def test_CF_4_row_233_discovery_speaks_of_the_configured_address(gate: Gate) -> None:
     headers = {"Host": "evil.example.org", "X-Forwarded-Host": "evil.example.org", "Accept": "text/html", "Origin": "https://anywhere.example.org"}
     answer = httpx.get(f"{gate.fhir}/.well-known/smart-configuration", headers=headers)
     assert answer.headers["content-type"].startswith("application/json")
@@ -170,9 +168,11 @@ def test_233_discovery_speaks_of_the_configured_address(gate: Gate) -> None:
     for name in ("authorization_endpoint", "token_endpoint", "introspection_endpoint", "revocation_endpoint"):
         assert found[name].startswith(f"{gate.url}/auth/")
     assert "evil" not in answer.text
+    posted = httpx.post(f"{gate.fhir}/.well-known/smart-configuration", headers=headers)
+    assert (posted.status_code, posted.headers["allow"], "evil" in posted.text) == (405, "GET, HEAD, OPTIONS", False)
 
 
-def test_the_capability_statement_names_the_endpoints(gate: Gate) -> None:
+def test_CF_24_the_capability_statement_names_the_endpoints(gate: Gate) -> None:
     statement = httpx.get(f"{gate.fhir}/metadata").json()
     security = statement["rest"][0]["security"]
     uris = next(it for it in security["extension"] if it["url"].endswith("/oauth-uris"))
@@ -182,18 +182,11 @@ def test_the_capability_statement_names_the_endpoints(gate: Gate) -> None:
 
 def test_openid_client_as_a_public_app(gate: Gate) -> None:
     """The library makes the request and redeems the code; the pages are filled in here."""
-    script = ROOT / "tests" / "e2e" / "clients" / "standalone.mjs"
-    command = ["node", script, gate.url, gate.fhir, "growth-chart", REDIRECT, "launch/patient patient/Patient.rs"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as app:
-        assert app.stdin and app.stdout and app.stderr
-        person = Person(gate).open(app.stdout.readline().strip()).log_in("amy").decide(allow=True)
-        told, complaint = app.communicate(person.answer.headers["location"] + "\n", timeout=60)
-    assert app.returncode == 0, complaint
-    found = json.loads(told)
+    found = app_tells(gate, "standalone.mjs", gate.url, gate.fhir, "growth-chart", REDIRECT, "launch/patient patient/Patient.rs")
     assert (found["patient"], found["before"], found["after"]) == ("amy", 200, 401)
 
 
-def test_introspect_and_revoke_end_to_end(gate: Gate) -> None:
+def test_TI_1_AL_39_RF_8_row_229_and_230_introspect_and_revoke_end_to_end(gate: Gate) -> None:
     from authlib.integrations.httpx_client import OAuth2Client
 
     token = str(standalone_launch(gate)["access_token"])

@@ -19,7 +19,7 @@ async fn post(world: &World, path: &str, body: &str) -> Reply {
 
 /// attacks.md 11: a token that was revoked is none, at once.
 #[tokio::test]
-async fn a_revoked_token_is_refused() {
+async fn row_11_and_238_a_revoked_token_is_refused() {
     let world = World::start("", "").await;
     let issued = post(&world, "/auth/token", "grant_type=client_credentials&scope=system%2FObservation.rs").await;
     let issued = issued.json();
@@ -34,7 +34,7 @@ async fn a_revoked_token_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_expires_although_it_was_verified_before() {
+async fn al_25_row_238_a_token_expires_although_it_was_verified_before() {
     let world = World::start("", "").await;
     let token = world.patient_token("patient/Observation.rs", "A");
     assert_eq!(world.get(&token, "/fhir/Observation/a1").await.status, 200);
@@ -46,7 +46,7 @@ async fn a_token_expires_although_it_was_verified_before() {
 
 /// design.md §4: own tokens are checked against the present configuration.
 #[tokio::test]
-async fn a_client_that_is_gone_is_gone_at_once() {
+async fn row_236_and_238_a_client_that_is_gone_is_gone_at_once() {
     let world = World::start("", "").await;
     let issued =
         post(&world, "/auth/token", "grant_type=client_credentials&scope=system%2FObservation.rs").await.json();

@@ -1,13 +1,14 @@
 //! Login at an existing OpenID provider (OpenID Connect Core §3.1): authorization code, PKCE, `nonce`, and a `state` that only the
-//! browser which began can come back with.
+//! browser which began can come back with. What it began waits sealed in a cookie: who has not logged in leaves nothing in the store.
 
+mod failed;
 mod mapping;
+mod silent;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::AuthServer;
@@ -15,24 +16,34 @@ use super::answer;
 use super::call::Call;
 use super::cookies::{self, Site};
 use super::endpoints::Endpoint;
-use super::error::PageError;
+use super::error::{AuthorizeError, PageError};
 use super::form::Form;
 use super::grant_types::challenge_of;
 use super::pages;
-use super::pending::{LIFETIME, Login, Session};
+use super::pending::{LIFETIME, Login, Pending, Session};
+use super::prompt::Prompt;
 use super::record::{FAILURE, SUCCESS};
 use super::steps::Step;
 use crate::ambient::UnixSeconds;
 use crate::config::Oidc;
-use crate::store::Digest;
 use crate::telemetry::{AuthRecord, LoginOutcome};
 use crate::token::{Provider, TokenError};
+pub(super) use failed::Failed;
 use mapping::Person;
+
+/// How far the provider's clock may be behind, in seconds.
+const CLOCK_SKEW: UnixSeconds = 30;
 
 /// Longest code that is exchanged.
 const MAX_CODE: usize = 4096;
 
-/// A login that went to the provider; kept until the browser comes back once.
+/// Longest value of a cookie: browsers take 4096 bytes with its name (RFC 6265bis §5.6).
+const MAX_COOKIE: usize = 4000;
+
+/// What the seal of an attempt is for, so that no other seal passes for it.
+const BINDING: &[u8] = b"federation";
+
+/// A login that went to the provider, until the browser comes back.
 #[derive(Serialize, Deserialize)]
 struct Attempt {
     /// Names the cookie.
@@ -42,50 +53,20 @@ struct Attempt {
     verifier: String,
     issuer: String,
     /// The authorization that it is for; none for the page where a person manages their apps.
-    pending: Option<String>,
+    pending: Option<Pending>,
+    /// Whether the provider was asked to show no page.
+    silent: bool,
     expires: UnixSeconds,
 }
 
-/// Why nobody is logged in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Failed {
-    /// The provider or the FHIR server cannot be asked.
-    Unavailable,
-    /// The provider sent an error.
-    Refused,
-    /// What came back is not what was asked for: another issuer, or no good id_token.
-    Answer,
-    /// The account belongs to nobody here.
-    Nobody,
-}
-
-impl Failed {
-    const ALL: [Self; 4] = [Self::Unavailable, Self::Refused, Self::Answer, Self::Nobody];
-
-    /// The name for the audit log and for the notice on the page.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Unavailable => "provider-unavailable",
-            Self::Refused => "provider-refused",
-            Self::Answer => "provider-answer",
-            Self::Nobody => "provider-nobody",
-        }
+impl Attempt {
+    /// How the app wants the person to be asked.
+    fn prompt(&self) -> Prompt {
+        self.pending.as_ref().map(|pending| pending.prompt).unwrap_or_default()
     }
 
-    fn words(self) -> &'static str {
-        match self {
-            Self::Unavailable => "The login cannot be completed at the moment. Wait a little, then try again.",
-            Self::Refused => "The login there did not succeed or was cancelled. You can try again.",
-            Self::Answer => "The answer to the login could not be accepted. Try again.",
-            Self::Nobody => {
-                "You are logged in there, but your account belongs to no record here. Ask the people who run this service."
-            }
-        }
-    }
-
-    /// What the notice of this name says.
-    pub(super) fn notice(name: &str) -> Option<&'static str> {
-        Self::ALL.into_iter().find(|failed| failed.name() == name).map(Self::words)
+    fn site(&self) -> Site {
+        self.pending.as_ref().map_or(Site::Own, Pending::site)
     }
 }
 
@@ -94,22 +75,25 @@ impl AuthServer {
     pub(super) async fn federate(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let query = call.query().map_err(|_| PageError::Parameters)?;
         let oidc = call.snapshot.oidc.as_ref().ok_or(PageError::Gone)?;
-        let session = match query.get("id") {
-            Some(id) => Some(self.resume(call, Some(id)).await?),
+        let mut session = match query.get("id") {
+            Some(_) => Some(self.resume(call, &query).await?),
             None => None,
         };
-        if let Some(session) = &session
-            && (Step::of(session, call.snapshot) != Step::Login || session.pending.launch.is_some())
-        {
-            return Ok(pages::go_on(session, &session.link("login")));
+        let mut silent = false;
+        if let Some(session) = &mut session {
+            if Step::of(session, call.snapshot) != Step::Login || !session.pending.may_federate(call.snapshot) {
+                return Ok(pages::go_on(session, &session.link("login")));
+            }
+            silent = silent::is_to_be_tried(&session.pending, call.snapshot);
+            session.pending.asked_silently |= silent;
+            self.keep(session).await?;
         }
-        let pending = session.map(|session| session.pending.id);
         let provider = match self.parts.verifier.fetcher.provider(oidc).await {
             Ok(provider) => provider,
             Err(why) => {
                 tracing::warn!(request_id = call.request_id, %why, "nobody can log in at the provider");
-                self.record_failed(call, pending.as_deref(), Failed::Unavailable, None).await;
-                return Ok(answer::see_other(&back(pending.as_deref(), Failed::Unavailable)));
+                self.record_failed(call, session.as_ref(), Failed::Unavailable, None).await;
+                return self.turn_back(call, session, Failed::Unavailable).await;
             }
         };
         let id = self.parts.ambient.id();
@@ -119,56 +103,64 @@ impl AuthServer {
             nonce: self.parts.ambient.secret(),
             verifier: self.parts.ambient.secret(),
             issuer: oidc.issuer.clone(),
-            pending,
+            pending: session.as_ref().map(|session| session.pending.clone()),
+            silent,
             expires: call.now.saturating_add(LIFETIME),
         };
         let location = request(call, oidc, &provider, &attempt)?;
-        let secret = self.parts.ambient.secret();
-        let kept = serde_json::to_string(&attempt).map_err(|error| {
-            tracing::error!(%error, "a login could not be written");
-            PageError::Unavailable
-        })?;
-        self.parts.store.put_pending(&handle(&secret), &kept, attempt.expires).await?;
-        let cookie = cookies::set(call.snapshot, &attempt.id, &secret, LIFETIME, Site::Own);
+        let sealed = self.sealed(&attempt)?;
+        if let Some(session) = session.filter(|_| sealed.len() > MAX_COOKIE) {
+            return self.refuse(call, session, AuthorizeError::TooLong).await;
+        }
+        let cookie = cookies::set(call.snapshot, &attempt.id, &sealed, LIFETIME, attempt.site());
         Ok(with_cookie(answer::see_other(&location), cookie))
+    }
+
+    fn sealed(&self, attempt: &Attempt) -> Result<String, PageError> {
+        let state = serde_json::to_vec(attempt).map_err(|error| error.to_string());
+        let sealed = state.and_then(|state| self.parts.keys.seal(&state, BINDING).map_err(|error| error.to_string()));
+        sealed.map_err(|error| {
+            tracing::error!(%error, "a login at the provider could not be sealed");
+            PageError::Unavailable
+        })
     }
 
     /// `GET /auth/callback`: the browser comes back from the provider.
     pub(super) async fn callback(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let query = call.query().map_err(|_| PageError::Parameters)?;
-        let attempt = self.attempt(call, &query).await?;
-        let forget = cookies::set(call.snapshot, &attempt.id, "", 0, Site::Own);
-        let pending = attempt.pending.as_deref();
+        let attempt = self.attempt(call, &query).ok_or(PageError::Gone)?;
+        let forget = cookies::set(call.snapshot, &attempt.id, "", 0, attempt.site());
+        let session = match &attempt.pending {
+            Some(pending) => Some(self.resume_with(call, pending.clone()).await?),
+            None => None,
+        };
         let response = match self.person(call, &query, &attempt).await {
-            Ok(person) => match pending {
-                Some(id) => self.person_enters(call, id, person).await?,
-                None => self.person_visits(call, person).await?,
-            },
+            Ok(person) => {
+                // Of two requests exactly one gets this far.
+                if !self.parts.store.first_use(&attempt.issuer, &attempt.id, call.now, attempt.expires).await? {
+                    return Err(PageError::Gone);
+                }
+                match session {
+                    Some(session) => self.person_enters(call, session, person).await?,
+                    None => self.person_visits(call, person).await?,
+                }
+            }
             Err((failed, detail)) => {
-                self.record_failed(call, pending, failed, Some(detail)).await;
-                answer::see_other(&back(pending, failed))
+                self.record_failed(call, session.as_ref(), failed, Some(detail)).await;
+                self.turn_back(call, session, failed).await?
             }
         };
         Ok(with_cookie(response, forget))
     }
 
-    /// The login that this browser began with this `state`; it is found once.
-    async fn attempt(&self, call: &Call<'_>, query: &Form) -> Result<Attempt, PageError> {
-        let state = query.get("state").ok_or(PageError::Gone)?;
-        let id = state.get(..22).filter(|id| cookies::is_id(id)).ok_or(PageError::Gone)?;
-        let secret = cookies::value(call, &cookies::name(call.snapshot, id)).ok_or(PageError::Gone)?;
-        let handle = handle(&secret);
-        let kept = self.parts.store.pending(&handle, call.now).await?.ok_or(PageError::Gone)?;
-        let attempt: Attempt = serde_json::from_str(&kept).map_err(|error| {
-            tracing::error!(%error, "the store holds a login that cannot be read");
-            PageError::Unavailable
-        })?;
-        if attempt.id != id || attempt.state != state || attempt.expires <= call.now {
-            return Err(PageError::Gone);
-        }
-        // Of two requests exactly one gets this far.
-        self.parts.store.take_pending(&handle, call.now).await?.ok_or(PageError::Gone)?;
-        Ok(attempt)
+    /// The login that this browser began with this `state`.
+    fn attempt(&self, call: &Call<'_>, query: &Form) -> Option<Attempt> {
+        let state = query.get("state")?;
+        let id = state.get(..22).filter(|id| cookies::is_id(id))?;
+        let sealed = cookies::value(call, &cookies::name(call.snapshot, id))?;
+        let opened = self.parts.keys.open_seal(&sealed, BINDING)?;
+        let attempt: Attempt = serde_json::from_slice(&opened).ok()?;
+        (attempt.id == id && attempt.state == state && attempt.expires > call.now).then_some(attempt)
     }
 
     /// Who logged in; the text says more to the operator.
@@ -184,7 +176,7 @@ impl AuthServer {
             return Err((Failed::Answer, "the answer is from another issuer, or does not say from which".to_owned()));
         }
         if let Some(error) = query.get("error") {
-            return Err((Failed::Refused, code(error).to_owned()));
+            return Err((silent::failure(error, attempt.silent), code(error).to_owned()));
         }
         let code = query.get("code").filter(|code| (1..=MAX_CODE).contains(&code.len()));
         let code = code.ok_or_else(|| (Failed::Answer, "the answer has no code".to_owned()))?;
@@ -196,12 +188,20 @@ impl AuthServer {
                 TokenError::Refused(rule) => (Failed::Answer, rule.to_owned()),
                 TokenError::Unavailable(why) => (Failed::Unavailable, why),
             })?;
+        let begun = attempt.expires.saturating_sub(LIFETIME);
+        if !attempt.prompt().is_met_by(identity.authenticated(), begun, CLOCK_SKEW) {
+            return Err((Failed::Answer, "`auth_time` is missing, or older than was asked for".to_owned()));
+        }
         self.known_person(call.snapshot, oidc, &identity).await
     }
 
-    /// Goes on with the authorization of `id`, which this browser must have begun too.
-    async fn person_enters(&self, call: &Call<'_>, id: &str, person: Person) -> Result<Response<Bytes>, PageError> {
-        let session = self.resume(call, Some(id)).await?;
+    /// Goes on with the authorization, which this browser has begun too.
+    async fn person_enters(
+        &self,
+        call: &Call<'_>,
+        session: Session,
+        person: Person,
+    ) -> Result<Response<Bytes>, PageError> {
         if Step::of(&session, call.snapshot) != Step::Login {
             return Ok(pages::go_on(&session, &session.link("login")));
         }
@@ -227,12 +227,15 @@ impl AuthServer {
         self.record(call, record).await;
     }
 
-    async fn record_failed(&self, call: &Call<'_>, pending: Option<&str>, failed: Failed, detail: Option<String>) {
-        let (counted, session) = match failed {
-            Failed::Unavailable => (LoginOutcome::Refused, None),
-            _ => (LoginOutcome::Failure, self.resume(call, pending).await.ok()),
-        };
-        self.parts.metrics.login(counted);
+    async fn record_failed(&self, call: &Call<'_>, session: Option<&Session>, failed: Failed, detail: Option<String>) {
+        if failed == Failed::Page {
+            // Nobody has tried anything yet.
+            return;
+        }
+        self.parts.metrics.login(match failed {
+            Failed::Unavailable => LoginOutcome::Refused,
+            _ => LoginOutcome::Failure,
+        });
         let record = AuthRecord {
             event: "login",
             outcome: FAILURE,
@@ -248,35 +251,26 @@ impl AuthServer {
 /// The authorization request to the provider.
 fn request(call: &Call<'_>, oidc: &Oidc, provider: &Provider, attempt: &Attempt) -> Result<String, PageError> {
     let mut url = Url::parse(&provider.authorization_endpoint).map_err(|_| PageError::Unavailable)?;
-    url.query_pairs_mut()
+    let mut query = url.query_pairs_mut();
+    query
         .append_pair("response_type", "code")
         .append_pair("client_id", &oidc.client_id)
         .append_pair("redirect_uri", &Endpoint::Callback.url(call.snapshot))
         .append_pair("scope", &oidc.scopes.join(" "))
         .append_pair("state", &attempt.state)
         .append_pair("nonce", &attempt.nonce)
+        .append_pair("ui_locales", call.language().tag())
         .append_pair("code_challenge", &challenge_of(&attempt.verifier))
         .append_pair("code_challenge_method", "S256");
+    query.extend_pairs(attempt.prompt().at_provider(attempt.silent));
+    drop(query);
     Ok(url.into())
-}
-
-/// The page to go back to, which says what went wrong.
-fn back(pending: Option<&str>, failed: Failed) -> String {
-    match pending {
-        Some(id) => format!("login?id={id}&notice={}", failed.name()),
-        None => format!("manage?notice={}", failed.name()),
-    }
 }
 
 /// An error code as RFC 6749 §4.1.2.1 has them; anything else may be anything.
 fn code(error: &str) -> &str {
     let is_code = error.len() <= 64 && error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     if is_code { error } else { "an error that has no code" }
-}
-
-/// The store's key of a login at the provider; no other cookie has the same one.
-fn handle(secret: &str) -> Digest {
-    Sha256::new().chain_update(b"federation ").chain_update(secret.as_bytes()).finalize().into()
 }
 
 fn with_cookie(mut response: Response<Bytes>, cookie: HeaderValue) -> Response<Bytes> {

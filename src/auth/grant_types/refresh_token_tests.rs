@@ -143,7 +143,7 @@ async fn a_client_that_did_not_get_the_answer_gets_the_same_token_again() {
 }
 
 #[tokio::test]
-async fn bp_2_a_token_used_twice_ends_the_grant_and_its_access_tokens() {
+async fn bp_2_row_221_a_token_used_twice_ends_the_grant_and_its_access_tokens() {
     for uses_successor in [false, true] {
         let world = World::new().await;
         let other = world.launch("amy", SCOPE).await;
@@ -178,7 +178,7 @@ async fn bp_2_a_token_used_twice_ends_the_grant_and_its_access_tokens() {
 }
 
 #[tokio::test]
-async fn a_code_shown_twice_takes_the_refresh_token_too() {
+async fn rf_1_a_code_shown_twice_takes_the_refresh_token_too() {
     let world = World::new().await;
     let mut browser = Browser::new(&world);
     let mut asked = request();
@@ -194,7 +194,7 @@ async fn a_code_shown_twice_takes_the_refresh_token_too() {
 }
 
 #[tokio::test]
-async fn al_34_a_refresh_token_is_its_clients_own() {
+async fn al_34_row_221_a_refresh_token_is_its_clients_own() {
     let world = World::new().await;
     let tokens = world.launch("amy", SCOPE).await;
     let token = text(&tokens, "refresh_token");
@@ -223,7 +223,7 @@ async fn al_38_a_confidential_client_authenticates_and_its_tokens_rotate_too() {
 }
 
 #[tokio::test]
-async fn al_35_a_narrower_scope_is_for_this_access_token_only_and_a_wider_one_is_refused() {
+async fn al_35_row_221_a_narrower_scope_is_for_this_access_token_only_and_a_wider_one_is_refused() {
     let world = World::new().await;
     let tokens = world.launch("amy", SCOPE).await;
     let token = text(&tokens, "refresh_token");
@@ -244,7 +244,7 @@ async fn al_35_a_narrower_scope_is_for_this_access_token_only_and_a_wider_one_is
 }
 
 #[tokio::test]
-async fn who_is_gone_or_may_no_longer_gets_nothing() {
+async fn row_221_who_is_gone_or_may_no_longer_gets_nothing() {
     let mut world = World::new().await;
     let tokens = world.launch("amy", SCOPE).await;
     let token = text(&tokens, "refresh_token");
@@ -257,7 +257,7 @@ async fn who_is_gone_or_may_no_longer_gets_nothing() {
     is_refused(&world, token).await;
     let change = |world: &mut World, change: fn(&mut Client)| {
         world.reload(|snapshot| {
-            change(std::sync::Arc::get_mut(snapshot.clients.get_mut("app").unwrap()).unwrap());
+            change(std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("app").unwrap()).unwrap());
         });
     };
     change(&mut world, |client| client.enabled = false);

@@ -14,6 +14,8 @@ pub(in crate::auth) struct Browser<'a> {
     /// Where it is, of the gate's pages.
     pub(in crate::auth) path: String,
     pub(in crate::auth) answer: Response<Bytes>,
+    /// Its `Accept-Language`.
+    pub(in crate::auth) languages: &'static str,
     /// Values of boxes that the person takes the tick from.
     pub(in crate::auth) unticked: Vec<&'static str>,
 }
@@ -25,6 +27,7 @@ impl<'a> Browser<'a> {
             cookies: HashMap::new(),
             path: String::new(),
             answer: Response::new(Bytes::new()),
+            languages: "",
             unticked: Vec::new(),
         }
     }
@@ -42,6 +45,8 @@ impl<'a> Browser<'a> {
     pub(in crate::auth) async fn submit(&mut self, fields: &[(&str, &str)]) {
         let id = self.hidden("id").unwrap();
         let mut form = vec![("id", id.as_str())];
+        let begun = self.hidden("begun");
+        form.extend(begun.as_deref().map(|begun| ("begun", begun)));
         let ticked = self.ticked();
         form.extend(ticked.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         form.extend(fields.iter().copied().filter(|(_, value)| !value.is_empty()));
@@ -69,6 +74,13 @@ impl<'a> Browser<'a> {
         rest.split_once('"').map(|(value, _)| value.to_owned())
     }
 
+    /// Follows the link to the provider.
+    pub(in crate::auth) async fn federate(&mut self) {
+        let (_, rest) = self.html().split_once("href=\"federate").unwrap();
+        let link = rest.split_once('"').unwrap().0.replace("&#38;", "&");
+        self.go(&format!("/auth/federate{link}")).await;
+    }
+
     /// Names and values of the boxes that are ticked.
     fn ticked(&self) -> Vec<(String, String)> {
         let boxes = self.html().split("<input type=\"checkbox\" name=\"").skip(1);
@@ -93,6 +105,7 @@ impl<'a> Browser<'a> {
             let request = Request::builder()
                 .method(&method)
                 .uri(&path)
+                .header(header::ACCEPT_LANGUAGE, self.languages)
                 .header(header::COOKIE, cookies.join("; "))
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(Bytes::from(std::mem::take(&mut body)))

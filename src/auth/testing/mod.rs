@@ -158,6 +158,11 @@ static SERVICE_KEY: LazyLock<ServiceKey> = LazyLock::new(|| {
     }
 });
 
+/// The public keys of `service`.
+pub(super) fn service_jwks() -> &'static str {
+    &SERVICE_KEY.jwks
+}
+
 /// A client assertion signed with the key of `service`.
 pub(super) fn assertion(client: &str, audience: &str, id: &str) -> String {
     crate::token::install_crypto();
@@ -267,7 +272,7 @@ impl PatientDirectory for Patients {
         let ids: &[&str] = if patient == "amy" { &["e1", "e2"] } else { &[] };
         let summary = |id: &&str| EncounterSummary {
             id: (*id).to_owned(),
-            what: "Check-up <x>".to_owned(),
+            what: Some("Check-up <x>".to_owned()),
             began: Some("2026-01-02".to_owned()),
             status: None,
         };

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use crate::ambient::UnixSeconds;
 use crate::store::{
-    Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation, Store,
-    StoreError, StoredKey,
+    ClientsVersion, Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation,
+    Store, StoreError, StoredClient, StoredKey,
 };
 
 struct Code {
@@ -35,6 +35,7 @@ pub(in crate::auth) struct MemoryStore {
     codes: Mutex<HashMap<Digest, Code>>,
     refresh: Mutex<HashMap<Digest, Refresh>>,
     seen: Mutex<HashMap<(String, String), UnixSeconds>>,
+    pub(in crate::auth) clients: Mutex<Vec<StoredClient>>,
     pub(in crate::auth) revoked: Mutex<Vec<(Revoked, UnixSeconds)>>,
 }
 
@@ -210,6 +211,31 @@ impl Store for MemoryStore {
     async fn revocations_after(&self, _: i64, _: UnixSeconds) -> Result<Vec<Revocation>, StoreError> {
         self.up()?;
         Ok(Vec::new())
+    }
+
+    async fn add_client(&self, client: &StoredClient, max: usize) -> Result<bool, StoreError> {
+        self.up()?;
+        let mut clients = self.clients.lock();
+        let room = clients.len() < max;
+        clients.extend(room.then(|| client.clone()));
+        Ok(room)
+    }
+
+    async fn clients_version(&self) -> Result<ClientsVersion, StoreError> {
+        Err(StoreError("no test asks for it".to_owned()))
+    }
+
+    async fn clients(&self) -> Result<Vec<StoredClient>, StoreError> {
+        self.up()?;
+        Ok(self.clients.lock().clone())
+    }
+
+    async fn remove_client(&self, id: &str) -> Result<bool, StoreError> {
+        self.up()?;
+        let mut clients = self.clients.lock();
+        let before = clients.len();
+        clients.retain(|client| client.id != id);
+        Ok(clients.len() < before)
     }
 
     async fn probe(&self, _: &str) -> Result<Option<String>, StoreError> {

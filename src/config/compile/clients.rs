@@ -31,7 +31,9 @@ pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion, report: bo
     ];
     let kind = table.required("kind", "\"public\"").and_then(|found| found.parse(|text| value::choice(text, &kinds)));
     let auth = auth(table, kind);
-    let redirect_uris = table.texts("redirect_uris").into_iter().flatten();
+    let redirect_uris = table.texts("redirect_uris");
+    let redirects = table.has("redirect_uris") && redirect_uris.as_ref().is_none_or(|uris| !uris.is_empty());
+    let redirect_uris = redirect_uris.into_iter().flatten();
     let redirect_uris: Vec<String> = redirect_uris.filter_map(|found| found.parse(redirect_uri)).collect();
     // An EHR that does nothing but launch apps needs none.
     let only_launches = table.has("may_launch") && !table.has("scopes");
@@ -40,7 +42,7 @@ pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion, report: bo
     let launch_uris: Vec<String> = launch_uris.filter_map(|found| found.parse(launch_uri)).collect();
     let may_introspect = table.flag("may_introspect", false);
     let launcher = launcher(table, kind);
-    let grant_types = grant_types(table, kind, scopes.as_ref(), may_introspect || launcher.is_some());
+    let grant_types = grant_types(table, kind, scopes.as_ref(), redirects, may_introspect || launcher.is_some());
     let origins = table.texts("origins").map_or_else(|| origins_of(&redirect_uris), scopes::origins);
     let consent = table.choice("consent", Consent::Ask, &[("ask", Consent::Ask), ("granted", Consent::Granted)]);
     let enabled = table.flag("enabled", true);
@@ -60,6 +62,7 @@ pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion, report: bo
             may_introspect,
             launcher,
             enforced,
+            self_registered: false,
             enabled,
         })
     };
@@ -90,13 +93,14 @@ fn client_id(text: &str) -> Result<String, String> {
 fn auth(table: &mut Table<'_>, kind: Option<Kind>) -> Option<ClientAuth> {
     let hash = table.text("secret_hash");
     let allow_http = table.flag("allow_http", false);
-    let has_keys = table.has("jwks_file") || table.has("jwks_url");
+    let has_keys = keys::KEYS.iter().any(|key| table.has(key));
     if kind != Some(Kind::Asymmetric) {
-        for key in ["jwks_file", "jwks_url"].into_iter().filter(|key| kind.is_some() && table.has(key)) {
-            table.place(key).wrong("is for kind = \"confidential-asymmetric\"; leave it out, or change the kind");
+        for key in keys::KEYS {
+            if kind.is_some() && table.has(key) {
+                table.place(key).wrong("is for kind = \"confidential-asymmetric\"; leave it out, or change the kind");
+            }
+            table.text(key);
         }
-        table.text("jwks_file");
-        table.text("jwks_url");
     }
     if let (Some(Kind::Public | Kind::Asymmetric), Some(hash)) = (kind, &hash) {
         hash.place.wrong("is for kind = \"confidential-symmetric\"; leave it out, or change the kind");
@@ -114,7 +118,7 @@ fn auth(table: &mut Table<'_>, kind: Option<Kind>) -> Option<ClientAuth> {
 }
 
 /// `sha256:` and 64 hexadecimal digits; what was written may be the secret itself and is not quoted.
-fn secret_hash(text: &str) -> Result<[u8; 32], String> {
+pub(in crate::config) fn secret_hash(text: &str) -> Result<[u8; 32], String> {
     let wrong =
         || "is no hash; write what `smartgate hash-password --secret` prints: \"sha256:\" and 64 digits".to_owned();
     let digits = text.strip_prefix(SECRET_HASH_PREFIX).ok_or_else(wrong)?;
@@ -130,7 +134,10 @@ fn secret_hash(text: &str) -> Result<[u8; 32], String> {
 }
 
 /// RFC 6749 §3.1.2, RFC 8252 §7: https, http on this machine, or a scheme of the app's own; compared exactly later.
-fn redirect_uri(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn redirect_uri(text: &str) -> Result<String, String> {
     let example = "write for example \"https://app.example.org/callback\"";
     let url = Url::parse(text).map_err(|_| format!("{text:?} is no absolute URL; {example}"))?;
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains('*') {
@@ -165,6 +172,7 @@ fn launch_uri(text: &str) -> Result<String, String> {
 }
 
 fn launcher(table: &mut Table<'_>, kind: Option<Kind>) -> Option<Launcher> {
+    let place = table.place("may_launch").name();
     let may_launch = table.flag("may_launch", false);
     let users = table.one_or_many("launch_users");
     let bindings = [("cookie", LaunchBinding::Cookie), ("none", LaunchBinding::None)];
@@ -192,11 +200,11 @@ fn launcher(table: &mut Table<'_>, kind: Option<Kind>) -> Option<Launcher> {
         })?,
         OneOrMany::Many(_, names) => LaunchUsers::These(names.into_iter().map(|found| found.it.to_owned()).collect()),
     };
-    Some(Launcher { users, binding, frame_ancestors })
+    Some(Launcher { place, users, binding, frame_ancestors })
 }
 
 /// The origins that the app's own pages have, as far as its redirect URIs tell.
-fn origins_of(redirect_uris: &[String]) -> Vec<String> {
+pub(in crate::config) fn origins_of(redirect_uris: &[String]) -> Vec<String> {
     let urls = redirect_uris.iter().filter_map(|uri| Url::parse(uri).ok());
     let mut origins: Vec<String> = urls
         .filter(|url| matches!(url.scheme(), "http" | "https"))
@@ -211,9 +219,9 @@ fn grant_types(
     table: &mut Table<'_>,
     kind: Option<Kind>,
     scopes: Option<&Scopes>,
+    redirects: bool,
     needs_no_token: bool,
 ) -> Vec<GrantType> {
-    let redirects = table.has("redirect_uris");
     let system = |scopes: &Scopes| scopes.fhir.iter().filter(|scope| scope.context == Context::System).count();
     let Some(written) = table.texts("grant_types") else {
         let only_system = scopes.is_some_and(|scopes| !scopes.fhir.is_empty() && system(scopes) == scopes.fhir.len());

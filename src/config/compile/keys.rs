@@ -1,4 +1,4 @@
-//! Where public keys of others come from: `jwks_file`, `jwks_url`.
+//! Where public keys of others come from: `jwks_file`, `jwks`, `jwks_url`.
 //!
 //! The check here is a light one, so that a wrong file is found at start; which key verifies what is for `token` to say.
 
@@ -10,6 +10,9 @@ use crate::config::document::Place;
 use crate::config::table::Table;
 use crate::config::{KeySource, value};
 
+/// What may say where keys are.
+pub(super) const KEYS: [&str; 3] = ["jwks_file", "jwks", "jwks_url"];
+
 /// One way of saying where keys are.
 pub(super) struct Candidate<'a> {
     pub(super) key: &'static str,
@@ -18,7 +21,7 @@ pub(super) struct Candidate<'a> {
     pub(super) source: Option<KeySource>,
 }
 
-/// The keys that `jwks_file`, `jwks_url` or what the caller found names; exactly one of them.
+/// The keys that `jwks_file`, `jwks`, `jwks_url` or what the caller found names; exactly one of them.
 pub(super) fn key_source<'a>(
     table: &mut Table<'a>,
     allow_http: bool,
@@ -33,15 +36,20 @@ pub(super) fn key_source<'a>(
         });
         Candidate { key: "jwks_file", place, source }
     });
+    let inline = table.text("jwks").map(|text| {
+        let place = text.place.clone();
+        let source = text.parse(|text| check(text).map(|()| KeySource::Inline(Arc::from(text))));
+        Candidate { key: "jwks", place, source }
+    });
     let url = table.text("jwks_url").map(|url| {
         let place = url.place.clone();
         let source = url.parse(|text| value::key_url(text, allow_http)).map(KeySource::Url);
         Candidate { key: "jwks_url", place, source }
     });
-    let mut candidates = [other, file, url].into_iter().flatten();
+    let mut candidates = [other, file, inline, url].into_iter().flatten();
     let Some(first) = candidates.next() else {
-        if !table.has("jwks_file") && !table.has("jwks_url") {
-            table.missing("jwks_file", "\"keys.json\" (or jwks_url)");
+        if !KEYS.iter().any(|key| table.has(key)) {
+            table.missing("jwks_file", "\"keys.json\" (or jwks, jwks_url)");
         }
         return None;
     };
@@ -52,7 +60,10 @@ pub(super) fn key_source<'a>(
 }
 
 /// A JWK set with at least one public key that could verify a signature, and no key that should not be known here.
-fn check(text: &str) -> Result<(), String> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(text: &str) -> Result<(), String> {
     let no_set = || "is no JWK set; write a file with {\"keys\": [{\"kty\": …, \"kid\": …}]}".to_owned();
     let set: Value = serde_json::from_str(text).map_err(|_| no_set())?;
     let keys = set.get("keys").and_then(Value::as_array).ok_or_else(no_set)?;

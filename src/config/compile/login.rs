@@ -9,7 +9,6 @@ use crate::config::{Client, FhirUser, KeySource, Oidc, USER_TYPES, User, secret,
 use crate::fhir::{FhirVersion, ResourceType};
 
 const SEARCH: &str = "\"Patient?identifier=urn:mrn|{mrn}\"";
-const LABEL: &str = "your organisation";
 const DEFAULT_SCOPES: [&str; 2] = ["openid", "profile"];
 
 pub(super) fn oidc(
@@ -32,7 +31,7 @@ pub(super) fn oidc(
     let (has_secret, client_secret) =
         (table.has("client_secret"), table.text("client_secret").and_then(secret::secret));
     let scopes = scopes(&mut table);
-    let label = table.text("label").map_or_else(|| Some(LABEL.to_owned()), |found| found.parse(filled));
+    let label = table.text("label").and_then(|found| found.parse(filled));
     let has_user = table.has("fhir_user");
     let fhir_user = table.table("fhir_user").and_then(|found| fhir_user(found, version));
     let has_patients = table.has("patients");
@@ -47,7 +46,7 @@ pub(super) fn oidc(
         client_id: client_id?,
         client_secret,
         scopes,
-        label: label?,
+        label,
         fhir_user,
         patients,
     };
@@ -74,7 +73,7 @@ fn identifier(text: &str, own: Option<&str>) -> Result<String, String> {
     Ok(issuer)
 }
 
-fn filled(text: &str) -> Result<String, String> {
+pub(super) fn filled(text: &str) -> Result<String, String> {
     if text.trim().is_empty() || text.chars().any(char::is_control) {
         return Err("is empty, or has control characters".to_owned());
     }

@@ -17,7 +17,7 @@ fn load(lines: &str, more: &str) -> Result<Oidc, Vec<String>> {
 fn a_provider_is_read_with_its_defaults() {
     let oidc = load(RIGHT, "").unwrap();
     assert_eq!(oidc.scopes, ["openid", "profile"]);
-    assert!(oidc.client_secret.is_none() && oidc.patients.is_none() && oidc.label == "your organisation");
+    assert!(oidc.client_secret.is_none() && oidc.patients.is_none() && oidc.label.is_none());
     assert_eq!(oidc.fhir_user, Some(FhirUser::Claim("fhirUser".to_owned())));
     let oidc = load(&format!("{RIGHT}scopes = [\"records\"]\npatients = {{ claim = \"kids\" }}\n"), "").unwrap();
     assert_eq!((oidc.scopes.join(" ").as_str(), oidc.patients.as_deref()), ("openid records", Some("kids")));

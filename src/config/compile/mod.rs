@@ -1,12 +1,15 @@
 //! From files to the snapshot: each section is checked for itself and then against the others.
 
+mod brands;
 mod clients;
 mod fhir;
 mod issuers;
 mod keys;
 mod login;
 mod operations;
+mod pages;
 mod process;
+mod registration;
 mod scopes;
 mod server;
 mod tls;
@@ -21,11 +24,11 @@ use std::sync::Arc;
 use super::document::{Document, Found};
 use super::reading::Reading;
 use super::table::{Table, read_document};
-use super::{Client, Issuer, Snapshot};
+use super::{Client, Clients, Issuer, Snapshot};
 use crate::fhir::{FhirVersion, Tables};
-
-/// Sections of the contract that this version has not.
-const LATER_SECTIONS: [&str; 2] = ["registration", "brands"];
+pub use clients::redirect_uri;
+pub(super) use clients::{origins_of, secret_hash};
+pub use keys::check as check_key_set;
 
 /// Compiles the main file and the drop-in folders beside it.
 pub(super) fn main_file(reading: &Reading, path: &Path, text: &str) -> Option<Snapshot> {
@@ -51,7 +54,10 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let clients = entries(root, "clients", |table| clients::client(table, version, enforcement.report.is_some()));
     let users = entries(root, "users", |table| users::user(table, &links, &clients));
     let oidc = login::oidc(root.section("login"), version, public_url, &users, &clients);
-    root.later(&LATER_SECTIONS);
+    let pages = pages::pages(root.section("pages"));
+    let registration = registration::registration(root, version);
+    let fetch_allow = registration::fetch_allow(root.section("auth"));
+    let brands = brands::brands(root, fhir.as_ref().map(|fhir| fhir.public_base.as_str()));
     Some(Snapshot {
         generation: 1,
         origins: origins(&issuers, &clients),
@@ -66,9 +72,13 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
         log,
         limits,
         issuers,
-        clients,
+        clients: Clients::new(clients),
+        registration,
+        fetch_allow,
         users,
         oidc: oidc.map(Arc::new),
+        pages,
+        brands: brands.map(Arc::new),
         links,
     })
 }

@@ -18,6 +18,7 @@ const WRONG_CLIENTS: &[(&str, &str)] = &[
     ("kind = \"confidential\"", "is none of \"public\""),
     ("redirect_uris = [\"https://a.example/cb#x\"]", "has a fragment"),
     ("redirect_uris = [\"/cb\"]", "is no absolute URL"),
+    ("redirect_uris = []", "no way to get a token"),
     ("redirect_uris = [\"http://a.example/cb\"]", "in the clear"),
     ("redirect_uris = [\"https://*.example/cb\"]", "no wildcards"),
     ("redirect_uris = [\"myapp:/cb\"]", "a domain of yours in reverse"),
@@ -79,16 +80,19 @@ fn a_client_without_a_way_to_a_token_is_an_error_unless_it_introspects() {
 #[test]
 fn grant_types_and_origins_follow_from_the_rest() {
     let code = right(&entry("clients", CLIENT, "redirect_uris = [\"https://a.example/cb\", \"org.example.app:/cb\"]"));
-    let client = &code.clients["c"];
+    let client = &code.clients.configured["c"];
     assert_eq!(client.grant_types, [GrantType::AuthorizationCode]);
     assert_eq!(client.origins, ["https://a.example"]);
-    assert!(code.origins.contains("https://a.example"));
+    assert!(code.knows_origin("https://a.example"));
     assert_eq!(client.name, "c");
 
     for scope in ["offline_access", "online_access"] {
         let lines = format!("redirect_uris = [\"https://a.example/cb\"]\nscopes = [\"patient/*.rs\", \"{scope}\"]");
         let lasting = right(&entry("clients", CLIENT, &lines));
-        assert_eq!(lasting.clients["c"].grant_types, [GrantType::AuthorizationCode, GrantType::RefreshToken]);
+        assert_eq!(
+            lasting.clients.configured["c"].grant_types,
+            [GrantType::AuthorizationCode, GrantType::RefreshToken]
+        );
     }
 
     let digits = "ab".repeat(32);
@@ -96,8 +100,8 @@ fn grant_types_and_origins_follow_from_the_rest() {
         "{RIGHT}\n[[clients]]\nid = \"s\"\nkind = \"confidential-symmetric\"\nsecret_hash = \"sha256:{digits}\"\nscopes = [\"system/*.rs\"]\n"
     );
     let service = right(&service);
-    assert_eq!(service.clients["s"].grant_types, [GrantType::ClientCredentials]);
-    assert!(matches!(service.clients["s"].auth, ClientAuth::Secret(hash) if hash == [0xab; 32]));
+    assert_eq!(service.clients.configured["s"].grant_types, [GrantType::ClientCredentials]);
+    assert!(matches!(service.clients.configured["s"].auth, ClientAuth::Secret(hash) if hash == [0xab; 32]));
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn every_row_is_read() {
 }
 
 #[test]
-fn the_compartment_has_as_many_types_as_the_specification() {
+fn rf_14_the_compartment_has_as_many_types_as_the_specification() {
     let counts = VERSIONS.map(|version| Tables::of(version).compartment.len());
     assert_eq!(counts, [66, 66, 73]);
 }

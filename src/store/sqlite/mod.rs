@@ -1,5 +1,6 @@
 //! SQLite: one file; one thread writes, one reads.
 
+mod clients;
 mod refresh;
 mod schema;
 mod worker;
@@ -11,8 +12,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    Digest, KeyPurpose, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation,
-    Store, StoreError, StoredKey,
+    ClientsVersion, Digest, KeyPurpose, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked,
+    Rotated, Rotation, Store, StoreError, StoredClient, StoredKey,
 };
 use crate::ambient::UnixSeconds;
 use worker::{Access, Worker};
@@ -224,6 +225,24 @@ impl Store for SqliteStore {
                     .collect()
             })
             .await
+    }
+
+    async fn add_client(&self, client: &StoredClient, max: usize) -> Result<bool, StoreError> {
+        let client = client.clone();
+        self.writer.run(move |connection| clients::add(connection, &client, max)).await
+    }
+
+    async fn clients_version(&self) -> Result<ClientsVersion, StoreError> {
+        self.reader.run(clients::version).await
+    }
+
+    async fn clients(&self) -> Result<Vec<StoredClient>, StoreError> {
+        self.reader.run(clients::all).await
+    }
+
+    async fn remove_client(&self, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.writer.run(move |connection| clients::remove(connection, &id)).await
     }
 
     async fn probe(&self, upstream: &str) -> Result<Option<String>, StoreError> {

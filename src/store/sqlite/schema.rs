@@ -97,10 +97,21 @@ const MIGRATIONS: &[(u32, &str)] = &[
     ) STRICT;
     ",
     ),
+    (
+        4,
+        "
+    -- AUTOINCREMENT: a sequence is never given twice, so that count and largest sequence tell one state from another.
+    CREATE TABLE clients (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        payload TEXT NOT NULL
+    ) STRICT;
+    ",
+    ),
 ];
 
 /// The version that this program writes.
-const LATEST: u32 = 3;
+const LATEST: u32 = 4;
 
 /// Opens the file for writing, and makes or updates it as needed.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {

@@ -87,8 +87,10 @@ async fn a_file_of_the_first_version_is_brought_up_to_date_with_what_is_in_it() 
     let path = folder.path().join("gate.db");
     drop(SqliteStore::open(&path).unwrap());
     let old = Connection::open(&path).unwrap();
-    old.execute_batch("DROP TABLE grants; DROP TABLE refresh_tokens; DROP TABLE probes; PRAGMA user_version = 1")
-        .unwrap();
+    old.execute_batch(
+        "DROP TABLE grants; DROP TABLE refresh_tokens; DROP TABLE probes; DROP TABLE clients; PRAGMA user_version = 1",
+    )
+    .unwrap();
     old.execute("INSERT INTO pending VALUES (?1, 'state', 10)", [[1u8; 32]]).unwrap();
     drop(old);
     let store = SqliteStore::open(&path).unwrap();

@@ -92,7 +92,7 @@ impl AuditLog {
     }
 
     /// Queues a line. With [`OnFull::Block`] this waits for a place in the queue.
-    pub async fn record(&self, record: AuditRecord) {
+    pub async fn record(&self, record: AuditRecord<'_>) {
         let mut line = match serde_json::to_vec(&record) {
             Ok(line) => line,
             Err(error) => {

@@ -6,33 +6,33 @@ use crate::ambient::UnixSeconds;
 
 /// One decision on one FHIR request.
 #[derive(Serialize, Debug, Clone)]
-pub struct DecisionRecord {
+pub struct DecisionRecord<'a> {
     #[serde(serialize_with = "rfc3339")]
     pub time: UnixSeconds,
-    pub request_id: String,
+    pub request_id: &'a str,
     /// The entry of a Bundle that the line is about; none on the line of the whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub issuer: Option<String>,
+    pub issuer: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client: Option<String>,
+    pub client: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
+    pub subject: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fhir_user: Option<String>,
+    pub fhir_user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub patient: Option<String>,
-    pub method: String,
+    pub patient: Option<&'a str>,
+    pub method: &'a str,
     pub interaction: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub parameters: Vec<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub parameters: &'a [String],
     pub decision: &'static str,
     pub rule: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
+    pub detail: Option<&'a str>,
     /// In report mode: the rule by which enforcement refuses this, or a part of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub would: Option<&'static str>,
@@ -56,7 +56,7 @@ pub struct AuthRecord {
     #[serde(serialize_with = "rfc3339")]
     pub time: UnixSeconds,
     pub request_id: String,
-    /// `authorize`, `launch`, `login`, `consent`, `token`, `introspect`, `revoke`, `userinfo`, `logout`.
+    /// `authorize`, `launch`, `login`, `consent`, `token`, `introspect`, `revoke`, `userinfo`, `register`, `logout`.
     pub event: &'static str,
     /// `success` or `failure`.
     pub outcome: &'static str,
@@ -79,8 +79,8 @@ pub struct AuthRecord {
 /// One line of the audit log.
 #[derive(Serialize, Debug)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum AuditRecord {
-    Decision(DecisionRecord),
+pub enum AuditRecord<'a> {
+    Decision(DecisionRecord<'a>),
     Auth(AuthRecord),
 }
 

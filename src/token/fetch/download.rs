@@ -1,10 +1,13 @@
 //! One look at somebody's keys over HTTP: bounded in size and time, no redirects.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
+use reqwest::dns::Resolve;
 use serde::Deserialize;
 
+use super::public::{self, PublicOnly};
 use crate::token::jwks::KeySet;
 
 /// Largest document that is read, in bytes.
@@ -17,6 +20,8 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Place {
     Set(String),
+    /// At a URL that came from a client.
+    ClientSet(String),
     /// `{issuer}/.well-known/openid-configuration` names the set (OpenID Connect Discovery §4).
     Discovery(String),
 }
@@ -30,17 +35,39 @@ pub(super) struct Fetched {
     pub(super) lifetime: Option<Duration>,
 }
 
-pub(super) fn client() -> Result<reqwest::Client, reqwest::Error> {
+/// The HTTP clients; which one is taken says whose URL it is.
+#[derive(Clone)]
+pub(super) struct Http {
+    /// For URLs of the operator's own configuration.
+    pub(super) operator: reqwest::Client,
+    /// For URLs that came from clients.
+    client: reqwest::Client,
+}
+
+impl Http {
+    /// Clients' URLs are resolved by `resolver`.
+    pub(super) fn new(resolver: Arc<dyn Resolve>) -> Result<Self, reqwest::Error> {
+        // Without a pool, so that each connection is to an address that was checked for it.
+        let client = builder().https_only(true).dns_resolver(PublicOnly::new(resolver)).pool_max_idle_per_host(0);
+        Ok(Self { operator: builder().build()?, client: client.build()? })
+    }
+}
+
+pub(super) fn builder() -> reqwest::ClientBuilder {
     // The environment's proxies are not looked at: only the configuration says where the gate connects.
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().timeout(TIMEOUT).build()
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().timeout(TIMEOUT)
 }
 
 /// Fetches the set at `place`; the error is for the log.
-pub(super) async fn download(client: &reqwest::Client, place: &Place) -> Result<Fetched, String> {
+pub(super) async fn download(http: &Http, place: &Place) -> Result<Fetched, String> {
     let fetch = async {
         match place {
-            Place::Set(url) => set(client, url).await,
-            Place::Discovery(issuer) => set(client, &discover(client, issuer).await?).await,
+            Place::Set(url) => set(&http.operator, url).await,
+            Place::ClientSet(url) => {
+                public::check(url)?;
+                set(&http.client, url).await
+            }
+            Place::Discovery(issuer) => set(&http.operator, &discover(&http.operator, issuer).await?).await,
         }
     };
     match tokio::time::timeout(TIMEOUT, fetch).await {

@@ -5,6 +5,7 @@
 
 mod download;
 mod provider;
+mod public;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,16 +14,18 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::Algorithm;
 use quick_cache::sync::Cache;
+use reqwest::dns::Resolve;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::jwks::{Key, KeySet, Miss};
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::{KeySource, Snapshot};
-use download::{Fetched, Place, download};
+use download::{Fetched, Http, Place, download};
 use provider::Known;
 pub use provider::Provider;
+pub use public::is_public_url;
 
-/// Sets that are kept by URL.
+/// Sets that are kept by URL: so many of the configuration's, and so many of clients'.
 const MAX_PLACES: usize = 1024;
 
 /// Sets of the configuration that are kept parsed.
@@ -72,11 +75,16 @@ pub(super) enum NoKey {
     Unavailable(String),
 }
 
+/// Sets by where they are and what they are for.
+type Places = Cache<(Place, Purpose), Arc<Entry>>;
+
 /// Fetches and keeps JWK sets.
 pub struct Fetcher {
-    client: reqwest::Client,
+    http: Http,
     ambient: Ambient,
-    places: Cache<(Place, Purpose), Arc<Entry>>,
+    places: Places,
+    /// Apart, so that clients cannot crowd out the configuration's.
+    client_places: Places,
     inline: Cache<Arc<str>, Arc<KeySet>>,
     generation: Arc<AtomicU64>,
     /// The provider that people log in at.
@@ -161,11 +169,17 @@ impl Fetcher {
     /// # Errors
     /// The HTTP client cannot be made (no root certificates).
     pub fn new(ambient: Ambient) -> Result<Self, super::KeyError> {
-        let client = download::client().map_err(|error| super::KeyError::Key(error.to_string()))?;
+        Self::with_resolver(ambient, Arc::new(public::System::new()))
+    }
+
+    /// As [`Fetcher::new`], with the addresses of clients' URLs from `resolver`.
+    fn with_resolver(ambient: Ambient, resolver: Arc<dyn Resolve>) -> Result<Self, super::KeyError> {
+        let http = Http::new(resolver).map_err(|error| super::KeyError::Key(error.to_string()))?;
         Ok(Self {
-            client,
+            http,
             ambient,
             places: Cache::new(MAX_PLACES),
+            client_places: Cache::new(MAX_PLACES),
             inline: Cache::new(MAX_INLINE),
             generation: Arc::default(),
             provider: Mutex::default(),
@@ -193,6 +207,7 @@ impl Fetcher {
         let place = match source {
             KeySource::Inline(document) => return self.inline(document)?.one(wanted),
             KeySource::Url(url) => Place::Set(url.clone()),
+            KeySource::ClientUrl(url) => Place::ClientSet(url.clone()),
             KeySource::Discovery(issuer) => Place::Discovery(issuer.clone()),
         };
         let entry = self.entry((place.clone(), purpose));
@@ -220,7 +235,8 @@ impl Fetcher {
     }
 
     fn entry(&self, at: (Place, Purpose)) -> Arc<Entry> {
-        let made: Result<_, std::convert::Infallible> = self.places.get_or_insert_with(&at, || Ok(Arc::default()));
+        let places = if matches!(at.0, Place::ClientSet(_)) { &self.client_places } else { &self.places };
+        let made: Result<_, std::convert::Infallible> = places.get_or_insert_with(&at, || Ok(Arc::default()));
         made.unwrap_or_else(|never| match never {})
     }
 
@@ -243,7 +259,7 @@ impl Fetcher {
         let for_unknown = held.as_ref().is_some_and(|held| held.is_fresh(purpose, now));
         if turn.take(for_unknown, now) {
             let generation = (purpose == Purpose::Tokens).then(|| self.generation.clone());
-            let fetch = fetch(self.client.clone(), place, entry.clone(), turn, now, generation);
+            let fetch = fetch(self.http.clone(), place, entry.clone(), turn, now, generation);
             match tokio::spawn(fetch).await {
                 Ok(Ok(held)) => return held.set.keys.one(wanted),
                 Ok(Err(why)) => tracing::warn!(%why, "keys cannot be fetched"),
@@ -258,7 +274,7 @@ impl Fetcher {
 }
 
 async fn fetch(
-    client: reqwest::Client,
+    http: Http,
     place: Place,
     entry: Arc<Entry>,
     mut turn: OwnedMutexGuard<Turn>,
@@ -266,7 +282,7 @@ async fn fetch(
     generation: Option<Arc<AtomicU64>>,
 ) -> Result<Arc<Held>, String> {
     let number = entry.begun.fetch_add(1, Ordering::AcqRel) + 1;
-    let set = match download(&client, &place).await {
+    let set = match download(&http, &place).await {
         Ok(set) => set,
         Err(why) => {
             turn.retry_after = now.saturating_add(INTERVAL);

@@ -71,7 +71,7 @@ impl Fetcher {
         let why = if now < known.retry_after {
             "the provider could not be asked a moment ago".to_owned()
         } else {
-            match timeout(TIMEOUT, discover(&self.client, &oidc.issuer)).await {
+            match timeout(TIMEOUT, discover(&self.http.operator, &oidc.issuer)).await {
                 Ok(Ok(provider)) => {
                     let provider = Arc::new(provider);
                     (known.provider, known.at) = (Some(provider.clone()), now);
@@ -103,7 +103,7 @@ impl Fetcher {
             ("redirect_uri", redirect_uri),
             ("code_verifier", verifier),
         ];
-        let mut request = self.client.post(&provider.token_endpoint).header(header::ACCEPT, "application/json");
+        let mut request = self.http.operator.post(&provider.token_endpoint).header(header::ACCEPT, "application/json");
         match (&oidc.client_secret, provider.takes_basic()) {
             (None, _) => form.push(("client_id", &oidc.client_id)),
             (Some(secret), true) => {

@@ -33,7 +33,7 @@ fn is_unavailable(result: &Result<(), NoKey>) -> bool {
 }
 
 #[tokio::test]
-async fn a_set_is_fetched_once_for_all_who_need_it() {
+async fn ca_12_a_set_is_fetched_once_for_all_who_need_it() {
     let world = World::new().await;
     world.server.answers("", &jwks(&[es256()]));
     let found = join_all((0..20).map(|_| world.get(Purpose::Tokens, es256()))).await;
@@ -48,7 +48,7 @@ async fn a_set_is_fetched_once_for_all_who_need_it() {
 }
 
 #[tokio::test]
-async fn a_set_lasts_as_long_as_its_server_says() {
+async fn ca_15_row_223_a_set_lasts_as_long_as_its_server_says() {
     for (headers, lasts) in [
         ("", 300),
         ("Cache-Control: public, max-age=60\r\n", 60),
@@ -71,7 +71,7 @@ async fn a_set_lasts_as_long_as_its_server_says() {
 }
 
 #[tokio::test]
-async fn an_issuers_set_is_kept_a_little_and_a_clients_only_if_it_may() {
+async fn ca_14_row_223_an_issuers_set_is_kept_a_little_and_a_clients_only_if_it_may() {
     for headers in
         ["Cache-Control: no-store\r\n", "Cache-Control: no-cache, max-age=60\r\n", "Cache-Control: max-age=x\r\n"]
     {
@@ -125,7 +125,7 @@ async fn a_rotated_key_is_found_at_once_and_unknown_ones_do_not_flood() {
 }
 
 #[tokio::test]
-async fn a_failure_keeps_an_issuers_stale_set_up_to_its_bound() {
+async fn row_237_a_failure_keeps_an_issuers_stale_set_up_to_its_bound() {
     let world = World::new().await;
     world.server.answers("", &jwks(&[es256()]));
     for purpose in [Purpose::Tokens, Purpose::Assertions] {
@@ -147,7 +147,7 @@ async fn a_failure_keeps_an_issuers_stale_set_up_to_its_bound() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_set_is_unavailable() {
+async fn row_222_what_is_no_key_set_is_unavailable() {
     let large = format!("{{\"keys\":[],\"x\":\"{}\"}}", "x".repeat(64 * 1024));
     let redirect = "HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     for answer in [
@@ -233,4 +233,43 @@ async fn a_withdrawn_key_is_noticed_without_a_new_token() {
     world.clock.set(NOW + 300);
     world.fetcher.refresh(&snapshot).await;
     assert_eq!((world.server.seen(), world.fetcher.generation()), (2, 2));
+}
+
+#[tokio::test]
+async fn row_222_a_clients_url_is_another_place_than_the_operators() {
+    let world = World::new().await;
+    world.server.answers("", &jwks(&[es256()]));
+    world.get(Purpose::Assertions, es256()).await.unwrap();
+    let KeySource::Url(url) = world.url() else { panic!() };
+    let wanted = Wanted { id: Some("es256"), algorithm: Algorithm::ES256 };
+    for url in [url.clone(), url.replace("http:", "https:"), url.replace("http://127.0.0.1", "https://localhost")] {
+        let found = world.fetcher.key(&KeySource::ClientUrl(url.clone()), Purpose::Assertions, wanted).await;
+        assert!(is_unavailable(&found.map(drop)), "{url}: what the operator's URL brought is not given out for it");
+    }
+    assert_eq!(world.server.seen(), 1);
+}
+
+#[tokio::test]
+async fn row_222_a_server_that_does_not_answer_is_given_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let world = World::new().await;
+    let silent = KeySource::Url(format!("http://{}/jwks", listener.local_addr().unwrap()));
+    let wanted = Wanted { id: Some("es256"), algorithm: Algorithm::ES256 };
+    let asked = world.fetcher.key(&silent, Purpose::Assertions, wanted);
+    let found = tokio::time::timeout(2 * download::TIMEOUT, asked).await.unwrap();
+    assert!(is_unavailable(&found.map(drop)));
+}
+
+#[tokio::test]
+async fn clients_cannot_crowd_out_the_configurations_sets() {
+    let world = World::new().await;
+    world.server.answers("", &jwks(&[es256()]));
+    world.get(Purpose::Assertions, es256()).await.unwrap();
+    let wanted = Wanted { id: Some("es256"), algorithm: Algorithm::ES256 };
+    for number in 0..2 * MAX_PLACES {
+        let url = KeySource::ClientUrl(format!("https://127.0.0.1/{number}"));
+        assert!(world.fetcher.key(&url, Purpose::Assertions, wanted).await.is_err());
+    }
+    world.get(Purpose::Assertions, es256()).await.unwrap();
+    assert_eq!(world.server.seen(), 1);
 }

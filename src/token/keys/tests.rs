@@ -101,7 +101,7 @@ async fn replicas_that_start_together_agree() {
 }
 
 #[tokio::test]
-async fn what_is_published_is_public() {
+async fn sc_34_what_is_published_is_public() {
     let world = World::with_identity_key().await;
     let keys = published(&world.open().await);
     let algorithms: HashSet<_> = keys.iter().map(|key| key["alg"].as_str().unwrap()).collect();
@@ -209,7 +209,7 @@ async fn a_replica_whose_clock_is_behind_can_sign() {
 }
 
 #[test]
-fn an_id_token_is_rs256_and_no_access_token() {
+fn sc_36_an_id_token_is_rs256_and_no_access_token() {
     let (ambient, _) = ambient();
     let keys = gate_keys(&ambient);
     let claims = IdToken {

@@ -16,19 +16,23 @@ const browser = await chromium.launch({
 
 const WIDTHS = { phone: { width: 360, height: 740 }, desk: { width: 1280, height: 800 } };
 const seen = [];
+const languages = new Set();
 const complaints = [];
 try {
-  const page = await browser.newPage();
+  const page = await browser.newPage({ locale: asked.locale });
   page.setDefaultTimeout(20_000);
   page.on('console', (message) => { if (/Content Security Policy|violates/.test(message.text())) complaints.push(message.text()); });
 
   const look = async (name) => {
     await page.locator('h1').waitFor();
+    languages.add(await page.locator('html').getAttribute('lang'));
+    const broken = await page.locator('img').evaluateAll((images) => images.filter((image) => !image.naturalWidth).length);
+    if (broken || (asked.logo && !(await page.locator('header img').count()))) complaints.push(`${name}: no logo`);
     for (const [width, viewport] of Object.entries(WIDTHS)) {
       await page.setViewportSize(viewport);
       for (const colorScheme of ['light', 'dark']) {
         await page.emulateMedia({ colorScheme });
-        await page.screenshot({ path: `${asked.shots}/${name}-${width}-${colorScheme}.png`, fullPage: true });
+        await page.screenshot({ path: `${asked.shots}/${asked.name}${name}-${width}-${colorScheme}.png`, fullPage: true });
         // Evaluated by the debugger, which the page's policy does not bind.
         await page.evaluate(axe);
         const { violations } = await page.evaluate(() => window.axe.run());
@@ -79,7 +83,14 @@ try {
   await button('end').press('Enter');
   await page.locator('[role=status]').waitFor();
   await look('manage-ended');
-  console.log(JSON.stringify({ seen, complaints }));
+  const told = { seen, complaints, languages: [...languages] };
+  if (asked.logo) {
+    // Opened by itself, a picture is a page of the gate's origin.
+    const alone = await browser.newPage();
+    await alone.goto(asked.logo);
+    told.ran = await alone.evaluate(() => document.documentElement.getAttribute('data-ran'));
+  }
+  console.log(JSON.stringify(told));
 } finally {
   await browser.close();
 }

@@ -2,33 +2,15 @@
 // input the URL that the browser was sent back to, and prints what it got as one JSON line.
 // usage: node refresh.mjs ISSUER FHIR_BASE CLIENT_ID SECRET REDIRECT_URI SCOPE
 
-import { createInterface } from 'node:readline/promises';
 import * as openid from 'openid-client';
+import { launched } from './launch.mjs';
 
 const [issuer, fhir, clientId, secret, redirectUri, scope] = process.argv.slice(2);
 const config = await openid.discovery(new URL(issuer), clientId, undefined, openid.ClientSecretPost(secret), {
   execute: [openid.allowInsecureRequests],
 });
 
-const pkceCodeVerifier = openid.randomPKCECodeVerifier();
-const expectedState = openid.randomState();
-const expectedNonce = openid.randomNonce();
-const authorize = openid.buildAuthorizationUrl(config, {
-  redirect_uri: redirectUri,
-  scope,
-  state: expectedState,
-  nonce: expectedNonce,
-  aud: fhir,
-  code_challenge: await openid.calculatePKCECodeChallenge(pkceCodeVerifier),
-  code_challenge_method: 'S256',
-});
-console.log(authorize.href);
-
-const answers = createInterface({ input: process.stdin });
-const called = new URL(await answers.question(''));
-answers.close();
-
-const first = await openid.authorizationCodeGrant(config, called, { pkceCodeVerifier, expectedState, expectedNonce });
+const first = await launched(config, fhir, redirectUri, scope, { expectedNonce: openid.randomNonce() });
 const second = await openid.refreshTokenGrant(config, first.refresh_token);
 const narrower = await openid.refreshTokenGrant(config, second.refresh_token, { scope: 'openid patient/Patient.r' });
 const person = await openid.fetchUserInfo(config, narrower.access_token, first.claims().sub);

@@ -2,8 +2,8 @@
 // browser was sent back to, and prints what it got as one JSON line.
 // usage: node standalone.mjs ISSUER FHIR_BASE CLIENT_ID REDIRECT_URI SCOPE
 
-import { createInterface } from 'node:readline/promises';
 import * as openid from 'openid-client';
+import { launched } from './launch.mjs';
 
 const [issuer, fhir, clientId, redirectUri, scope] = process.argv.slice(2);
 const config = await openid.discovery(new URL(issuer), clientId, undefined, openid.None(), {
@@ -11,23 +11,7 @@ const config = await openid.discovery(new URL(issuer), clientId, undefined, open
   execute: [openid.allowInsecureRequests],
 });
 
-const pkceCodeVerifier = openid.randomPKCECodeVerifier();
-const expectedState = openid.randomState();
-const authorize = openid.buildAuthorizationUrl(config, {
-  redirect_uri: redirectUri,
-  scope,
-  state: expectedState,
-  aud: fhir,
-  code_challenge: await openid.calculatePKCECodeChallenge(pkceCodeVerifier),
-  code_challenge_method: 'S256',
-});
-console.log(authorize.href);
-
-const answers = createInterface({ input: process.stdin });
-const called = new URL(await answers.question(''));
-answers.close();
-
-const tokens = await openid.authorizationCodeGrant(config, called, { pkceCodeVerifier, expectedState });
+const tokens = await launched(config, fhir, redirectUri, scope);
 const read = async () =>
   (await openid.fetchProtectedResource(config, tokens.access_token, new URL(`${fhir}/Patient/${tokens.patient}`), 'GET')).status;
 const before = await read();

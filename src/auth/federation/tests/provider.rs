@@ -62,7 +62,7 @@ impl Fake {
             client_id: "gate".to_owned(),
             client_secret: Some("se cret".to_owned().into()),
             scopes: vec!["openid".to_owned()],
-            label: "the clinic".to_owned(),
+            label: Some("the clinic".to_owned()),
             fhir_user: Some(FhirUser::Claim("fhirUser".to_owned())),
             patients: None,
             keys: KeySource::Discovery(self.url.clone()),
