@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 
 use super::answer::{self, ErrorBody};
 use super::form::FormError;
+use crate::ambient::UnixSeconds;
 use crate::store::StoreError;
 use crate::token::KeyError;
 
@@ -122,6 +123,10 @@ pub(super) enum ClientError {
     Refused {
         basic: bool,
     },
+    /// Too many wrong secrets: so many seconds are to be waited.
+    Throttled {
+        seconds: UnixSeconds,
+    },
     Unavailable,
 }
 
@@ -216,6 +221,9 @@ impl ApiError {
             let challenge = HeaderValue::from_static("Basic realm=\"smartgate\", charset=\"UTF-8\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
+        if let Self::Client(ClientError::Throttled { seconds }) = self {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         response
     }
 }
@@ -238,6 +246,11 @@ impl ClientError {
                 WHO,
                 "invalid_client",
                 "the client is unknown or disabled, or did not authenticate in the way that it is registered for",
+            ),
+            Self::Throttled { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "temporarily_unavailable",
+                "too many wrong secrets came for this client; wait as long as Retry-After says",
             ),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
