@@ -44,7 +44,7 @@ async fn more_logins_than_can_wait_are_told_to_come_back() {
 }
 
 #[tokio::test]
-async fn too_many_failures_hold_back_the_right_password_too() {
+async fn row_232_too_many_failures_hold_back_the_right_password_too() {
     let snapshot = testing::snapshot();
     let passwords = Passwords::new();
     for name in ["amy", "nobody"] {

@@ -103,6 +103,7 @@ async fn discovery_says_what_is_there_with_absolute_urls_of_the_configuration() 
 async fn every_published_url_is_served() {
     let world = World::new().await;
     let metadata = json(&world.get("/.well-known/openid-configuration").await);
+    assert_eq!(metadata["ui_locales_supported"], serde_json::json!(["en", "de"]));
     let urls =
         metadata.as_object().unwrap().iter().filter(|(name, _)| name.ends_with("_endpoint") || *name == "jwks_uri");
     for (name, url) in urls {

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn after_ten_failures_there_is_a_pause_that_grows() {
+    fn row_232_after_ten_failures_there_is_a_pause_that_grows() {
         let throttle = Throttle::new(LONGEST);
         assert!((0..10).all(|_| passes(&throttle, "amy", 1000)));
         assert_eq!(throttle.attempt("amy", 1000), Err(60));

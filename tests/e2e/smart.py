@@ -32,14 +32,17 @@ def smart_gate(folder: Path, upstream: str, keys: Keys) -> Gate:
         {"id": "asking-app", "kind": "public", "redirect_uris": [REDIRECT], "scopes": PERSON.split(), "may_introspect": True},
     ]
     gate.client("ehr")["launch_users"] = ["amy", "carter"]
-    quick = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
-    gate.config["users"] = [
-        {"username": "amy", "password_hash": quick, "fhir_user": "Patient/amy"},
-        {"username": "carter", "password_hash": quick, "fhir_user": "Practitioner/carter"},
-        {"username": "guest", "password_hash": quick},
-    ]
+    clinician = {**quick_user("carter"), "fhir_user": "Practitioner/carter"}
+    guest = {name: it for name, it in quick_user("guest").items() if name != "fhir_user"}
+    gate.config["users"] = [quick_user("amy"), clinician, guest]
     gate.write()
     return gate
+
+
+def quick_user(name: str) -> dict[str, str]:
+    """A patient whose password is checked at once."""
+    quick = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
+    return {"username": name, "password_hash": quick, "fhir_user": f"Patient/{name}"}
 
 
 def granted(gate: Gate, scope: str, username: str = "amy", client_id: str = "app") -> dict[str, Any]:

@@ -110,7 +110,7 @@ def test_hash_password(gate: Gate) -> None:
     assert gate.run("hash-password", stdin="").returncode == 1
 
 
-def test_hash_password_of_a_client(gate: Gate) -> None:
+def test_RF_4_row_232_hash_password_of_a_client(gate: Gate) -> None:
     assert gate.run("hash-password", "--secret", stdin="x" * 32).stdout.startswith("sha256:")
     assert gate.run("hash-password", "--secret", stdin="short").returncode == 1
 

@@ -7,9 +7,7 @@ import sys
 
 from sandbox import ROOT
 
-SECTIONS = "ABCDEFGHIJKLMNPQ"
-
 
 def test_every_row_has_a_test() -> None:
-    found = subprocess.run([sys.executable, ROOT / "tools" / "corpus-rows", SECTIONS], capture_output=True, text=True, check=False)
+    found = subprocess.run([sys.executable, ROOT / "tools" / "corpus-rows"], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr

@@ -175,6 +175,20 @@ def test_SC_14_what_patient_link_does_is_documented(smart: Gate, upstream: FhirS
     assert [ask(smart, of, path=f"Patient/{it}").status_code for it in (newer, older)] == [200, 404]
 
 
+def test_TL_1_a_task_that_launches_an_app_passes(smart: Gate, upstream: FhirServer) -> None:
+    patient, task = (f"launched-{uuid.uuid4()}" for _ in range(2))
+    system = "http://hl7.org/fhir/smart-app-launch/CodeSystem/smart-codes"
+    said = {
+        "resourceType": "Task", "id": task, "status": "requested", "intent": "proposal", "for": {"reference": f"Patient/{patient}"},
+        "code": {"coding": [{"system": system, "code": "launch-app-standalone"}]},
+        "input": [{"type": {"coding": [{"system": system, "code": "smartonfhir-application"}]}, "valueUrl": "https://app.example.org/launch"}],
+    }
+    put(upstream, {"resourceType": "Patient", "id": patient}, said)
+    found = ask(smart, smart.token("patient/Task.rs", patient=patient), path=f"Task/{task}").json()
+    assert {name: found[name] for name in ("code", "input", "for")} == {name: said[name] for name in ("code", "input", "for")}
+    assert ask(smart, smart.token("patient/Task.rs", patient="amy"), path=f"Task/{task}").status_code == 404
+
+
 def put(upstream: FhirServer, *resources: dict[str, Any]) -> None:
     for resource in resources:
         httpx.put(f"{upstream.base}/{resource['resourceType']}/{resource['id']}", json=resource).raise_for_status()

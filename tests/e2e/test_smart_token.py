@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -11,7 +12,7 @@ import pytest
 
 from harness import REDIRECT, SECRET, Gate, bearer
 from pages import Authorization, Person
-from smart import PORTAL, assertion, granted, post, service, token
+from smart import PORTAL, assertion, granted, launch, post, quick_user, service, token
 
 SCOPE = "openid fhirUser launch/patient patient/Patient.rs offline_access"
 
@@ -156,6 +157,25 @@ def test_RF_4_row_219_one_client_in_one_way(smart: Gate) -> None:
         answer = post(smart, "token", {**form, **more}, auth=auth)
         assert (answer.status_code, answer.json().get("error")) == (status, error), more
         assert answer.headers.get("www-authenticate", "").startswith("Basic") == (status == 401)
+
+
+def test_row_232_passwords_are_not_guessed(own_gate: Gate) -> None:
+    own_gate.config["users"] = [quick_user("amy"), quick_user("ben")]
+    own_gate.write()
+    own_gate.start()
+    person = Person(own_gate).open(Authorization(own_gate).url())
+    wrong = [person.log_in("amy", f"guess {number}").page.text for number in range(10)]
+    assert person.log_in("amy").page.text == wrong[-1], "nor is it told that the right one would have been right"
+    assert any(("do", "allow") in form.buttons for form in person.log_in("ben").page.forms), "somebody else is not held back"
+
+
+def test_RF_4_row_232_what_cannot_be_guessed(smart: Gate) -> None:
+    first, second = (granted(smart, SCOPE) for _ in range(2))
+    codes = [code_of(smart)[1] for _ in range(2)]
+    launches = [launch(smart).json()["launch"] for _ in range(2)]
+    for one, other in ((first["refresh_token"], second["refresh_token"]), codes, launches):
+        assert one != other
+        assert len(base64.urlsafe_b64decode(f"{one}==")) >= 32
 
 
 def test_RF_4_row_219_basic_is_form_decoded(own_gate: Gate) -> None:

@@ -1,6 +1,6 @@
 //! German, with the formal "Sie".
 
-use super::{Access, Around, Notice, Texts, Verb, Whose, list, look_up};
+use super::{Access, Gap, Notice, Texts, Verb, Whose, list, look_up};
 use crate::auth::error::PageError;
 use crate::auth::federation::Failed;
 use crate::auth::user_grant::Reach;
@@ -24,12 +24,12 @@ pub(super) static TEXTS: Texts = Texts {
     page_error,
     help_number: |number| format!("Wenn Sie um Hilfe bitten, nennen Sie bitte diese Nummer: {number}"),
 
-    to_continue: Around("um mit", "fortzufahren"),
+    to_continue: Gap("um mit", "fortzufahren"),
     password_is_private: |app| format!("{app} erfährt Ihr Passwort nicht."),
     you_decide: "Was die App darf, entscheiden Sie anschließend.",
 
     choose_patient: "Patientin oder Patienten auswählen",
-    asks_for_patient: Around("", "bittet um die Daten einer Patientin oder eines Patienten."),
+    asks_for_patient: Gap("", "bittet um die Daten einer Patientin oder eines Patienten."),
     name: "Name",
     birth_date: "Geburtsdatum",
     identifier: "Kennung, zum Beispiel die Patientennummer",
@@ -44,7 +44,7 @@ pub(super) static TEXTS: Texts = Texts {
     record: |id| format!("Akte {id}"),
 
     choose_visit: "Besuch auswählen",
-    asks_for_visit: Around("", "möchte wissen, um welchen Besuch es geht."),
+    asks_for_visit: Gap("", "möchte wissen, um welchen Besuch es geht."),
     no_visit: "Es gibt keinen Besuch, den Sie auswählen könnten.",
     latest_visits: "Die letzten Besuche",
     without_visit: "Ohne Besuch fortfahren",
@@ -53,8 +53,7 @@ pub(super) static TEXTS: Texts = Texts {
 
     allow_access: "Zugriff erlauben?",
     allow_app: |app| format!("Zugriff für {app} erlauben?"),
-    unchecked_app: "Diese App hat sich selbst registriert: Ihren Namen hat sie selbst angegeben, und niemand hat hier geprüft, von wem sie \
-                    stammt.",
+    unchecked_app: UNCHECKED_APP,
     whose_data: "Wessen Daten",
     patient: |id| format!("Akte {id}"),
     app_may: |app| format!("{app} darf dann"),
@@ -93,6 +92,9 @@ pub(super) static TEXTS: Texts = Texts {
     and: "und",
     dates: ["%Y", "%m/%Y", "%d.%m.%Y", "%d.%m.%Y, %H:%M Uhr"],
 };
+
+const UNCHECKED_APP: &str = "Diese App hat sich selbst registriert. Den Namen hat sie selbst angegeben; wer sie herstellt, wurde \
+                             hier nicht geprüft.";
 
 fn notice(notice: &Notice) -> &'static str {
     match notice {

@@ -1,6 +1,6 @@
 //! English.
 
-use super::{Access, Around, Notice, Texts, Verb, Whose, list, look_up};
+use super::{Access, Gap, Notice, Texts, Verb, Whose, list, look_up};
 use crate::auth::error::PageError;
 use crate::auth::federation::Failed;
 use crate::auth::user_grant::Reach;
@@ -24,12 +24,12 @@ pub(super) static TEXTS: Texts = Texts {
     page_error,
     help_number: |number| format!("If you ask for help, give this number: {number}"),
 
-    to_continue: Around("to continue to", ""),
+    to_continue: Gap("to continue to", ""),
     password_is_private: |app| format!("{app} does not see your password."),
     you_decide: "You decide afterwards what it may do.",
 
     choose_patient: "Choose a patient",
-    asks_for_patient: Around("", "asks for the data of one patient."),
+    asks_for_patient: Gap("", "asks for the data of one patient."),
     name: "Name",
     birth_date: "Date of birth",
     identifier: "Identifier, for example the record number",
@@ -44,7 +44,7 @@ pub(super) static TEXTS: Texts = Texts {
     record: |id| format!("record {id}"),
 
     choose_visit: "Choose a visit",
-    asks_for_visit: Around("", "asks which visit this is about."),
+    asks_for_visit: Gap("", "asks which visit this is about."),
     no_visit: "There is no visit to choose.",
     latest_visits: "The latest visits",
     without_visit: "Continue without a visit",
@@ -53,7 +53,7 @@ pub(super) static TEXTS: Texts = Texts {
 
     allow_access: "Allow access?",
     allow_app: |app| format!("Allow {app} access?"),
-    unchecked_app: "This app registered itself: its name is what it calls itself, and nobody here has checked who makes it.",
+    unchecked_app: UNCHECKED_APP,
     whose_data: "Whose data",
     patient: |id| format!("Patient {id}"),
     app_may: |app| format!("{app} will be able to"),
@@ -92,6 +92,9 @@ pub(super) static TEXTS: Texts = Texts {
     and: "and",
     dates: ["%Y", "%B %Y", "%-d %B %Y", "%-d %B %Y, %H:%M"],
 };
+
+const UNCHECKED_APP: &str =
+    "This app registered itself: its name is what it calls itself, and nobody here has checked who makes it.";
 
 fn notice(notice: &Notice) -> &'static str {
     match notice {

@@ -73,7 +73,7 @@ pub(super) struct Access<'a> {
 
 /// What is said before and after a name that stands out.
 #[derive(Clone, Copy)]
-pub(super) struct Around(pub(super) &'static str, pub(super) &'static str);
+pub(super) struct Gap(pub(super) &'static str, pub(super) &'static str);
 
 /// Everything that the pages say. Functions put in what is between their brackets.
 pub(super) struct Texts {
@@ -99,13 +99,13 @@ pub(super) struct Texts {
     pub(super) help_number: fn(number: &str) -> String,
 
     // The login page.
-    pub(super) to_continue: Around,
+    pub(super) to_continue: Gap,
     pub(super) password_is_private: fn(app: &str) -> String,
     pub(super) you_decide: &'static str,
 
     // The patient page.
     pub(super) choose_patient: &'static str,
-    pub(super) asks_for_patient: Around,
+    pub(super) asks_for_patient: Gap,
     pub(super) name: &'static str,
     pub(super) birth_date: &'static str,
     pub(super) identifier: &'static str,
@@ -122,7 +122,7 @@ pub(super) struct Texts {
 
     // The encounter page.
     pub(super) choose_visit: &'static str,
-    pub(super) asks_for_visit: Around,
+    pub(super) asks_for_visit: Gap,
     pub(super) no_visit: &'static str,
     pub(super) latest_visits: &'static str,
     pub(super) without_visit: &'static str,

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 
 #[test]
@@ -55,5 +57,29 @@ fn what_a_button_says_begins_its_longer_name() {
     for (_, language) in Language::ALL {
         let t = of(language);
         assert!((t.end_access_of)("App").starts_with(t.end_access));
+    }
+}
+
+/// `text` without what stands between `open` and `close`.
+fn without(text: &str, open: &str, close: &str) -> String {
+    let mut parts = text.split(open);
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |kept, part| kept + part.split_once(close).map_or(part, |(_, rest)| rest))
+}
+
+#[test]
+fn templates_have_no_words_of_their_own() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let pages = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let pages: Vec<_> = pages.filter(|path| path.extension().is_some_and(|of| of == "html")).collect();
+    assert!(pages.len() >= 8);
+    for path in pages {
+        let html = std::fs::read_to_string(&path).unwrap();
+        let text = without(&without(&html, "{%", "%}"), "{{", "}}");
+        for spoken in ["alt=\"", "aria-label=\"", "title=\"", "placeholder=\""] {
+            assert!(text.split(spoken).skip(1).all(|rest| rest.starts_with('"')), "{}: {spoken}", path.display());
+        }
+        let left = without(&text, "<", ">");
+        assert!(!left.chars().any(char::is_alphabetic), "{}: {left}", path.display());
     }
 }
