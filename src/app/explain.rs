@@ -53,7 +53,8 @@ pub(super) struct Asked {
 pub(super) fn explain(path: &Path, asked: &Asked) -> Result<(), Failure> {
     let loaded = config::load(path).map_err(Failure::new)?;
     let snapshot = Arc::new(loaded.snapshot);
-    if snapshot.registration.is_some() {
+    let of_client = asked.client.is_some() || asked.token.is_some();
+    if of_client && snapshot.registration.is_some() {
         small_runtime()?.block_on(async {
             let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
             follow_registered(&*store, &snapshot).await.map_err(Failure::new)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ambient::UnixSeconds;
 use crate::config::{PatientChoice, Snapshot, User};
 
 /// Somebody who logged in at the provider. Nobody keeps a list of them, so that what the login showed goes along.
@@ -14,6 +15,9 @@ pub(super) struct Federated {
     pub(super) fhir_user: Option<String>,
     /// Whom they may choose; none where that goes by the kind of person.
     pub(super) patients: Option<PatientChoice>,
+    /// When they logged in there, where the provider says so.
+    #[serde(default)]
+    pub(super) authenticated: Option<UnixSeconds>,
 }
 
 /// The account of `username` as things are now; none if it is gone, or its provider is.
@@ -21,7 +25,7 @@ pub(super) fn account(snapshot: &Snapshot, username: &str, federated: Option<&Fe
     if !snapshot.has_user(username) {
         return None;
     }
-    let Some(Federated { name, fhir_user, patients }) = federated else {
+    let Some(Federated { name, fhir_user, patients, .. }) = federated else {
         return snapshot.users.get(username).cloned();
     };
     // A local user of this name is another person.

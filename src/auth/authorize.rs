@@ -15,6 +15,7 @@ use super::granted::{Bearer, MAX_SCOPE_LIST, within_registration};
 use super::language;
 use super::pages;
 use super::pending::{EncounterChoice, LIFETIME, Login, Pending, Search};
+use super::prompt::Prompt;
 use super::record::{FAILURE, SUCCESS};
 use crate::config::{Client, GrantType, Snapshot};
 use crate::telemetry::AuthRecord;
@@ -98,10 +99,11 @@ impl AuthServer {
             ..AuthRecord::default()
         };
         self.record(call, record).await;
-        let Some(login) = login else {
-            return pages::go_on(&session, &session.link("login"));
+        let entered = match login {
+            Some(login) => self.enter(call, session, login).await,
+            None => self.begin_login(call, session).await,
         };
-        match self.enter(call, session, login).await {
+        match entered {
             Ok(response) => response,
             Err(error) => {
                 let response = return_to.error(call.snapshot, AuthorizeError::Unavailable);
@@ -176,7 +178,7 @@ fn read(
     if form.get("code_challenge_method") != Some("S256") {
         return Err(AuthorizeError::ChallengeMethod);
     }
-    check_prompt(form)?;
+    let prompt = Prompt::read(form)?;
     let state = form.get("state").ok_or(AuthorizeError::State)?;
     let nonce = form.get("nonce");
     let hint = form.get("login_hint").unwrap_or_default();
@@ -198,6 +200,8 @@ fn read(
         search: Search::default(),
         encounter: EncounterChoice::Open,
         launch: None,
+        prompt,
+        asked_silently: false,
         language: language::asked(form.get("ui_locales").unwrap_or_default(), &call.snapshot.pages)
             .map(|language| language.tag().to_owned()),
     })
@@ -228,15 +232,6 @@ fn check_audience(form: &Form, snapshot: &Snapshot) -> Result<(), AuthorizeError
     let is_here = |url: &str| url.strip_suffix('/').unwrap_or(url) == snapshot.fhir.public_base;
     let mut named = ["aud", "resource"].into_iter().filter_map(|name| form.get(name)).peekable();
     if named.peek().is_some() && named.all(is_here) { Ok(()) } else { Err(AuthorizeError::Audience) }
-}
-
-fn check_prompt(form: &Form) -> Result<(), AuthorizeError> {
-    let mut values = form.get("prompt").unwrap_or_default().split(' ');
-    match (values.any(|value| value == "none"), form.get("prompt")) {
-        (false, _) => Ok(()),
-        (true, Some("none")) => Err(AuthorizeError::LoginRequired),
-        (true, _) => Err(AuthorizeError::PromptWithNone),
-    }
 }
 
 fn scopes(form: &Form, client: &Client, snapshot: &Snapshot) -> Result<Vec<String>, AuthorizeError> {

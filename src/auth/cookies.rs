@@ -2,13 +2,14 @@
 
 use cookie::{Cookie, SameSite};
 use http::header::{self, HeaderValue};
+use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use crate::ambient::UnixSeconds;
 use crate::config::Snapshot;
 
 /// Where the pages are that a cookie is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Site {
     /// By themselves.
     Own,

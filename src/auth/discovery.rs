@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::answer;
 use super::endpoints::Endpoint;
+use super::prompt;
 use crate::config::{BrandIdentifier, Snapshot};
 
 /// How clients prove who they are at the token and the revocation endpoint.
@@ -97,6 +98,7 @@ struct Openid<'a> {
     #[serde(flatten)]
     common: Common<'a>,
     response_modes_supported: &'static [&'static str],
+    prompt_values_supported: &'static [&'static str],
     subject_types_supported: &'static [&'static str],
     id_token_signing_alg_values_supported: &'static [&'static str],
     claims_supported: &'static [&'static str],
@@ -158,6 +160,7 @@ pub(super) fn server_metadata(snapshot: &Snapshot) -> Response<Bytes> {
     document(&Openid {
         common: common(snapshot),
         response_modes_supported: &["query"],
+        prompt_values_supported: prompt::VALUES,
         subject_types_supported: &["public"],
         id_token_signing_alg_values_supported: &["RS256"],
         claims_supported: &["iss", "sub", "aud", "iat", "exp", "auth_time", "nonce", "fhirUser"],

@@ -24,12 +24,17 @@ pub(super) enum AuthorizeError {
     Launch,
     LaunchScope,
     LaunchUser,
+    LaunchPatient,
     Audience,
     Challenge,
     ChallengeMethod,
     TooLong,
+    Prompt,
     PromptWithNone,
+    MaxAge,
     LoginRequired,
+    InteractionRequired,
+    ConsentRequired,
     ScopeMissing,
     ScopeRefused,
     NothingToGive,
@@ -52,6 +57,7 @@ impl AuthorizeError {
             Self::Launch => ("invalid_request", "`launch` is unknown, expired, used, or is another app's"),
             Self::LaunchScope => ("invalid_scope", "`launch` goes with the scope `launch`"),
             Self::LaunchUser => ("access_denied", "the launch is for another user than the one who logged in"),
+            Self::LaunchPatient => ("access_denied", "the launch is for a patient whom the user may not choose"),
             Self::Audience => ("invalid_request", "`aud` must be this server's FHIR base URL"),
             Self::Challenge => (
                 "invalid_request",
@@ -59,8 +65,17 @@ impl AuthorizeError {
             ),
             Self::ChallengeMethod => ("invalid_request", "`code_challenge_method` must be `S256`"),
             Self::TooLong => ("invalid_request", "a parameter is too long"),
+            Self::Prompt => (
+                "invalid_request",
+                "`prompt` can be `none`, or one or several of `login`, `consent` and `select_account`",
+            ),
             Self::PromptWithNone => ("invalid_request", "`prompt=none` cannot be combined with other values"),
+            Self::MaxAge => ("invalid_request", "`max_age` must be a number of seconds"),
             Self::LoginRequired => ("login_required", "the user must log in, which `prompt=none` rules out"),
+            Self::InteractionRequired => {
+                ("interaction_required", "the user must choose a patient or a visit, which `prompt=none` rules out")
+            }
+            Self::ConsentRequired => ("consent_required", "the user must be asked, which `prompt=none` rules out"),
             Self::ScopeMissing => ("invalid_scope", "`scope` is missing"),
             Self::ScopeRefused => {
                 ("invalid_scope", "none of the scopes asked for can be granted to this client; see docs/apps.md")
@@ -127,6 +142,8 @@ pub(super) enum ClientError {
     Throttled {
         seconds: UnixSeconds,
     },
+    /// An access token that is none, where one may stand for the client (RFC 7662 §2.3).
+    Token,
     Unavailable,
 }
 
@@ -217,14 +234,22 @@ impl ApiError {
     pub(super) fn response(self) -> Response<Bytes> {
         let (status, error, error_description) = self.public();
         let mut response = answer::json(status, &ErrorBody { error, error_description });
-        if self == Self::Client(ClientError::Refused { basic: true }) {
-            let challenge = HeaderValue::from_static("Basic realm=\"smartgate\", charset=\"UTF-8\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        if let Some(challenge) = self.challenge() {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Self::Client(ClientError::Throttled { seconds }) = self {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+
+    /// What to say to whoever showed credentials in the header (RFC 6749 §5.2, RFC 6750 §3).
+    fn challenge(self) -> Option<&'static str> {
+        match self {
+            Self::Client(ClientError::Refused { basic: true }) => Some("Basic realm=\"smartgate\", charset=\"UTF-8\""),
+            Self::Client(ClientError::Token) => Some("Bearer realm=\"smartgate\", error=\"invalid_token\""),
+            _ => None,
+        }
     }
 }
 
@@ -252,6 +277,7 @@ impl ClientError {
                 "temporarily_unavailable",
                 "too many wrong secrets came for this client; wait as long as Retry-After says",
             ),
+            Self::Token => (WHO, "invalid_token", "the access token that the client shows is not valid"),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "temporarily_unavailable",

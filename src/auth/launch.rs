@@ -23,7 +23,8 @@ use super::launch_context;
 use super::pending::{self, Login, Pending};
 use super::record::SUCCESS;
 use crate::ambient::UnixSeconds;
-use crate::config::{Client, LaunchBinding, Launcher, Snapshot, User};
+use crate::config::{Client, LaunchBinding, Launcher, Snapshot};
+use crate::fhir::reference::is_id;
 use crate::store::Digest;
 use crate::telemetry::AuthRecord;
 use crate::token::LaunchContext;
@@ -90,10 +91,10 @@ impl AuthServer {
         let ehr = self.client(call, &form, Endpoint::Launch).await?;
         let permitted = ehr.launcher.as_ref().ok_or(ApiError::MayNotLaunch)?;
         let (app, launch_uri) = app(call, &form)?;
-        let user = user(call, &form, permitted)?;
+        let username = username(call, &form, permitted)?;
         let patient = form.get("patient");
         if let Some(patient) = patient
-            && !self.may_choose(call, user, patient).await.map_err(|_| ApiError::Unavailable)?
+            && !self.may_be_launched(call, username, patient).await?
         {
             return Err(ApiError::Launch("`patient` is no patient whom `user` may choose"));
         }
@@ -103,7 +104,7 @@ impl AuthServer {
             ehr: ehr.id.clone(),
             app: app.id.clone(),
             launch_uri: launch_uri.to_owned(),
-            username: user.username.clone(),
+            username: username.to_owned(),
             patient: patient.map(str::to_owned),
             context: launch_context::read(&form)?,
             ticket: Sha256::digest(ticket.as_bytes()).into(),
@@ -120,6 +121,15 @@ impl AuthServer {
         self.record(call, record).await;
         let start_url = format!("{}?launch={value}&ticket={ticket}", Endpoint::LaunchStart.url(call.snapshot));
         Ok(answer::json(StatusCode::OK, &Launched { launch: &value, start_url, expires_in: LIFETIME }))
+    }
+
+    /// Whether an app may be launched for this user and patient. Whom somebody of the provider may choose is known when they log
+    /// in, and asked then, as it is for everybody.
+    async fn may_be_launched(&self, call: &Call<'_>, username: &str, patient: &str) -> Result<bool, ApiError> {
+        match call.snapshot.users.get(username) {
+            Some(user) => self.may_choose(call, user, patient).await.map_err(|_| ApiError::Unavailable),
+            None => Ok(is_id(patient)),
+        }
     }
 
     /// `GET /auth/launch/start`: marks the browser and sends it on to the app. It may be opened again until the app has its code.
@@ -141,7 +151,7 @@ impl AuthServer {
     }
 
     /// Ties an authorization to the launch that its request names. Returns the login that the launch stands for, if this is the
-    /// browser that the EHR sent.
+    /// browser that the EHR sent and the user is a local one: who somebody of the provider is here, only a login there tells.
     ///
     /// # Errors
     /// There is no such launch of this app any more.
@@ -154,12 +164,14 @@ impl AuthServer {
         let launch = self.live_launch(call, value).await.map_err(|_| AuthorizeError::Unavailable)?;
         let launch = launch.filter(|launch| launch.app == pending.client).ok_or(AuthorizeError::Launch)?;
         let permitted = launcher(call.snapshot, &launch.ehr).filter(|ehr| ehr.users.contains(&launch.username));
-        let permitted = permitted.ok_or(AuthorizeError::Launch)?;
+        let permitted = permitted.filter(|_| call.snapshot.has_user(&launch.username)).ok_or(AuthorizeError::Launch)?;
         if !pending.scope.iter().any(|scope| scope == "launch") {
             return Err(AuthorizeError::LaunchScope);
         }
         let cookie = cookies::value(call, &cookies::name(call.snapshot, &launch.id));
         let is_browser = cookie.is_some_and(|ticket| launch.is_ticket(&ticket));
+        let vouched = is_browser || permitted.binding == LaunchBinding::None;
+        let is_enough = vouched && pending.prompt.trusts_the_ehr() && !call.snapshot.is_federated(&launch.username);
         let login = Login { username: launch.username.clone(), federated: None, at: launch.created };
         pending.username.clone_from(&launch.username);
         pending.launch = Some(Bound {
@@ -169,7 +181,7 @@ impl AuthServer {
             patient: launch.patient,
             context: launch.context,
         });
-        Ok((is_browser || permitted.binding == LaunchBinding::None).then_some(login))
+        Ok(is_enough.then_some(login))
     }
 
     /// Spends the launch of an authorization: of two codes exactly one is made.
@@ -222,10 +234,11 @@ fn app<'a>(call: &'a Call<'_>, form: &'a Form) -> Result<(&'a Arc<Client>, &'a s
     }
 }
 
-fn user<'a>(call: &'a Call<'_>, form: &Form, permitted: &Launcher) -> Result<&'a Arc<User>, ApiError> {
+/// For whom: a local user, or somebody of the provider by issuer and subject.
+fn username<'a>(call: &Call<'_>, form: &'a Form, permitted: &Launcher) -> Result<&'a str, ApiError> {
     let name = form.get("user").ok_or(ApiError::Missing("`user` is missing: for whom the app is launched"))?;
-    let user = call.snapshot.users.get(name).filter(|user| user.enabled && permitted.users.contains(name));
-    user.ok_or(ApiError::Launch("`user` is no user for whom this client may launch"))
+    let is_there = call.snapshot.has_user(name) && permitted.users.contains(name);
+    is_there.then_some(name).ok_or(ApiError::Launch("`user` is no user for whom this client may launch"))
 }
 
 fn launch_record(launch: &Launch) -> AuthRecord {

@@ -37,6 +37,7 @@ async fn start<'a>(world: &'a World, launched: &Value) -> Browser<'a> {
     browser
 }
 
+/// AL-10.
 #[tokio::test]
 async fn sc_25_the_ehrs_user_is_not_asked_to_log_in_again_and_the_app_is_told_the_context() {
     let world = World::new().await;
@@ -147,6 +148,7 @@ async fn al_11_row_225_a_launch_is_spent_with_the_first_code_and_a_reload_before
     assert_eq!(again.answer.status(), StatusCode::BAD_REQUEST);
 }
 
+/// AL-11, AL-12, attacks.md 225.
 #[tokio::test]
 async fn al_11_al_12_row_225_a_launch_that_does_not_fit_opens_nothing() {
     let mut world = World::new().await;

@@ -89,6 +89,12 @@ impl AuthServer {
             session.pending.patient = self.only_patient(call, &user).await;
         }
         self.keep(&mut session).await?;
+        if let Some(launch) = &session.pending.launch
+            && let Some(patient) = &launch.patient
+            && !self.may_choose(call, &user, patient).await?
+        {
+            return self.refuse(call, session, AuthorizeError::LaunchPatient).await;
+        }
         if session.pending.scope.is_empty() {
             return self.refuse(call, session, AuthorizeError::NothingToGive).await;
         }

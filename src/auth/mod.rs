@@ -39,6 +39,7 @@ mod password;
 mod patient;
 mod pending;
 mod policy;
+mod prompt;
 mod record;
 mod register;
 mod revoke;

@@ -16,7 +16,7 @@ use super::policy::{Around, policy};
 use super::texts::{Notice, Texts};
 use super::user_grant::Reach;
 use super::{EncounterSummary, PatientSummary};
-use crate::config::{Consent, Pages, User};
+use crate::config::{Pages, User};
 
 /// The app as a person can recognise it.
 struct App<'a> {
@@ -34,7 +34,7 @@ impl<'a> App<'a> {
         Self {
             name: &session.client.name,
             place: place(&session.pending.redirect_uri, t),
-            asks: session.client.consent == Consent::Ask,
+            asks: session.asks_consent(),
             unchecked: session.client.self_registered,
         }
     }
@@ -181,11 +181,11 @@ pub(super) fn error(call: &Call<'_>, error: PageError) -> Response<Bytes> {
 pub(super) fn login(call: &Call<'_>, session: &Session, notice: Option<Notice>, status: StatusCode) -> Response<Bytes> {
     let pending = &session.pending;
     let (site, t) = (&call.snapshot.pages, call.texts());
-    let mut ways = Ways::of(call);
-    if pending.launch.is_some() {
-        // EHRs launch for local users.
-        ways = Ways { local: true, provider: None };
-    }
+    let Ways { local, provider } = Ways::of(call);
+    let ways = Ways {
+        local: local && pending.may_log_in(call.snapshot),
+        provider: provider.filter(|_| pending.may_federate(call.snapshot)),
+    };
     let (id, begun, username) = (&pending.id, session.begun.as_deref(), &pending.username);
     let page = LoginPage { site, t, app: App::of(session, t), id, begun, username, ways, notice };
     with_cookies(render(call, &page, status, &Around::of(call, session)), session)

@@ -20,8 +20,9 @@ use super::cookies;
 use super::error::{AuthorizeError, PageError};
 use super::form::Form;
 use super::launch::Bound;
+use super::prompt::Prompt;
 use crate::ambient::{Ambient, UnixSeconds};
-use crate::config::{Client, Snapshot, User};
+use crate::config::{Client, Consent, Snapshot, User};
 use crate::store::Digest;
 
 /// Seconds from the app's request to the end of consent.
@@ -86,6 +87,11 @@ pub(super) struct Pending {
     /// The EHR launch that this belongs to.
     #[serde(default)]
     pub(super) launch: Option<Bound>,
+    #[serde(default)]
+    pub(super) prompt: Prompt,
+    /// Whether the provider was asked, without a page, if it knows the person.
+    #[serde(default)]
+    pub(super) asked_silently: bool,
     /// The tag of the language that the app asked for.
     #[serde(default)]
     pub(super) language: Option<String>,
@@ -98,6 +104,21 @@ impl Pending {
             EncounterChoice::Chosen(id) => Some(id),
             _ => self.launch.as_ref().and_then(|launch| launch.context.encounter.as_deref()),
         }
+    }
+
+    /// Whether a local user may log in; a launch is for one person, and who is local is so by name.
+    pub(super) fn may_log_in(&self, snapshot: &Snapshot) -> bool {
+        self.launch.as_ref().is_none_or(|launch| snapshot.users.contains_key(&launch.username))
+    }
+
+    /// Whether somebody of the provider may log in.
+    pub(super) fn may_federate(&self, snapshot: &Snapshot) -> bool {
+        self.launch.as_ref().map_or(snapshot.oidc.is_some(), |launch| snapshot.is_federated(&launch.username))
+    }
+
+    /// An EHR may hold the pages in a frame, where browsers keep back what is for this site alone.
+    pub(super) fn site(&self) -> cookies::Site {
+        if self.launch.is_some() { cookies::Site::Framed } else { cookies::Site::Own }
     }
 }
 
@@ -117,6 +138,11 @@ impl Session {
     pub(super) fn user(&self, snapshot: &Snapshot) -> Option<Arc<User>> {
         let login = self.pending.login.as_ref()?;
         account(snapshot, &login.username, login.federated.as_ref())
+    }
+
+    /// Whether the person is asked what the app may do.
+    pub(super) fn asks_consent(&self) -> bool {
+        self.client.consent == Consent::Ask || self.pending.prompt.consent
     }
 
     /// Origins whose pages may hold those of this authorization in a frame: the EHR's that launched the app.
@@ -262,14 +288,9 @@ fn read(state: &str) -> Option<Pending> {
 fn fresh_secret(ambient: &Ambient, snapshot: &Snapshot, pending: &Pending) -> (Digest, HeaderValue) {
     let secret = ambient.secret();
     let digest = Sha256::digest(secret.as_bytes()).into();
-    (digest, cookies::set(snapshot, &pending.id, &secret, LIFETIME, site(pending)))
+    (digest, cookies::set(snapshot, &pending.id, &secret, LIFETIME, pending.site()))
 }
 
 fn expired_cookie(snapshot: &Snapshot, pending: &Pending) -> HeaderValue {
-    cookies::set(snapshot, &pending.id, "", 0, site(pending))
-}
-
-/// An EHR may hold the pages in a frame, where browsers keep back what is for this site alone.
-fn site(pending: &Pending) -> cookies::Site {
-    if pending.launch.is_some() { cookies::Site::Framed } else { cookies::Site::Own }
+    cookies::set(snapshot, &pending.id, "", 0, pending.site())
 }

@@ -17,7 +17,7 @@ use super::pending::{EncounterChoice, Pending, Session};
 use super::record::{FAILURE, SUCCESS};
 use super::token::seconds;
 use super::user_grant::UserGrant;
-use crate::config::{Consent, Snapshot};
+use crate::config::Snapshot;
 use crate::telemetry::AuthRecord;
 use crate::token::LaunchContext;
 
@@ -40,7 +40,7 @@ impl Step {
             Self::Patient
         } else if needs_encounter(&session.pending) {
             Self::Encounter
-        } else if session.client.consent == Consent::Ask {
+        } else if session.asks_consent() {
             Self::Consent
         } else {
             Self::Done
@@ -56,6 +56,15 @@ impl Step {
             Self::Consent | Self::Done => "consent",
         }
     }
+
+    /// What an app is told that wants no page, where one would be needed (OpenID Connect Core §3.1.2.6).
+    fn required(self) -> AuthorizeError {
+        match self {
+            Self::Login => AuthorizeError::LoginRequired,
+            Self::Patient | Self::Encounter => AuthorizeError::InteractionRequired,
+            Self::Consent | Self::Done => AuthorizeError::ConsentRequired,
+        }
+    }
 }
 
 fn needs_encounter(pending: &Pending) -> bool {
@@ -68,6 +77,7 @@ impl AuthServer {
     pub(super) async fn go_on(&self, call: &Call<'_>, session: Session) -> Result<Response<Bytes>, PageError> {
         match Step::of(&session, call.snapshot) {
             Step::Done => self.grant(call, session, "granted by configuration").await,
+            step if session.pending.prompt.none => self.refuse(call, session, step.required()).await,
             step => Ok(pages::go_on(&session, &session.link(step.page()))),
         }
     }

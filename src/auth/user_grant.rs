@@ -82,6 +82,12 @@ impl UserGrant {
     pub(super) fn user(&self, snapshot: &Snapshot) -> Option<Arc<User>> {
         account(snapshot, &self.username, self.federated.as_ref())
     }
+
+    /// When the person proved who they are (OpenID Connect Core §2, `auth_time`): perhaps long before they came here.
+    fn auth_time(&self) -> UnixSeconds {
+        let at_provider = self.federated.as_ref().and_then(|account| account.authenticated);
+        at_provider.map_or(self.authenticated, |at| at.min(self.authenticated))
+    }
 }
 
 impl AuthServer {
@@ -122,7 +128,7 @@ impl AuthServer {
             aud: &client.id,
             iat: call.now,
             exp,
-            auth_time: grant.authenticated,
+            auth_time: grant.auth_time(),
             nonce,
             fhir_user: fhir_user.as_deref().filter(|_| has("fhirUser")),
         };

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use super::super::{
     ClientAuth, Consent, GrantType, KeySource, RegisteredAuth, Registration, Snapshot, UserGrantType, load_str,
 };
-use crate::scope::Context;
+use crate::scope::{Context, Scopes};
 
 const RIGHT: &str = "[server]\nlisten = [\"127.0.0.1:0\"]\npublic_url = \"https://gate.example.org\"\n[admin]\nlisten = [\"127.0.0.1:0\"]\n\
     [fhir]\nupstream = \"http://127.0.0.1:9/fhir\"\n";
@@ -35,7 +35,10 @@ fn put(snapshot: &Snapshot, registrations: &[(&str, Registration)]) {
 
 #[test]
 fn a_registered_app_has_less_than_any_other() {
-    let snapshot = snapshot(REGISTRATION);
+    let mut snapshot = snapshot(REGISTRATION);
+    // No configuration says so; it would not help either.
+    let limits = Scopes::parse(snapshot.fhir.version, ["openid", "patient/*.rs", "system/*.rs"]);
+    snapshot.registration.as_mut().unwrap().scopes = limits;
     put(&snapshot, &[("app-1", registration())]);
     let client = snapshot.clients.get("app-1").unwrap();
     assert!(client.enabled && client.self_registered && client.enforced);

@@ -45,14 +45,14 @@ impl Oidc {
     /// The username of the provider's `subject`: issuer and subject, the only two that together name one person for good
     /// (OpenID Connect Core §5.7).
     pub fn username(&self, subject: &str) -> Option<String> {
-        let username = format!("{}{BETWEEN}{subject}", self.issuer);
-        let sound = !subject.is_empty() && subject.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-        (sound && username.len() <= MAX_USERNAME).then_some(username)
+        Some(format!("{}{BETWEEN}{subject}", self.issuer)).filter(|username| self.has(username))
     }
 
     /// Whether `username` is one that [`Self::username`] makes.
     pub fn has(&self, username: &str) -> bool {
-        username.strip_prefix(self.issuer.as_str()).is_some_and(|rest| rest.starts_with(BETWEEN) && rest.len() > 1)
+        let subject = username.strip_prefix(self.issuer.as_str()).and_then(|rest| rest.strip_prefix(BETWEEN));
+        let is_plain = |subject: &str| subject.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        username.len() <= MAX_USERNAME && subject.is_some_and(|subject| !subject.is_empty() && is_plain(subject))
     }
 }
 
@@ -64,5 +64,10 @@ impl Snapshot {
             Some(user) => user.enabled,
             None => self.oidc.as_ref().is_some_and(|oidc| oidc.has(username)),
         }
+    }
+
+    /// Whether `username` is that of somebody of the provider.
+    pub fn is_federated(&self, username: &str) -> bool {
+        !self.users.contains_key(username) && self.has_user(username)
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::fetch::{Purpose, Wanted};
 use super::jws::{Jws, Members};
 use super::verify::{TokenError, Verifier};
+use crate::ambient::UnixSeconds;
 use crate::config::Oidc;
 
 /// Signatures by keys that only the provider has; a secret shared with the gate, or no key at all, proves nothing.
@@ -31,6 +32,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// When the person logged in at the provider, where it says so.
+    pub fn authenticated(&self) -> Option<UnixSeconds> {
+        self.claims.seconds("auth_time").ok().flatten()
+    }
+
     /// A claim, unless it is absent or `null`.
     pub fn claim(&self, name: &str) -> Option<&Value> {
         self.claims.get(name)

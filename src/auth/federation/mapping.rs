@@ -60,7 +60,10 @@ impl AuthServer {
             return nobody("no claim says who it is here");
         }
         let name = NAMES.iter().find_map(|name| shown(identity.claim(name)?)).unwrap_or_default();
-        Ok(Person { username, account: Federated { name, fhir_user, patients } })
+        Ok(Person {
+            username,
+            account: Federated { name, fhir_user, patients, authenticated: identity.authenticated() },
+        })
     }
 
     async fn found_person(

@@ -1,7 +1,9 @@
 //! Login at an existing OpenID provider (OpenID Connect Core §3.1): authorization code, PKCE, `nonce`, and a `state` that only the
 //! browser which began can come back with. What it began waits sealed in a cookie: who has not logged in leaves nothing in the store.
 
+mod failed;
 mod mapping;
+mod silent;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -19,14 +21,18 @@ use super::form::Form;
 use super::grant_types::challenge_of;
 use super::pages;
 use super::pending::{LIFETIME, Login, Pending, Session};
+use super::prompt::Prompt;
 use super::record::{FAILURE, SUCCESS};
 use super::steps::Step;
-use super::texts::Notice;
 use crate::ambient::UnixSeconds;
 use crate::config::Oidc;
 use crate::telemetry::{AuthRecord, LoginOutcome};
 use crate::token::{Provider, TokenError};
+pub(super) use failed::Failed;
 use mapping::Person;
+
+/// How far the provider's clock may be behind, in seconds.
+const CLOCK_SKEW: UnixSeconds = 30;
 
 /// Longest code that is exchanged.
 const MAX_CODE: usize = 4096;
@@ -48,38 +54,19 @@ struct Attempt {
     issuer: String,
     /// The authorization that it is for; none for the page where a person manages their apps.
     pending: Option<Pending>,
+    /// Whether the provider was asked to show no page.
+    silent: bool,
     expires: UnixSeconds,
 }
 
-/// Why nobody is logged in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Failed {
-    /// The provider or the FHIR server cannot be asked.
-    Unavailable,
-    /// The provider sent an error.
-    Refused,
-    /// What came back is not what was asked for: another issuer, or no good id_token.
-    Answer,
-    /// The account belongs to nobody here.
-    Nobody,
-}
-
-impl Failed {
-    const ALL: [Self; 4] = [Self::Unavailable, Self::Refused, Self::Answer, Self::Nobody];
-
-    /// The name for the audit log and for the notice on the page.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Unavailable => "provider-unavailable",
-            Self::Refused => "provider-refused",
-            Self::Answer => "provider-answer",
-            Self::Nobody => "provider-nobody",
-        }
+impl Attempt {
+    /// How the app wants the person to be asked.
+    fn prompt(&self) -> Prompt {
+        self.pending.as_ref().map(|pending| pending.prompt).unwrap_or_default()
     }
 
-    /// The notice of this name.
-    pub(super) fn notice(name: &str) -> Option<Notice> {
-        Self::ALL.into_iter().find(|failed| failed.name() == name).map(Notice::Provider)
+    fn site(&self) -> Site {
+        self.pending.as_ref().map_or(Site::Own, Pending::site)
     }
 }
 
@@ -88,21 +75,25 @@ impl AuthServer {
     pub(super) async fn federate(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let query = call.query().map_err(|_| PageError::Parameters)?;
         let oidc = call.snapshot.oidc.as_ref().ok_or(PageError::Gone)?;
-        let session = match query.get("id") {
+        let mut session = match query.get("id") {
             Some(_) => Some(self.resume(call, &query).await?),
             None => None,
         };
-        if let Some(session) = &session
-            && (Step::of(session, call.snapshot) != Step::Login || session.pending.launch.is_some())
-        {
-            return Ok(pages::go_on(session, &session.link("login")));
+        let mut silent = false;
+        if let Some(session) = &mut session {
+            if Step::of(session, call.snapshot) != Step::Login || !session.pending.may_federate(call.snapshot) {
+                return Ok(pages::go_on(session, &session.link("login")));
+            }
+            silent = silent::is_to_be_tried(&session.pending, call.snapshot);
+            session.pending.asked_silently |= silent;
+            self.keep(session).await?;
         }
         let provider = match self.parts.verifier.fetcher.provider(oidc).await {
             Ok(provider) => provider,
             Err(why) => {
                 tracing::warn!(request_id = call.request_id, %why, "nobody can log in at the provider");
                 self.record_failed(call, session.as_ref(), Failed::Unavailable, None).await;
-                return Ok(answer::see_other(&back(session.as_ref(), Failed::Unavailable)));
+                return self.turn_back(call, session, Failed::Unavailable).await;
             }
         };
         let id = self.parts.ambient.id();
@@ -113,6 +104,7 @@ impl AuthServer {
             verifier: self.parts.ambient.secret(),
             issuer: oidc.issuer.clone(),
             pending: session.as_ref().map(|session| session.pending.clone()),
+            silent,
             expires: call.now.saturating_add(LIFETIME),
         };
         let location = request(call, oidc, &provider, &attempt)?;
@@ -120,7 +112,7 @@ impl AuthServer {
         if let Some(session) = session.filter(|_| sealed.len() > MAX_COOKIE) {
             return self.refuse(call, session, AuthorizeError::TooLong).await;
         }
-        let cookie = cookies::set(call.snapshot, &attempt.id, &sealed, LIFETIME, Site::Own);
+        let cookie = cookies::set(call.snapshot, &attempt.id, &sealed, LIFETIME, attempt.site());
         Ok(with_cookie(answer::see_other(&location), cookie))
     }
 
@@ -136,10 +128,10 @@ impl AuthServer {
     /// `GET /auth/callback`: the browser comes back from the provider.
     pub(super) async fn callback(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let query = call.query().map_err(|_| PageError::Parameters)?;
-        let mut attempt = self.attempt(call, &query).ok_or(PageError::Gone)?;
-        let forget = cookies::set(call.snapshot, &attempt.id, "", 0, Site::Own);
-        let session = match attempt.pending.take() {
-            Some(pending) => Some(self.resume_with(call, pending).await?),
+        let attempt = self.attempt(call, &query).ok_or(PageError::Gone)?;
+        let forget = cookies::set(call.snapshot, &attempt.id, "", 0, attempt.site());
+        let session = match &attempt.pending {
+            Some(pending) => Some(self.resume_with(call, pending.clone()).await?),
             None => None,
         };
         let response = match self.person(call, &query, &attempt).await {
@@ -155,7 +147,7 @@ impl AuthServer {
             }
             Err((failed, detail)) => {
                 self.record_failed(call, session.as_ref(), failed, Some(detail)).await;
-                answer::see_other(&back(session.as_ref(), failed))
+                self.turn_back(call, session, failed).await?
             }
         };
         Ok(with_cookie(response, forget))
@@ -184,7 +176,7 @@ impl AuthServer {
             return Err((Failed::Answer, "the answer is from another issuer, or does not say from which".to_owned()));
         }
         if let Some(error) = query.get("error") {
-            return Err((Failed::Refused, code(error).to_owned()));
+            return Err((silent::failure(error, attempt.silent), code(error).to_owned()));
         }
         let code = query.get("code").filter(|code| (1..=MAX_CODE).contains(&code.len()));
         let code = code.ok_or_else(|| (Failed::Answer, "the answer has no code".to_owned()))?;
@@ -196,6 +188,10 @@ impl AuthServer {
                 TokenError::Refused(rule) => (Failed::Answer, rule.to_owned()),
                 TokenError::Unavailable(why) => (Failed::Unavailable, why),
             })?;
+        let begun = attempt.expires.saturating_sub(LIFETIME);
+        if !attempt.prompt().is_met_by(identity.authenticated(), begun, CLOCK_SKEW) {
+            return Err((Failed::Answer, "`auth_time` is missing, or older than was asked for".to_owned()));
+        }
         self.known_person(call.snapshot, oidc, &identity).await
     }
 
@@ -232,6 +228,10 @@ impl AuthServer {
     }
 
     async fn record_failed(&self, call: &Call<'_>, session: Option<&Session>, failed: Failed, detail: Option<String>) {
+        if failed == Failed::Page {
+            // Nobody has tried anything yet.
+            return;
+        }
         self.parts.metrics.login(match failed {
             Failed::Unavailable => LoginOutcome::Refused,
             _ => LoginOutcome::Failure,
@@ -251,7 +251,8 @@ impl AuthServer {
 /// The authorization request to the provider.
 fn request(call: &Call<'_>, oidc: &Oidc, provider: &Provider, attempt: &Attempt) -> Result<String, PageError> {
     let mut url = Url::parse(&provider.authorization_endpoint).map_err(|_| PageError::Unavailable)?;
-    url.query_pairs_mut()
+    let mut query = url.query_pairs_mut();
+    query
         .append_pair("response_type", "code")
         .append_pair("client_id", &oidc.client_id)
         .append_pair("redirect_uri", &Endpoint::Callback.url(call.snapshot))
@@ -261,15 +262,9 @@ fn request(call: &Call<'_>, oidc: &Oidc, provider: &Provider, attempt: &Attempt)
         .append_pair("ui_locales", call.language().tag())
         .append_pair("code_challenge", &challenge_of(&attempt.verifier))
         .append_pair("code_challenge_method", "S256");
+    query.extend_pairs(attempt.prompt().at_provider(attempt.silent));
+    drop(query);
     Ok(url.into())
-}
-
-/// The page to go back to, which says what went wrong.
-fn back(session: Option<&Session>, failed: Failed) -> String {
-    match session {
-        Some(session) => format!("{}&notice={}", session.link("login"), failed.name()),
-        None => format!("manage?notice={}", failed.name()),
-    }
 }
 
 /// An error code as RFC 6749 §4.1.2.1 has them; anything else may be anything.

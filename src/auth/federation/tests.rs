@@ -1,4 +1,5 @@
 mod provider;
+mod silent;
 
 use std::collections::HashMap;
 
@@ -67,6 +68,7 @@ async fn a_clinician_of_the_provider_picks_a_patient_and_the_access_ends_with_th
         sent(&browser)
     };
     assert_eq!((asked["response_type"].as_str(), asked["code_challenge_method"].as_str()), ("code", "S256"));
+    assert_eq!(asked["ui_locales"], "en", "the provider speaks the language of the page before");
     assert_eq!(
         (asked["redirect_uri"].as_str(), asked["scope"].as_str()),
         ("https://gate.example.org/auth/callback", "openid")

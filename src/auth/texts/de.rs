@@ -108,7 +108,7 @@ fn notice(notice: &Notice) -> &'static str {
         Notice::Provider(Failed::Unavailable) => {
             "Die Anmeldung kann im Moment nicht abgeschlossen werden. Bitte versuchen Sie es in Kürze erneut."
         }
-        Notice::Provider(Failed::Refused) => {
+        Notice::Provider(Failed::Refused | Failed::Page) => {
             "Die Anmeldung dort ist nicht gelungen oder wurde abgebrochen. Sie können es erneut versuchen."
         }
         Notice::Provider(Failed::Answer) => {

@@ -105,7 +105,9 @@ fn notice(notice: &Notice) -> &'static str {
         Notice::Provider(Failed::Unavailable) => {
             "The login cannot be completed at the moment. Wait a little, then try again."
         }
-        Notice::Provider(Failed::Refused) => "The login there did not succeed or was cancelled. You can try again.",
+        Notice::Provider(Failed::Refused | Failed::Page) => {
+            "The login there did not succeed or was cancelled. You can try again."
+        }
         Notice::Provider(Failed::Answer) => "The answer to the login could not be accepted. Try again.",
         Notice::Provider(Failed::Nobody) => {
             "You are logged in there, but your account belongs to no record here. Ask the people who run this service."

@@ -259,3 +259,17 @@ async fn row_222_a_server_that_does_not_answer_is_given_up() {
     let found = tokio::time::timeout(2 * download::TIMEOUT, asked).await.unwrap();
     assert!(is_unavailable(&found.map(drop)));
 }
+
+#[tokio::test]
+async fn clients_cannot_crowd_out_the_configurations_sets() {
+    let world = World::new().await;
+    world.server.answers("", &jwks(&[es256()]));
+    world.get(Purpose::Assertions, es256()).await.unwrap();
+    let wanted = Wanted { id: Some("es256"), algorithm: Algorithm::ES256 };
+    for number in 0..2 * MAX_PLACES {
+        let url = KeySource::ClientUrl(format!("https://127.0.0.1/{number}"));
+        assert!(world.fetcher.key(&url, Purpose::Assertions, wanted).await.is_err());
+    }
+    world.get(Purpose::Assertions, es256()).await.unwrap();
+    assert_eq!(world.server.seen(), 1);
+}
