@@ -343,7 +343,8 @@ impl World {
     }
 
     pub(super) async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
-        self.server.handle(request, "request-1", Some(*self.from.lock()), &self.snapshot).await
+        let from = *self.from.lock();
+        self.server.handle(request, "request-1", Some(from), &self.snapshot).await
     }
 
     pub(super) async fn get(&self, path: &str) -> Response<Bytes> {
