@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 
 use super::answer::{self, ErrorBody};
 use super::form::FormError;
+use crate::ambient::UnixSeconds;
 use crate::store::StoreError;
 use crate::token::KeyError;
 
@@ -137,6 +138,12 @@ pub(super) enum ClientError {
     Refused {
         basic: bool,
     },
+    /// Too many wrong secrets: so many seconds are to be waited.
+    Throttled {
+        seconds: UnixSeconds,
+    },
+    /// An access token that is none, where one may stand for the client (RFC 7662 §2.3).
+    Token,
     Unavailable,
 }
 
@@ -227,11 +234,22 @@ impl ApiError {
     pub(super) fn response(self) -> Response<Bytes> {
         let (status, error, error_description) = self.public();
         let mut response = answer::json(status, &ErrorBody { error, error_description });
-        if self == Self::Client(ClientError::Refused { basic: true }) {
-            let challenge = HeaderValue::from_static("Basic realm=\"smartgate\", charset=\"UTF-8\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        if let Some(challenge) = self.challenge() {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Self::Client(ClientError::Throttled { seconds }) = self {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+
+    /// What to say to whoever showed credentials in the header (RFC 6749 §5.2, RFC 6750 §3).
+    fn challenge(self) -> Option<&'static str> {
+        match self {
+            Self::Client(ClientError::Refused { basic: true }) => Some("Basic realm=\"smartgate\", charset=\"UTF-8\""),
+            Self::Client(ClientError::Token) => Some("Bearer realm=\"smartgate\", error=\"invalid_token\""),
+            _ => None,
+        }
     }
 }
 
@@ -254,6 +272,12 @@ impl ClientError {
                 "invalid_client",
                 "the client is unknown or disabled, or did not authenticate in the way that it is registered for",
             ),
+            Self::Throttled { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "temporarily_unavailable",
+                "too many wrong secrets came for this client; wait as long as Retry-After says",
+            ),
+            Self::Token => (WHO, "invalid_token", "the access token that the client shows is not valid"),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "temporarily_unavailable",

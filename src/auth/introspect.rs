@@ -69,6 +69,7 @@ impl AuthServer {
     pub(super) async fn introspect(&self, call: &Call<'_>) -> Response<Bytes> {
         match self.introspection(call).await {
             Ok((response, detail)) => {
+                self.parts.metrics.introspected(detail == "active");
                 let record = AuthRecord {
                     event: "introspect",
                     outcome: SUCCESS,
@@ -112,12 +113,13 @@ impl AuthServer {
     /// The caller: a client that authenticates, or that shows an access token of its own (SMART App Launch 2.2
     /// token-introspection, "Access control").
     async fn introspecting_client(&self, call: &Call<'_>, form: &Form) -> Result<Arc<Client>, ApiError> {
-        let refused = ApiError::Client(ClientError::Refused { basic: false });
         let Some(token) = call.bearer() else {
             let client = self.client(call, form, Endpoint::Introspect).await?;
             // The id of a public client is no proof, and tokens could be tried out (RFC 7662 §4).
-            return if matches!(client.auth, ClientAuth::Public) { Err(refused) } else { Ok(client) };
+            let refused = ClientError::Refused { basic: false };
+            return if matches!(client.auth, ClientAuth::Public) { Err(refused.into()) } else { Ok(client) };
         };
+        let refused = ApiError::Client(ClientError::Token);
         let claims = self.own_valid_token(call, token).await?.ok_or(refused)?;
         let client = live_client(call, &claims).ok_or(refused)?;
         Ok(Arc::clone(call.caller.get_or_init(|| client)))

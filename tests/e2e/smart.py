@@ -26,7 +26,8 @@ def smart_gate(folder: Path, upstream: str, keys: Keys) -> Gate:
     secret = {"kind": "confidential-symmetric", "secret_hash": gate.client("ehr")["secret_hash"]}
     gate.config["clients"] += [
         {"id": "app", "kind": "public", "redirect_uris": [REDIRECT, "org.example.app:/callback"], "launch_uris": [LAUNCH_URI], **app},
-        {"id": "portal", **secret, "redirect_uris": [f"{PORTAL}/callback"], **app},
+        {"id": "portal", **secret, "redirect_uris": [f"{PORTAL}/callback"], **app, "scopes": [*PERSON.split(), "system/*.rs"],
+         "grant_types": ["authorization_code", "refresh_token", "client_credentials"]},
         {"id": "signing-app", "kind": "confidential-asymmetric", "jwks_file": "ec-jwks.json", "redirect_uris": [REDIRECT], **app},
         {"id": "backend", **secret, "grant_types": ["client_credentials"], "scopes": ["system/*.cruds"]},
         {"id": "asking-app", "kind": "public", "redirect_uris": [REDIRECT], "scopes": PERSON.split(), "may_introspect": True},

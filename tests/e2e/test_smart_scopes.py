@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from harness import Gate, bearer, entries, rule
+from harness import SECRET, Gate, bearer, entries, rule
 from pages import Authorization, Person
 from sandbox import ROOT, FhirServer
-from smart import granted, service, token
+from smart import PORTAL, granted, service, token
 
 OBSERVATION = "http://terminology.hl7.org/CodeSystem/observation-category"
 CONDITION = "http://terminology.hl7.org/CodeSystem/condition-category"
@@ -208,7 +208,18 @@ def test_SC_16_BS_4_BS_9_BS_11_system_scopes_are_the_clients_own(smart: Gate) ->
     assert [ask(smart, of, path=f"Patient/{it}").status_code for it in ("amy", "ben")] == [200, 200]
     for outside in ("Observation", "Observation/amy-weight-1", "Patient?_revinclude=Observation:subject", "Patient?_has:Observation:patient:code=x"):
         assert ask(smart, of, path=outside).status_code == 403, outside
-    assert "system/" not in granted(smart, "openid system/Patient.rs", client_id="app")["scope"]
+
+
+def test_SC_16_BS_3_a_client_that_may_have_both_gets_each_in_its_place(smart: Gate) -> None:
+    asked = "patient/Patient.rs system/Patient.rs"
+    authorization = Authorization(smart, "portal", redirect_uri=f"{PORTAL}/callback", scope=asked)
+    landed = Person(smart).open(authorization.url()).log_in("amy").landed()
+    answer = token(smart, authorization, landed["code"], form={"client_id": None}, auth=("portal", SECRET))
+    assert answer.json()["scope"] == "patient/Patient.rs"
+    found = service(smart, asked, auth=("portal", SECRET)).json()
+    assert found["scope"] == "system/Patient.rs"
+    assert ask(smart, found["access_token"], path="Patient/ben").status_code == 200
+    assert service(smart, "patient/Patient.rs user/Patient.rs", auth=("portal", SECRET)).json()["error"] == "invalid_scope"
 
 
 def test_SC_17_BP_4_all_data_is_told_as_all_data(smart: Gate) -> None:

@@ -189,9 +189,12 @@ def test_TI_5_RF_9_row_229_a_bearer_that_may_asks_about_anybodys(smart: Gate) ->
     for caller in (backend, app):
         told = introspect(smart, theirs, auth=None, headers=bearer(caller)).json()
         assert (told["active"], told["client_id"]) == (True, "app")
-    for headers, status in ((bearer(theirs), 403), (bearer("garbage"), 401), ({}, 401)):
+    for headers, status, error in (
+        (bearer(theirs), 403, "unauthorized_client"), (bearer("garbage"), 401, "invalid_token"), ({}, 401, "invalid_client"),
+    ):
         answer = introspect(smart, theirs, auth=None, headers=headers)
-        assert (answer.status_code, "active" in answer.json()) == (status, False)
+        assert (answer.status_code, answer.json()["error"], "active" in answer.json()) == (status, error, False)
+        assert answer.headers.get("www-authenticate", "").startswith("Bearer") == (error == "invalid_token")
 
 
 def granted_to_the_asking_app(gate: Gate) -> str:
