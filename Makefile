@@ -1,9 +1,12 @@
-# make demo      a gate in front of a FHIR server with synthetic patients, and what to try; Ctrl-C stops it
+# make demo      a gate in front of a FHIR server with synthetic patients, an app, and what to try; Ctrl-C stops it
 # make test      everything: unit and in-process tests, then the built binary end to end
 # make test-leaks  plants leaks in a copy of the source, one after another: the tests must find each (some minutes)
 # make test-hfs  the end-to-end tests before Helios HFS (its first build takes half an hour)
 # make lint      formatting and clippy
 # make fuzz      each parser on random input for SECONDS (60); fuzz/README.md says what is asserted
+# make bench     times the steps of a request; docs/speed.md says what each command here measures
+# make bench-counts  counts their instructions and allocations: fails for 5 % more than benches/counts/baseline.tsv has
+# make bench-compare  measures Smartgate beside bare pingora, nginx and HAProxy; ROUNDS (5), SECONDS (10), ROWS (all)
 # make deny      licences, sources and known vulnerabilities of what the product is built from; needs cargo-deny
 # make build     the release binary: target/release/smartgate
 
@@ -17,7 +20,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # tools/setup puts a cmake into the virtual environment, for machines without one: pingora's zlib is built with it.
 export PATH := $(PATH):$(HOME)/.cargo/bin:$(CACHE)/venv/bin
 
-.PHONY: help demo test test-leaks test-hfs lint fuzz deny build
+.PHONY: help demo test test-leaks test-hfs lint fuzz bench bench-counts bench-compare deny build
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -44,11 +47,25 @@ test-hfs:
 lint:
 	@tools/setup demo
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features smartgate/bench -- -D warnings
 
 fuzz:
 	@tools/setup demo
 	@$(PYTHON) tools/fuzz $(or $(SECONDS),60) $(TARGETS)
+
+bench:
+	@tools/setup demo
+	cargo bench --locked --features bench
+
+bench-counts:
+	@tools/setup demo
+	cargo build --locked --release -p smartgate-counts
+	@$(PYTHON) benches/counts/check $(TARGET)/release
+
+bench-compare:
+	@tools/setup bench
+	cargo build --locked --release -p smartgate -p smartgate-compare
+	@$(PYTHON) benches/compare/compare --rounds $(or $(ROUNDS),5) --seconds $(or $(SECONDS),10) --rows "$(ROWS)"
 
 deny:
 	cargo deny --locked check

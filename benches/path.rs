@@ -1,49 +1,19 @@
-//! What one request costs the gate before and after it waits for the FHIR server: parsing on the way in, rewriting on the way
-//! out. `cargo bench`; compare runs on one machine only.
+//! What one request costs the gate before and after it waits for the FHIR server: each step by itself, and what a Bundle costs
+//! besides. `cargo bench --features bench`; compare runs on one machine only.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark whose input is wrong should stop")]
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use smartgate::fhir::FhirVersion;
+use serde_json::Value;
+use smartgate::benching::data::{UPSTREAM, bundle};
+use smartgate::benching::{Bench, STEPS};
 use smartgate::fhir::json::Json;
 use smartgate::fhir::rewrite::{LinkSink, Place, RewriteError, Rewriter};
-use smartgate::fhir::target::Target;
-use smartgate::scope::Scopes;
-
-const UPSTREAM: &str = "http://127.0.0.1:8090/fhir";
 
 /// What a TCP read brings.
 const CHUNK: usize = 16 * 1024;
-
-/// A page of 50 Observations, about 45 kB, as servers print them without white space.
-fn bundle() -> Vec<u8> {
-    let entry = |n: usize| {
-        format!(
-            concat!(
-                r#"{{"fullUrl":"{u}/Observation/{n}","resource":{{"resourceType":"Observation","id":"{n}","#,
-                r#""meta":{{"versionId":"1","lastUpdated":"2026-01-01T00:00:00Z"}},"text":{{"status":"generated","#,
-                r#""div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"><p>Body weight 81.4 kg — gemessen</p></div>"}},"#,
-                r#""status":"final","category":[{{"coding":[{{"system":"#,
-                r#""http://terminology.hl7.org/CodeSystem/observation-category","code":"vital-signs"}}]}}],"#,
-                r#""code":{{"coding":[{{"system":"http://loinc.org","code":"29463-7","display":"Body weight"}}]}},"#,
-                r#""subject":{{"reference":"Patient/{n}"}},"encounter":{{"reference":"{u}/Encounter/{n}"}},"#,
-                r#""effectiveDateTime":"2026-01-01T12:00:00+01:00","performer":[{{"reference":"Practitioner/1"}}],"#,
-                r#""valueQuantity":{{"value":81.40,"unit":"kg","system":"http://unitsofmeasure.org","code":"kg"}}}},"#,
-                r#""search":{{"mode":"match"}}}}"#
-            ),
-            u = UPSTREAM,
-            n = n
-        )
-    };
-    let entries: Vec<String> = (1000..1050).map(entry).collect();
-    format!(
-        r#"{{"resourceType":"Bundle","type":"searchset","link":[{{"relation":"next","url":"{UPSTREAM}?p=2"}}],"entry":[{}]}}"#,
-        entries.join(",")
-    )
-    .into_bytes()
-}
 
 /// Moves URLs to the public base, as the gate does.
 struct Moved;
@@ -67,20 +37,37 @@ fn rewrite(document: &[u8], out: &mut Vec<u8>) {
     rewriter.finish(out).unwrap();
 }
 
-fn way_in(c: &mut Criterion) {
-    let scopes =
-        "openid fhirUser launch/patient offline_access patient/*.rs patient/Observation.rs?category=laboratory";
-    c.bench_function("scopes", |b| b.iter(|| Scopes::parse(FhirVersion::R4, black_box(scopes).split(' '))));
-    let raw = "/fhir/Observation?patient=Patient%2FA&category=vital-signs&code=http://loinc.org%7C29463-7&_count=50&_sort=-date";
-    c.bench_function("target", |b| b.iter(|| Target::parse(black_box(raw), 100).unwrap()));
+fn steps(c: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new(folder.path());
+    let mut group = c.benchmark_group("step");
+    for (name, step) in STEPS {
+        match bench.bytes(name) {
+            Some(bytes) => group.throughput(Throughput::Bytes(bytes as u64)),
+            None => group.throughput(Throughput::Elements(1)),
+        };
+        group.bench_function(name, |b| b.iter(|| step(black_box(&bench))));
+    }
+    group.finish();
+}
+
+/// What filters through a tree: as a `serde_json::Value`, entries of one patient kept, printed again.
+fn filter_as_value(document: &[u8]) -> Vec<u8> {
+    let mut bundle: Value = serde_json::from_slice(document).unwrap();
+    let entries = bundle.get_mut("entry").and_then(Value::as_array_mut).unwrap();
+    let whose =
+        |entry: &Value| entry.pointer("/resource/subject/reference").and_then(Value::as_str) == Some("Patient/amy");
+    entries.retain(whose);
+    serde_json::to_vec(&bundle).unwrap()
 }
 
 fn way_out(c: &mut Criterion) {
-    let document = bundle();
+    let document = bundle(50);
     let mut group = c.benchmark_group("bundle");
     group.throughput(Throughput::Bytes(document.len() as u64));
     let mut out = Vec::with_capacity(2 * document.len());
     group.bench_function("rewrite", |b| b.iter(|| rewrite(black_box(&document), &mut out)));
+    group.bench_function("filter as Value", |b| b.iter(|| filter_as_value(black_box(&document))));
     group.bench_function("strict parse", |b| b.iter(|| Json::parse(black_box(&document), 64).unwrap()));
     // What neither can be faster than.
     group.bench_function("copy", |b| {
@@ -92,5 +79,5 @@ fn way_out(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, way_in, way_out);
+criterion_group!(benches, steps, way_out);
 criterion_main!(benches);

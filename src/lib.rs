@@ -7,6 +7,9 @@
 pub mod ambient;
 pub mod app;
 pub mod auth;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod benching;
 pub mod config;
 pub mod decide;
 pub mod fhir;

@@ -1,5 +1,6 @@
 //! One TOML file, and where in it a value stands.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -10,6 +11,8 @@ pub(super) struct Document<'a> {
     pub(super) reading: &'a Reading,
     pub(super) path: &'a Path,
     pub(super) text: &'a str,
+    /// An offset and its line: entries are read in order, and a file may have a hundred thousand.
+    pub(super) counted: Cell<(usize, usize)>,
 }
 
 /// Where a value stands, and what it is called.
@@ -29,7 +32,10 @@ pub(super) struct Found<'a, T> {
 
 impl Document<'_> {
     pub(super) fn line(&self, offset: usize) -> usize {
-        self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+        let (from, before) = Some(self.counted.get()).filter(|(from, _)| *from <= offset).unwrap_or((0, 1));
+        let line = before + self.text.bytes().skip(from).take(offset - from).filter(|byte| *byte == b'\n').count();
+        self.counted.set((offset, line));
+        line
     }
 
     /// The folder that relative paths in this file start from.

@@ -3,6 +3,7 @@
 //! The checks ask for their keys one by one, so that there is no second list of keys to fall behind, and a wrong value
 //! does not hide the next one.
 
+use std::cell::Cell;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
@@ -43,7 +44,7 @@ pub(super) fn read_document<T>(
     text: &str,
     read: impl FnOnce(&mut Table<'_>) -> Option<T>,
 ) -> Option<T> {
-    let document = Document { reading, path, text };
+    let document = Document { reading, path, text, counted: Cell::new((0, 1)) };
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         // The message alone: the rendering of the whole error quotes the line, which may hold what should not be shown.

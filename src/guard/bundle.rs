@@ -45,6 +45,15 @@ pub(super) async fn verified(guard: &Guard, exchange: &Exchange<'_>, wanted: &Wa
     if wanted.kind == BundleKind::History && filled.entries.is_empty() && exchange.request.page.is_none() {
         return Ok(Answer { removed: filled.removed, ..Answer::uniform_denial() });
     }
+    print(guard, exchange, wanted, filled)
+}
+
+pub(super) fn print(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    wanted: &Wanted<'_>,
+    filled: Filled,
+) -> Result<Answer, Refusal> {
     let removed = filled.removed;
     let mut bundle = NewBundle::new(wanted.kind.code());
     bundle.total = filled.total;

@@ -36,18 +36,7 @@ pub(super) async fn fill(
     exchange: &Exchange<'_>,
     wanted: &Wanted<'_>,
 ) -> Result<Option<Filled>, Refusal> {
-    let first = || PagePosition { target: wanted.request.target().to_owned(), ..PagePosition::default() };
-    let begin = exchange.request.page.clone().unwrap_or_else(first);
-    // A page link without a size was given out for an answer that nothing was hidden in, to the same user with more rights.
-    let foreign = exchange.request.page.is_some() && begin.size.is_none();
-    let exact = !matches!(wanted.pages, PageRule::Filled { exact: false }) && !foreign;
-    let mut page = Filling {
-        size: begin.size,
-        doubtful: begin.doubtful || !exact,
-        at: begin,
-        sight: Sight::of(exchange, wanted.seen.clone()),
-        ..Filling::default()
-    };
+    let mut page = Filling::of(exchange, wanted);
     for _ in 0..exchange.snapshot.limits.scan_pages.max(1) {
         let request = wanted.request.at_page(page.at.target.clone());
         let answer = guard.send(exchange, &request, None).await?;
@@ -65,6 +54,17 @@ pub(super) async fn fill(
     }
     let rule = if wanted.pages == PageRule::Counted { &rules::COUNT_ONLY } else { &rules::TOO_COSTLY };
     Err(rule.refuse().because("limits.scan_pages"))
+}
+
+/// The page that one body of the upstream's makes.
+#[cfg(feature = "bench")]
+pub(super) async fn of_body(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    wanted: &Wanted<'_>,
+    body: &[u8],
+) -> Result<Option<Filled>, Refusal> {
+    Filling::of(exchange, wanted).body(guard, exchange, wanted, body).await
 }
 
 /// A page in the making.
@@ -87,6 +87,22 @@ struct Filling {
 }
 
 impl Filling {
+    /// A page with nothing on it yet.
+    fn of(exchange: &Exchange<'_>, wanted: &Wanted<'_>) -> Self {
+        let first = || PagePosition { target: wanted.request.target().to_owned(), ..PagePosition::default() };
+        let begin = exchange.request.page.clone().unwrap_or_else(first);
+        // A page link without a size was given out for an answer that nothing was hidden in, to the same user with more rights.
+        let foreign = exchange.request.page.is_some() && begin.size.is_none();
+        let exact = !matches!(wanted.pages, PageRule::Filled { exact: false }) && !foreign;
+        Self {
+            size: begin.size,
+            doubtful: begin.doubtful || !exact,
+            at: begin,
+            sight: Sight::of(exchange, wanted.seen.clone()),
+            ..Self::default()
+        }
+    }
+
     /// Takes one page of the upstream in; the finished page, or none if the next one is needed.
     async fn take(
         &mut self,
@@ -98,8 +114,17 @@ impl Filling {
         if answer.status != StatusCode::OK {
             return Err(own_words(answer.status));
         }
-        let body = exchange.collect(answer).await?;
-        let source = RawBundle::parse(&body).map_err(|error| unreadable(&error.to_string()))?;
+        self.body(guard, exchange, wanted, &exchange.collect(answer).await?).await
+    }
+
+    async fn body(
+        &mut self,
+        guard: &Guard,
+        exchange: &Exchange<'_>,
+        wanted: &Wanted<'_>,
+        body: &[u8],
+    ) -> Result<Option<Filled>, Refusal> {
+        let source = RawBundle::parse(body).map_err(|error| unreadable(&error.to_string()))?;
         let next = link(guard, exchange, &source, &["next"])?;
         self.sight.page(guard, exchange, (wanted.letter, wanted.kind != BundleKind::History), &source).await?;
         if wanted.pages == PageRule::Kept {

@@ -5,6 +5,8 @@
 mod alone;
 mod answer;
 mod batch;
+#[cfg(feature = "bench")]
+pub mod benching;
 mod binary;
 mod bundle;
 mod capabilities;

@@ -1,6 +1,6 @@
 //! One resource, verified on its own body or denied uniformly.
 
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 
 use super::links::move_urls;
 use super::sight::Sight;
@@ -27,9 +27,21 @@ pub(super) async fn verified(
     }
     let headers = answer.headers.clone();
     let body = exchange.collect(answer).await?;
+    of_body(guard, exchange, &headers, &body, (of, id)).await
+}
+
+/// The answer that a body of the upstream's makes.
+pub(super) async fn of_body(
+    guard: &Guard,
+    exchange: &Exchange<'_>,
+    headers: &HeaderMap,
+    body: &[u8],
+    (of, id): (ResourceType, &str),
+) -> Result<Answer, Refusal> {
+    let status = StatusCode::OK;
     let unreadable = |why: &str| rules::UPSTREAM_UNREADABLE.refuse().because(why);
     let resource =
-        Json::parse(&body, exchange.snapshot.limits.json_depth).map_err(|error| unreadable(&error.to_string()))?;
+        Json::parse(body, exchange.snapshot.limits.json_depth).map_err(|error| unreadable(&error.to_string()))?;
     let as_asked =
         type_of(exchange.snapshot, &resource) == Some(of) && resource.get("id").and_then(Json::as_str) == Some(id);
     let mut sight = Sight::of(exchange, Seen::default());
@@ -39,13 +51,13 @@ pub(super) async fn verified(
         return Ok(denial);
     }
     if of == ResourceType::BINARY && !binary::asked_as_json(exchange) {
-        return binary::content(exchange, &resource, &headers).map(|answer| with_status(answer, status));
+        return binary::content(exchange, &resource, headers).map(|answer| with_status(answer, status));
     }
     let fhir = &exchange.snapshot.fhir;
     let body = move_urls(body.to_vec(), fhir).map_err(|error| unreadable(&error.to_string()))?;
     let mut verified = with_status(Answer::fhir(StatusCode::OK, body.into()), status);
     for name in [header::ETAG, header::LAST_MODIFIED] {
-        verified.copy(&headers, &name);
+        verified.copy(headers, &name);
     }
     Ok(verified)
 }

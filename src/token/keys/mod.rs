@@ -165,7 +165,7 @@ impl GateKeys {
     }
 
     /// Keys that are in no store.
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "fuzzing", feature = "bench"))]
     pub(crate) fn of(keys: &[StoredKey], ambient: &Ambient) -> Result<Self, KeyError> {
         let ring = ArcSwap::from_pointee(Ring::of(keys)?);
         Ok(Self { ring, generation: AtomicU64::new(0), ambient: ambient.clone() })

@@ -1,0 +1,3 @@
+//! What the programs of the comparison share.
+
+pub mod sample;
