@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -15,9 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness import Gate
-from pages import Person
 from sandbox import ROOT, wait_until
+
+HERE = ROOT / "tests" / "e2e"
 
 
 @dataclass
@@ -97,13 +98,32 @@ def test_the_addresses_are_there(demo: Demo) -> None:
     assert "smartgate_requests_total" in httpx.get(demo.address("metrics")).text
 
 
-def test_the_app_logs_amy_in(demo: Demo) -> None:
-    gate = Gate.__new__(Gate)
-    gate.url = demo.address("FHIR base").removesuffix("/fhir")
-    begin = httpx.get(demo.address("an app")).headers["location"]
-    person = Person(gate).open(begin).log_in("amy", "amy-demo").decide(allow=True)
-    page = httpx.get(person.answer.headers["location"]).text
-    assert "Amy Louise Shaw" in page and "Blood pressure" in page
+@pytest.mark.parametrize(("username", "patient", "chart"), [
+    ("amy", None, ["Amy Louise Shaw", "born 1987-02-20", "Type 2 diabetes mellitus", "metformin", "Blood pressure", "beats/minute"]),
+    ("carter", {"name": "Okafor", "id": "ben"}, ["Okafor", "Conditions", "Observations"]),
+])
+def test_the_app_shows_a_chart_and_what_the_gate_refuses(
+    demo: Demo, chromium: str, artifacts: Path, username: str, patient: dict[str, str] | None, chart: list[str]
+) -> None:
+    asked = {
+        "chromium": chromium, "shots": str(artifacts / "demo"), "start": demo.address("an app"), "username": username,
+        "password": re.search(rf"log in as {username} with (\S+)", demo.text)[1], "patient": patient,  # type: ignore[index]
+    }
+    done = subprocess.run(["node", HERE / "clients" / "demo.mjs", json.dumps(asked)], capture_output=True, text=True, timeout=120, cwd=HERE)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["complaints"] == []
+    assert "amy-demo" in told["people"] and "the user refused" in told["denied"]
+    for words in chart:
+        assert words in told["chart"], told["chart"]
+    beyond, other = told["beyondScope"], told["otherPatient"]
+    assert "403" in beyond and 'error="insufficient_scope"' in beyond and "scope-missing" in beyond
+    assert "404" in other and "not-found-or-not-yours" in other
+    # What it tells to look for is there.
+    for text in (beyond, other):
+        line, explained = (subprocess.run(["bash", "-c", found], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+                           for found in re.findall(r"^(?:grep .*|.* explain .*)$", text, re.M))
+        assert json.loads(line)["rule"] in text and "decision" in explained
 
 
 def test_ctrl_c_stops_everything(demo: Demo) -> None:
