@@ -151,7 +151,7 @@ fn token_of(number: usize) -> String {
 }
 
 fn stamp(snapshot: &Snapshot) -> Stamp {
-    Stamp { configuration: snapshot.generation, keys: 0 }
+    Stamp { configuration: snapshot.generation, clients: snapshot.clients.generation(), keys: 0 }
 }
 
 fn guard(folder: &Path) -> Guard {
@@ -197,5 +197,22 @@ fn asked(snapshot: &Snapshot, grant: &Grant, raw: &str) -> Asked {
     match decide_in_mode(snapshot, grant, &request, NOW) {
         Ok(Decided::Enforced(permit)) => Asked { request, original, permit },
         _ => panic!("{raw} is not permitted"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// What is measured works, and what comes out of the filter is about as large as what went in.
+    #[test]
+    fn every_step_works() {
+        let folder = tempfile::tempdir().unwrap();
+        let bench = super::Bench::new(folder.path());
+        for (name, step) in super::STEPS {
+            let out = step(&bench);
+            assert!(out > 0, "{name}");
+            if let Some(bytes) = bench.bytes(name) {
+                assert!(out.abs_diff(bytes) < bytes / 10, "{name}: {out} bytes of {bytes}");
+            }
+        }
     }
 }
