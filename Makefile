@@ -1,4 +1,4 @@
-# make demo      a gate in front of a FHIR server with synthetic patients, and what to try; Ctrl-C stops it
+# make demo      a gate in front of a FHIR server with synthetic patients, an app, and what to try; Ctrl-C stops it
 # make test      everything: unit and in-process tests, then the built binary end to end
 # make test-leaks  plants leaks in a copy of the source, one after another: the tests must find each (some minutes)
 # make test-hfs  the end-to-end tests before Helios HFS (its first build takes half an hour)

@@ -7,7 +7,7 @@
 pub mod ambient;
 pub mod app;
 pub mod auth;
-#[cfg(feature = "bench")]
+#[cfg(any(test, feature = "bench"))]
 #[doc(hidden)]
 pub mod benching;
 pub mod config;

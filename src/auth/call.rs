@@ -1,5 +1,6 @@
 //! One request to the authorization server, with what every endpoint needs to answer it.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -22,6 +23,8 @@ pub(super) struct Call<'a> {
     pub(super) request_id: &'a str,
     pub(super) headers: &'a HeaderMap,
     pub(super) now: UnixSeconds,
+    /// Where the connection comes from, if it has an address.
+    pub(super) from: Option<IpAddr>,
     /// The client that asks, once it is known: its origins may read the answer.
     pub(super) caller: OnceLock<Arc<Client>>,
     /// The language that the app asked for, once it is known; else what the browser prefers.
@@ -35,6 +38,7 @@ impl<'a> Call<'a> {
     pub(super) fn new(
         request: &'a http::Request<Bytes>,
         request_id: &'a str,
+        from: Option<IpAddr>,
         snapshot: &'a Arc<Snapshot>,
         now: UnixSeconds,
     ) -> Self {
@@ -43,6 +47,7 @@ impl<'a> Call<'a> {
             request_id,
             headers: request.headers(),
             now,
+            from,
             caller: OnceLock::new(),
             language: OnceLock::new(),
             method: request.method(),

@@ -1,5 +1,6 @@
 //! Who the client is: `client_secret_basic`, `client_secret_post`, `private_key_jwt`, or a public client's bare `client_id` (RFC 6749 §2.3).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -13,7 +14,10 @@ use super::call::Call;
 use super::endpoints::Endpoint;
 use super::error::ClientError;
 use super::form::{Form, decode};
+use super::throttle::Throttle;
+use crate::ambient::UnixSeconds;
 use crate::config::{Client, ClientAuth};
+use crate::telemetry::LoginOutcome;
 use crate::token::{AssertionError, Assertions};
 
 /// `client_assertion_type` of RFC 7523 §2.2.
@@ -27,6 +31,14 @@ enum Presented<'a> {
     Nothing(&'a str),
 }
 
+/// The longest pause after wrong secrets, in seconds: enough that a secret that is made by a machine cannot be guessed.
+const LONGEST_PAUSE: UnixSeconds = 60;
+
+/// What holds back who tries secrets.
+pub(super) fn throttle() -> Throttle {
+    Throttle::new(LONGEST_PAUSE)
+}
+
 impl AuthServer {
     /// The enabled client that sent this request to `endpoint`.
     pub(super) async fn client(
@@ -35,20 +47,63 @@ impl AuthServer {
         form: &Form,
         endpoint: Endpoint,
     ) -> Result<Arc<Client>, ClientError> {
-        let client = match presented(call, form)? {
-            Presented::Basic(credentials) => by_basic(call, credentials)?,
-            Presented::Post { id, secret } => {
-                by_secret(call, id, secret).ok_or(ClientError::Refused { basic: false })?
-            }
-            Presented::Assertion(assertion) => self.by_assertion(call, assertion, endpoint).await?,
-            Presented::Nothing(id) => registered(call, id)
-                .filter(|client| matches!(client.auth, ClientAuth::Public))
-                .ok_or(ClientError::Refused { basic: false })?,
-        };
+        let client = self.authenticated(call, form, endpoint).await;
+        self.count(&client);
+        let client = client?;
         if form.get("client_id").is_some_and(|id| id != client.id) {
             return Err(ClientError::TwoClients);
         }
         Ok(Arc::clone(call.caller.get_or_init(|| client)))
+    }
+
+    async fn authenticated(
+        &self,
+        call: &Call<'_>,
+        form: &Form,
+        endpoint: Endpoint,
+    ) -> Result<Arc<Client>, ClientError> {
+        Ok(match presented(call, form)? {
+            Presented::Basic(credentials) => {
+                let readings = basic(credentials).ok_or(ClientError::Refused { basic: true })?;
+                self.by_secret(call, &readings, true)?
+            }
+            Presented::Post { id, secret } => self.by_secret(call, &[(id.to_owned(), secret.to_owned())], false)?,
+            Presented::Assertion(assertion) => self.by_assertion(call, assertion, endpoint).await?,
+            Presented::Nothing(id) => registered(call, id)
+                .filter(|client| matches!(client.auth, ClientAuth::Public))
+                .ok_or(ClientError::Refused { basic: false })?,
+        })
+    }
+
+    fn count(&self, outcome: &Result<Arc<Client>, ClientError>) {
+        match outcome {
+            Ok(client) if matches!(client.auth, ClientAuth::Public) => {}
+            Ok(_) => self.parts.metrics.client_authentication(LoginOutcome::Success),
+            Err(ClientError::Refused { .. }) => self.parts.metrics.client_authentication(LoginOutcome::Failure),
+            Err(ClientError::Throttled { .. }) => self.parts.metrics.client_authentication(LoginOutcome::Refused),
+            Err(_) => {}
+        }
+    }
+
+    /// The client that one of the readings of an id and a secret is of. After too many wrong ones for this client from this place
+    /// there is a pause, for right ones too: a stranger somewhere else is held back without the client.
+    fn by_secret(
+        &self,
+        call: &Call<'_>,
+        readings: &[(String, String)],
+        basic: bool,
+    ) -> Result<Arc<Client>, ClientError> {
+        let (id, _) = readings.first().ok_or(ClientError::Refused { basic })?;
+        let name = format!("{} {id}", place(call.from));
+        if let Err(seconds) = self.secrets.attempt(&name, call.now) {
+            let client = registered(call, id).map(|client| client.id.clone());
+            tracing::warn!(request_id = call.request_id, client, seconds, "too many wrong secrets for a client");
+            return Err(ClientError::Throttled { seconds });
+        }
+        let found = readings.iter().find_map(|(id, secret)| with_secret(call, id, secret));
+        let client = found.ok_or(ClientError::Refused { basic })?;
+        self.secrets.forgive(&name);
+        Ok(client)
     }
 
     async fn by_assertion(
@@ -117,26 +172,33 @@ fn registered(call: &Call<'_>, id: &str) -> Option<Arc<Client>> {
     call.snapshot.clients.get(id).filter(|client| client.enabled)
 }
 
-fn by_basic(call: &Call<'_>, credentials: &str) -> Result<Arc<Client>, ClientError> {
-    const REFUSED: ClientError = ClientError::Refused { basic: true };
-    let bytes = STANDARD.decode(credentials).map_err(|_| REFUSED)?;
-    let text = String::from_utf8(bytes).map_err(|_| REFUSED)?;
-    let (id, secret) = text.split_once(':').ok_or(REFUSED)?;
+/// What a Basic header may mean: RFC 6749 §2.3.1 encodes both parts as forms do; many apps send them as they are.
+fn basic(credentials: &str) -> Option<Vec<(String, String)>> {
+    let text = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
+    let (id, secret) = text.split_once(':')?;
     let decoded = decode(id.as_bytes()).zip(decode(secret.as_bytes()));
-    // RFC 6749 §2.3.1 encodes both parts as forms do; many apps send them as they are, so both readings are tried.
-    let readings = decoded.into_iter().chain([(id.to_owned(), secret.to_owned())]);
-    readings.filter_map(|(id, secret)| by_secret(call, &id, &secret)).next().ok_or(REFUSED)
+    Some(decoded.into_iter().chain([(id.to_owned(), secret.to_owned())]).collect())
 }
 
-fn by_secret(call: &Call<'_>, id: &str, secret: &str) -> Option<Arc<Client>> {
-    registered(call, id).filter(|client| has_secret(client, secret))
-}
-
-fn has_secret(client: &Client, secret: &str) -> bool {
-    let ClientAuth::Secret(expected) = &client.auth else {
-        return false;
+fn with_secret(call: &Call<'_>, id: &str, secret: &str) -> Option<Arc<Client>> {
+    let client = registered(call, id);
+    // Compared with something also where there is nothing: the time tells nothing of which clients there are.
+    let expected = match client.as_deref().map(|client| &client.auth) {
+        Some(ClientAuth::Secret(expected)) => Some(expected),
+        _ => None,
     };
-    verify_slices_are_equal(&Sha256::digest(secret.as_bytes()), expected).is_ok()
+    let fits = verify_slices_are_equal(&Sha256::digest(secret.as_bytes()), expected.unwrap_or(&[0; 32])).is_ok();
+    let fits = fits && expected.is_some();
+    client.filter(|_| fits)
+}
+
+/// Where a connection comes from, as wide as one owner may have it.
+fn place(from: Option<IpAddr>) -> String {
+    match from.map(|address| address.to_canonical()) {
+        Some(IpAddr::V6(address)) => format!("{:x?}", address.segments().first_chunk::<4>()),
+        Some(address) => address.to_string(),
+        None => String::new(),
+    }
 }
 
 #[cfg(test)]

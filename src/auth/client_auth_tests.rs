@@ -135,3 +135,71 @@ async fn row_237_an_assertion_that_cannot_be_checked_is_not_a_wrong_one() {
     let expected = (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable".to_owned(), false);
     assert_eq!(outcome(&world, &form, None).await, expected);
 }
+
+const WAIT: StatusCode = StatusCode::TOO_MANY_REQUESTS;
+
+/// Posts a wrong secret for `client` this often; the last status.
+async fn guess(world: &World, client: &str, times: usize) -> StatusCode {
+    let mut last = OK;
+    for _ in 0..times {
+        last = outcome(world, &[], Some(&basic(client, "wrong"))).await.0;
+    }
+    last
+}
+
+/// attacks.md 232: whoever tries secrets has to wait, and a client that is not there is no different.
+#[tokio::test]
+async fn row_232_after_ten_wrong_secrets_there_is_a_pause() {
+    let world = World::new().await;
+    for client in ["trusted", "nobody", "service"] {
+        assert_eq!(guess(&world, client, 10).await, WHO, "{client}");
+        assert_eq!(guess(&world, client, 1).await, WAIT, "{client}");
+    }
+    let form = [("client_id", "trusted"), ("client_secret", SECRET)];
+    assert_eq!(outcome(&world, &form, None).await.0, WAIT, "the other way is no way around, nor is the right secret");
+    let encoded = format!("Basic {}", STANDARD.encode("%74rusted:wrong"));
+    assert_eq!(outcome(&world, &[], Some(&encoded)).await.0, WAIT, "nor another spelling");
+    for path in ["/auth/introspect", "/auth/revoke", "/auth/launch"] {
+        let answer = world.post(path, &[("token", "x")], &[("authorization", &basic("trusted", SECRET))]).await;
+        assert_eq!(answer.status(), WAIT, "{path}");
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "60", "{path}");
+        assert_eq!(json(&answer)["error"], "temporarily_unavailable");
+    }
+    world.wait(60);
+    assert_eq!(guess(&world, "trusted", 1).await, WHO);
+    assert_eq!(guess(&world, "trusted", 1).await, WAIT);
+    world.wait(60);
+    assert_eq!(outcome(&world, &[], Some(&basic("trusted", SECRET))).await.0, OK, "the pause does not grow for long");
+    assert_eq!(guess(&world, "trusted", 9).await, WHO, "the right secret is a fresh start");
+}
+
+#[tokio::test]
+async fn row_232_a_stranger_keeps_nobody_out_but_those_at_the_same_place() {
+    let world = World::new().await;
+    guess(&world, "trusted", 20).await;
+    for (from, status) in [("192.0.2.7", OK), ("::ffff:127.0.0.1", WAIT), ("2001:db8::1", OK), ("127.0.0.1", WAIT)] {
+        *world.from.lock() = from.parse().unwrap();
+        assert_eq!(outcome(&world, &[], Some(&basic("trusted", SECRET))).await.0, status, "{from}");
+    }
+    *world.from.lock() = "2001:db8::1".parse().unwrap();
+    guess(&world, "trusted", 20).await;
+    for (from, status) in [("2001:db8::ffff:2", WAIT), ("2001:db8:0:1::1", OK)] {
+        *world.from.lock() = from.parse().unwrap();
+        assert_eq!(outcome(&world, &[], Some(&basic("trusted", SECRET))).await.0, status, "{from}");
+    }
+}
+
+#[tokio::test]
+async fn row_232_a_signature_is_not_guessed() {
+    let world = World::new().await;
+    let token_url = format!("{GATE}/auth/token");
+    fn form(assertion: &str) -> [(&str, &str); 2] {
+        [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)]
+    }
+    for n in 0..15 {
+        let wrong = assertion("service", "https://elsewhere.example.org", &n.to_string());
+        assert_eq!(outcome(&world, &form(&wrong), None).await.0, WHO);
+    }
+    let right = assertion("service", &token_url, "right");
+    assert_eq!(outcome(&world, &form(&right), None).await.0, OK);
+}

@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 
 use super::answer::{self, ErrorBody};
 use super::form::FormError;
+use crate::ambient::UnixSeconds;
 use crate::store::StoreError;
 use crate::token::KeyError;
 
@@ -137,6 +138,10 @@ pub(super) enum ClientError {
     Refused {
         basic: bool,
     },
+    /// Too many wrong secrets: so many seconds are to be waited.
+    Throttled {
+        seconds: UnixSeconds,
+    },
     /// An access token that is none, where one may stand for the client (RFC 7662 §2.3).
     Token,
     Unavailable,
@@ -232,6 +237,9 @@ impl ApiError {
         if let Some(challenge) = self.challenge() {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
+        if let Self::Client(ClientError::Throttled { seconds }) = self {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         response
     }
 
@@ -263,6 +271,11 @@ impl ClientError {
                 WHO,
                 "invalid_client",
                 "the client is unknown or disabled, or did not authenticate in the way that it is registered for",
+            ),
+            Self::Throttled { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "temporarily_unavailable",
+                "too many wrong secrets came for this client; wait as long as Retry-After says",
             ),
             Self::Token => (WHO, "invalid_token", "the access token that the client shows is not valid"),
             Self::Unavailable => (

@@ -69,6 +69,7 @@ impl AuthServer {
     pub(super) async fn introspect(&self, call: &Call<'_>) -> Response<Bytes> {
         match self.introspection(call).await {
             Ok((response, detail)) => {
+                self.parts.metrics.introspected(detail == "active");
                 let record = AuthRecord {
                     event: "introspect",
                     outcome: SUCCESS,

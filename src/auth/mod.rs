@@ -52,6 +52,7 @@ mod token;
 mod user_grant;
 mod userinfo;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -69,6 +70,7 @@ use call::Call;
 use endpoints::Endpoint;
 use password::Passwords;
 pub use register::follow_registered;
+use throttle::Throttle;
 
 /// Largest form that an endpoint of the authorization server reads, in bytes.
 pub const MAX_FORM_BYTES: usize = 64 * 1024;
@@ -143,11 +145,12 @@ pub struct AuthParts {
 pub struct AuthServer {
     parts: AuthParts,
     passwords: Passwords,
+    secrets: Throttle,
 }
 
 impl AuthServer {
     pub fn new(parts: AuthParts) -> Self {
-        Self { parts, passwords: Passwords::new() }
+        Self { parts, passwords: Passwords::new(), secrets: client_auth::throttle() }
     }
 
     /// Whether `path` is one of the authorization server's, in this configuration.
@@ -155,17 +158,18 @@ impl AuthServer {
         Endpoint::of(path, snapshot).is_some()
     }
 
-    /// Answers one request to a path that it owns. The answer has its own CORS and caching headers.
+    /// Answers one request to a path that it owns, on a connection from `from`. The answer has its own CORS and caching headers.
     pub async fn handle(
         &self,
         request: http::Request<Bytes>,
         request_id: &str,
+        from: Option<IpAddr>,
         snapshot: &Arc<Snapshot>,
     ) -> Response<Bytes> {
         let Some(endpoint) = Endpoint::of(request.uri().path(), snapshot) else {
             return answer::not_found();
         };
-        let call = Call::new(&request, request_id, snapshot, self.parts.ambient.now());
+        let call = Call::new(&request, request_id, from, snapshot, self.parts.ambient.now());
         let mut response = self.answer(endpoint, &call).await;
         cors::allow(response.headers_mut(), &call, endpoint.readers());
         response

@@ -20,6 +20,9 @@ const LANES: u32 = 1;
 /// Bytes of salt.
 const SALT: usize = 16;
 
+/// The longest pause after failures under one name, in seconds.
+const LONGEST_PAUSE: UnixSeconds = 15 * 60;
+
 /// Logins that may wait for a core; more are told to come back.
 const WAITING: usize = 32;
 
@@ -52,7 +55,7 @@ impl Passwords {
         Self {
             places: Semaphore::new(cores + WAITING),
             cores: Arc::new(Semaphore::new(cores)),
-            throttle: Throttle::default(),
+            throttle: Throttle::new(LONGEST_PAUSE),
         }
     }
 
@@ -64,7 +67,7 @@ impl Passwords {
         let Ok(core) = Arc::clone(&self.cores).acquire_owned().await else {
             return Verdict::Busy;
         };
-        if !self.throttle.attempt(username, now) {
+        if self.throttle.attempt(username, now).is_err() {
             return Verdict::Throttled;
         }
         let user = snapshot.users.get(username);

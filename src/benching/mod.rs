@@ -199,3 +199,20 @@ fn asked(snapshot: &Snapshot, grant: &Grant, raw: &str) -> Asked {
         _ => panic!("{raw} is not permitted"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    /// What is measured works, and what comes out of the filter is about as large as what went in.
+    #[test]
+    fn every_step_works() {
+        let folder = tempfile::tempdir().unwrap();
+        let bench = super::Bench::new(folder.path());
+        for (name, step) in super::STEPS {
+            let out = step(&bench);
+            assert!(out > 0, "{name}");
+            if let Some(bytes) = bench.bytes(name) {
+                assert!(out.abs_diff(bytes) < bytes / 10, "{name}: {out} bytes of {bytes}");
+            }
+        }
+    }
+}

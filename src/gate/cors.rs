@@ -12,7 +12,8 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PAT
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer",
 );
-const EXPOSED: HeaderValue = HeaderValue::from_static("Location, Content-Location, ETag, Link, X-Request-Id");
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("Location, Content-Location, ETag, Link, WWW-Authenticate, X-Request-Id");
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
 /// Who may read an answer from a browser.

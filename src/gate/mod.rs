@@ -15,6 +15,7 @@ mod record;
 mod respond;
 mod tls;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,7 +105,8 @@ impl Gate {
             Ok(uri) => *request.uri_mut() = uri,
             Err(_) => return self.refuse(visit, rules::TARGET_MALFORMED.refuse()),
         }
-        Reply::Own(self.parts.auth.handle(request, &visit.request_id, snapshot).await)
+        let from = session.client_addr().and_then(|address| address.as_inet()).map(SocketAddr::ip);
+        Reply::Own(self.parts.auth.handle(request, &visit.request_id, from, snapshot).await)
     }
 
     fn refuse(&self, visit: &mut Visit, refusal: Refusal) -> Reply {

@@ -57,7 +57,7 @@ pub(super) async fn fill(
 }
 
 /// The page that one body of the upstream's makes.
-#[cfg(feature = "bench")]
+#[cfg(any(test, feature = "bench"))]
 pub(super) async fn of_body(
     guard: &Guard,
     exchange: &Exchange<'_>,

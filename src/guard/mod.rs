@@ -5,7 +5,7 @@
 mod alone;
 mod answer;
 mod batch;
-#[cfg(feature = "bench")]
+#[cfg(any(test, feature = "bench"))]
 pub mod benching;
 mod binary;
 mod bundle;

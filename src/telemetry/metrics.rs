@@ -69,6 +69,8 @@ struct Instruments {
     reload_successful: IntGauge,
     generation: IntGauge,
     logins: IntCounterVec,
+    client_authentications: IntCounterVec,
+    introspections: IntCounterVec,
     tokens: IntCounterVec,
     registrations: IntCounterVec,
     store_durations: HistogramVec,
@@ -197,6 +199,16 @@ impl Metrics {
             )?,
             generation: make.gauge("config_generation", "Number of the configuration in effect.")?,
             logins: make.counters("logins_total", "Logins of users, by outcome.", &["outcome"])?,
+            client_authentications: make.counters(
+                "client_authentications_total",
+                "Authentications of clients by secret or assertion, by outcome.",
+                &["outcome"],
+            )?,
+            introspections: make.counters(
+                "introspections_total",
+                "Tokens told of by introspection, by whether they were active.",
+                &["result"],
+            )?,
             tokens: make.counters("tokens_issued_total", "Access tokens issued, by grant.", &["grant"])?,
             registrations: make.counters(
                 "registrations_total",
@@ -314,6 +326,16 @@ impl Metrics {
         self.0.logins.with_label_values(&[outcome.label()]).inc();
     }
 
+    /// A client proved who it is, or did not.
+    pub fn client_authentication(&self, outcome: LoginOutcome) {
+        self.0.client_authentications.with_label_values(&[outcome.label()]).inc();
+    }
+
+    /// A caller was told of a token.
+    pub fn introspected(&self, active: bool) {
+        self.0.introspections.with_label_values(&[if active { "active" } else { "inactive" }]).inc();
+    }
+
     /// An access token was issued.
     pub fn token_issued(&self, grant: TokenGrant) {
         self.0.tokens.with_label_values(&[grant.label()]).inc();
@@ -368,9 +390,13 @@ impl Instruments {
         }
         for outcome in LoginOutcome::ALL {
             self.logins.with_label_values(&[outcome.label()]);
+            self.client_authentications.with_label_values(&[outcome.label()]);
         }
         for outcome in ["success", "failure"] {
             self.registrations.with_label_values(&[outcome]);
+        }
+        for result in ["active", "inactive"] {
+            self.introspections.with_label_values(&[result]);
         }
         for grant in TokenGrant::ALL {
             self.tokens.with_label_values(&[grant.label()]);

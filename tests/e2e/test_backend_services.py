@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -112,7 +113,7 @@ def test_CA_8_row_222_an_assertion_counts_once(gate: Gate) -> None:
     lambda now: {"aud": "https://other.example.org/token"}, lambda now: {"aud": None}, lambda now: {"sub": "backend-ec"},
     lambda now: {"iss": "backend-ec"}, lambda now: {"iss": "nobody", "sub": "nobody"},
 ])
-def test_CA_6_CA_9_CA_13_row_222_assertions_that_prove_nothing(gate: Gate, changed: Any) -> None:
+def test_CA_6_CA_9_CA_13_RF_6_row_222_assertions_that_prove_nothing(gate: Gate, changed: Any) -> None:
     answer = post(gate, assertion(gate, **changed(int(time.time()))))
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
@@ -138,6 +139,24 @@ def test_RF_4_row_219_wrong_secrets(gate: Gate) -> None:
         answer = httpx.post(f"{gate.url}/auth/token", auth=(name, secret), data={"grant_type": "client_credentials"})
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
         assert answer.headers["www-authenticate"].startswith("Basic")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has more than one loopback address from the start")
+def test_row_232_who_guesses_waits_and_nobody_elsewhere(own_gate: Gate) -> None:
+    own_gate.start()
+
+    def ask(secret: str, place: str) -> httpx.Response:
+        with httpx.Client(transport=httpx.HTTPTransport(local_address=place)) as client:
+            form = {"grant_type": "client_credentials", "scope": "system/Observation.rs"}
+            return client.post(f"{own_gate.url}/auth/token", auth=("backend-secret", secret), data=form)
+
+    assert [ask("wrong", "127.0.0.1").status_code for _ in range(10)] == [401] * 10
+    held = ask(SECRET, "127.0.0.1")
+    assert held.status_code == 429 and 0 < int(held.headers["retry-after"]) <= 60
+    assert ask(SECRET, "127.0.0.2").status_code == 200
+    counted = own_gate.metrics()
+    outcomes = {of: counted[f'smartgate_client_authentications_total{{outcome="{of}"}}'] for of in ("success", "failure", "refused")}
+    assert outcomes == {"success": 1, "failure": 10, "refused": 1}
 
 
 def test_a_backend_token_is_no_users_token(gate: Gate) -> None:

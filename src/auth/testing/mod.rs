@@ -4,6 +4,7 @@ mod browser;
 mod store;
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -288,6 +289,8 @@ pub(super) struct World {
     pub(super) patients: Arc<Patients>,
     pub(super) revocations: Arc<Revocations>,
     pub(super) verifier: Arc<Verifier>,
+    /// Where requests come from.
+    pub(super) from: Mutex<IpAddr>,
     clock: Arc<StoppedClock>,
     audit: AuditLog,
     folder: TempDir,
@@ -324,7 +327,8 @@ impl World {
             audit: audit.clone(),
             ambient,
         });
-        Self { server, snapshot, store, patients, revocations, verifier, clock, audit, folder }
+        let from = Mutex::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        Self { server, snapshot, store, patients, revocations, verifier, from, clock, audit, folder }
     }
 
     pub(super) fn wait(&self, seconds: UnixSeconds) {
@@ -339,7 +343,8 @@ impl World {
     }
 
     pub(super) async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
-        self.server.handle(request, "request-1", &self.snapshot).await
+        let from = *self.from.lock();
+        self.server.handle(request, "request-1", Some(from), &self.snapshot).await
     }
 
     pub(super) async fn get(&self, path: &str) -> Response<Bytes> {
