@@ -151,7 +151,7 @@ fn token_of(number: usize) -> String {
 }
 
 fn stamp(snapshot: &Snapshot) -> Stamp {
-    Stamp { configuration: snapshot.generation, clients: 0, keys: 0 }
+    Stamp { configuration: snapshot.generation, clients: snapshot.clients.generation(), keys: 0 }
 }
 
 fn guard(folder: &Path) -> Guard {
