@@ -113,7 +113,7 @@ def test_CA_8_row_222_an_assertion_counts_once(gate: Gate) -> None:
     lambda now: {"aud": "https://other.example.org/token"}, lambda now: {"aud": None}, lambda now: {"sub": "backend-ec"},
     lambda now: {"iss": "backend-ec"}, lambda now: {"iss": "nobody", "sub": "nobody"},
 ])
-def test_CA_6_CA_9_CA_13_row_222_assertions_that_prove_nothing(gate: Gate, changed: Any) -> None:
+def test_CA_6_CA_9_CA_13_RF_6_row_222_assertions_that_prove_nothing(gate: Gate, changed: Any) -> None:
     answer = post(gate, assertion(gate, **changed(int(time.time()))))
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 

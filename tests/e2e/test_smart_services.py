@@ -3,6 +3,7 @@ token-introspection; tests/checklist.tsv BS, CA, TI)."""
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import threading
@@ -138,6 +139,17 @@ def test_CA_11_CA_14_CA_15_row_223_keys_are_kept_as_their_server_says(own_gate: 
     assert [status(own_gate, "by-url", key) for key in (rsa, ec)] == [200, 401]
     key_server.body = jwks(ec)
     assert [status(own_gate, "by-url", key) for key in (ec, rsa)] == [200, 401], "not kept: the withdrawn key is none at once"
+
+
+def test_CA_5_a_key_has_all_of_its_members(own_gate: Gate, key_server: KeyServer) -> None:
+    ec, rsa = own_gate.keys.ec, own_gate.keys.rsa
+    key_server.body, key_server.cache = jwks(ec, rsa), "no-store"
+    with_url(own_gate, key_server.url)
+    assert [status(own_gate, "by-url", key) for key in (ec, rsa)] == [200, 200]
+    for key, member in ((ec, "kty"), (ec, "kid"), (ec, "crv"), (ec, "x"), (ec, "y"), (rsa, "n"), (rsa, "e")):
+        key_server.body = json.dumps({"keys": [{name: it for name, it in key.jwk().items() if name != member}]})
+        assert status(own_gate, "by-url", key) == 401, member
+    assert len(key_server.seen) == 9
 
 
 def test_CA_3_a_broken_key_file_changes_nothing(own_gate: Gate) -> None:
