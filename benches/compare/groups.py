@@ -17,6 +17,7 @@ from typing import Any
 
 import material
 from bench import Bench
+from instructions import instructions
 from rows import BY_NAME, READ
 from sandbox import Failed, Process
 from servers import PASSWORD, on_core
@@ -39,7 +40,7 @@ READ_ROW = BY_NAME["gate-read"]
 
 def gate(bench: Bench, more: str = "") -> Process:
     servers = bench.servers
-    return servers._start("smartgate", servers.smartgate(more), bench.ports.proxy, servers.core)
+    return servers.run("smartgate", servers.smartgate(more), bench.ports.proxy, servers.core)
 
 
 def memory(bench: Bench, _rounds: int) -> Lines:
@@ -205,4 +206,4 @@ def revoked(bench: Bench, requests: Path) -> float:
             database.execute("DELETE FROM revocations")
 
 
-ALL: dict[str, Callable[[Bench, int], Lines]] = {"memory": memory, "logins": logins, "flat": flat}
+ALL: dict[str, Callable[[Bench, int], Lines]] = {"memory": memory, "logins": logins, "flat": flat, "instructions": instructions}

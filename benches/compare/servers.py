@@ -166,15 +166,17 @@ class Servers:
 
     def upstream(self) -> Process:
         self._nginx("upstream", self.ports.upstream, UPSTREAM_HTTP, UPSTREAM_SERVER.format(files=self.files))
-        return self._start("upstream", self._nginx_command("upstream"), self.ports.upstream, self.other_core)
+        return self.run("upstream", self._nginx_command("upstream"), self.ports.upstream, self.other_core)
 
     def start(self, name: str) -> Process:
-        command = {
+        return self.run(name, self.command(name), self.ports.proxy, self.core)
+
+    def command(self, name: str) -> list[str | Path]:
+        return {
             "pingora": self._pingora, "nginx": self._nginx_pass, "nginx-njs": self._nginx_njs, "nginx-403": self._nginx_403,
             "haproxy": self._haproxy, "haproxy-rs256": self._haproxy_rs256, "haproxy-es256": self._haproxy_es256,
             "smartgate": self.smartgate,
         }[name]()
-        return self._start(name, command, self.ports.proxy, self.core)
 
     def processes(self, process: Process) -> list[int]:
         """The process and its children, which is where nginx does its work."""
@@ -186,7 +188,8 @@ class Servers:
         home.mkdir(parents=True, exist_ok=True)
         return home
 
-    def _start(self, name: str, command: list[str | Path], port: int, core: int) -> Process:
+    def run(self, name: str, command: list[str | Path], port: int, core: int) -> Process:
+        """Starts a program on a core; it listens when this returns."""
         with on_core(core):
             process = Process(name, command, self.home(name) / "log.txt", cwd=self.home(name))
 
