@@ -294,6 +294,9 @@ fn require_json(format: &str) -> Result<(), Refusal> {
 
 /// Adds to `_elements` what verification looks at.
 pub(super) fn keep_verifiable(snapshot: &Snapshot, grant: &Grant, of: ResourceType, accepted: &mut Accepted) {
+    if !accepted.parameters.iter().any(|parameter| parameter.code() == "_elements") {
+        return;
+    }
     let subjects = membership(snapshot, of).map(|rule| rule.elements.as_slice()).unwrap_or_default();
     let constrained = [Letter::Read, Letter::Search].into_iter().flat_map(|letter| grant.constrained(of, letter));
     let tested = constrained.flat_map(|(_, filter)| &filter.tests).flat_map(|test| test.elements);
