@@ -134,8 +134,8 @@ def log_in(url: str) -> None:
         "scope": "openid fhirUser", "aud": f"{url}/fhir", "code_challenge": "c" * 43, "code_challenge_method": "S256",
     })
     with browser.open(f"{url}/auth/authorize?{asked}", timeout=30) as page:
-        handle = re.search(r'name="id" value="([^"]+)"', page.read().decode())[1]
-    form = urllib.parse.urlencode({"id": handle, "username": "amy", "password": PASSWORD, "do": "login"}).encode()
+        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]+)">', page.read().decode()))
+    form = urllib.parse.urlencode({**hidden, "username": "amy", "password": PASSWORD, "do": "login"}).encode()
     request = urllib.request.Request(f"{url}/auth/login", form, {"Origin": url})
     try:
         with browser.open(request, timeout=30) as page:
