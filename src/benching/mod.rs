@@ -54,9 +54,9 @@ pub struct Bench {
     read: Asked,
     search: Asked,
     search_all: Asked,
-    resource: Vec<u8>,
-    bundle: Vec<u8>,
-    large: Vec<u8>,
+    resource: Bytes,
+    bundle: Bytes,
+    large: Bytes,
 }
 
 /// A request with its decision.
@@ -89,9 +89,9 @@ impl Bench {
             read,
             search,
             search_all,
-            resource: data::resource(),
-            bundle: data::bundle(50),
-            large: data::bundle(1000),
+            resource: data::resource().into(),
+            bundle: data::bundle(50).into(),
+            large: data::bundle(1000).into(),
             snapshot,
             grant,
         }
@@ -120,7 +120,7 @@ impl Bench {
         }
     }
 
-    fn answer(&self, asked: &Asked, body: &[u8]) -> usize {
+    fn answer(&self, asked: &Asked, body: &Bytes) -> usize {
         let headers = HeaderMap::new();
         let answer = benching::answer(&self.guard, &self.exchange(asked, &headers), &asked.permit, body);
         match answer {

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::rule::{Refusal, Rule};
 use crate::config::{Issuer, Snapshot};
 use crate::fhir::reference::Literal;
@@ -21,6 +23,9 @@ pub(super) const USER_DISABLED: Rule =
     Rule::unauthorized("user-disabled", "the user of this token has no account any more");
 
 pub(super) const RULES: &[&Rule] = &[&CLIENT_DISABLED, &USER_DISABLED];
+
+/// Ids of patients; of the one or few of an ordinary token nothing is on the heap.
+pub type PatientIds<'s> = SmallVec<[&'s str; 4]>;
 
 /// Types by letter, in the order of [`Letter::ALL`].
 type Matrix = [TypeSet; 5];
@@ -146,8 +151,8 @@ impl Grant {
     }
 
     /// The patients whose data of this type the token may reach; empty without a permit.
-    pub fn patients(&self, of: ResourceType, letter: Letter) -> Vec<&str> {
-        let mut patients: Vec<&str> =
+    pub fn patients(&self, of: ResourceType, letter: Letter) -> PatientIds<'_> {
+        let mut patients: PatientIds<'_> =
             self.restricted(of, letter).flat_map(|permit| permit.patients.iter().map(String::as_str)).collect();
         patients.sort_unstable();
         patients.dedup();

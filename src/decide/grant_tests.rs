@@ -136,8 +136,8 @@ fn patients_of_several_scopes_are_one_set() {
     let snapshot = snapshot("[[links]]\nperson = \"RelatedPerson/mum\"\npatients = [\"kid2\", \"kid1\"]\n");
     let both = claims("patient/Observation.rs user/*.rs", Some("mine"), Some("RelatedPerson/mum"));
     let grant = grant(&snapshot, both);
-    assert_eq!(grant.patients(resource("Observation"), Letter::Read), ["kid1", "kid2", "mine"]);
-    assert_eq!(grant.patients(resource("Condition"), Letter::Read), ["kid1", "kid2"]);
+    assert_eq!(grant.patients(resource("Observation"), Letter::Read).to_vec(), ["kid1", "kid2", "mine"]);
+    assert_eq!(grant.patients(resource("Condition"), Letter::Read).to_vec(), ["kid1", "kid2"]);
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub use bundle::{BUNDLE_OVERLAP, BundleDecision, Processing, decide_bundle};
 pub use checked::{CheckedKind, CheckedWrite};
 pub use conditional::{CRITERIA_SEVERAL, ConditionalKind, ConditionalWrite};
 pub use entry::{Entry, RefusedEntry, check_resource};
-pub use grant::{Constrained, Grant, MAX_PATIENTS, Restricted};
+pub use grant::{Constrained, Grant, MAX_PATIENTS, PatientIds, Restricted};
 pub use includes::{Includes, Trail};
 pub use linked::{Occasion, Seen, look_ups};
 pub use look_up::LinkLookUp;
@@ -49,8 +49,8 @@ pub use patch::PATCH_FORMAT;
 pub(crate) use patch::patch_refusal;
 pub(crate) use permit::bundle_request;
 pub use permit::{
-    Action, BodyRule, Bulk, BundleKind, OwnAnswer, PageRule, Permit, Pin, UpstreamRequest, Verify, capabilities_lookup,
-    encounters_lookup, patients_lookup, people_lookup,
+    Action, BodyRule, Bulk, BundleKind, Id, OwnAnswer, PageRule, Permit, Pin, Target, UpstreamRequest, Verify,
+    capabilities_lookup, encounters_lookup, patients_lookup, people_lookup,
 };
 pub use pin::{
     Obeyed, ObeyedInTransaction, PRECONDITION_FAILED, PRECONDITION_UNSUPPORTED, VERSION_UNKNOWN, WRITE_CONFLICT,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
+use smallstr::SmallString;
 
 use super::checked::CheckedWrite;
 use super::conditional::ConditionalWrite;
@@ -14,11 +15,17 @@ use super::references::Beside;
 use crate::fhir::{ResourceType, TypeSet};
 use crate::scope::Letter;
 
+/// Path and query below the upstream's base; those of an ordinary read take nothing from the heap.
+pub type Target = SmallString<[u8; 128]>;
+
+/// An id as FHIR has it, of 64 characters at most (FHIR R4 datatypes.html#id).
+pub type Id = SmallString<[u8; 64]>;
+
 /// What may be sent to the FHIR server. Its fields are private to the decision, so no other code can make one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UpstreamRequest {
     pub(super) method: Method,
-    pub(super) target: String,
+    pub(super) target: Target,
     pub(super) conditional: bool,
     pub(super) json: bool,
     pub(super) minimal: bool,
@@ -48,10 +55,10 @@ pub enum Pin {
 }
 
 impl UpstreamRequest {
-    pub(super) fn new(method: Method, target: String) -> Self {
+    pub(super) fn new(method: Method, target: impl Into<Target>) -> Self {
         Self {
             method,
-            target,
+            target: target.into(),
             conditional: true,
             json: false,
             minimal: false,
@@ -70,7 +77,7 @@ impl UpstreamRequest {
 
     /// The same request for another page of its result; `target` is where the upstream's own link leads, below its base.
     pub(crate) fn at_page(&self, target: String) -> Self {
-        Self { target, ..self.clone() }
+        Self { target: target.into(), ..self.clone() }
     }
 
     pub fn method(&self) -> &Method {
@@ -141,7 +148,7 @@ pub enum BodyRule {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verify {
     /// One resource: this type, this id, visible; else the uniform denial.
-    Resource { of: ResourceType, id: String },
+    Resource { of: ResourceType, id: Id },
     /// A Bundle: entries that are not visible are dropped. `letter` is what a match needs; includes need `r`.
     Bundle { letter: Letter, kind: BundleKind, pages: PageRule, includes: Includes },
     /// A document: every entry is visible, else the uniform denial.
@@ -276,7 +283,7 @@ impl Permit {
 
 /// The gate's own request for the FHIR server's CapabilityStatement.
 pub fn capabilities_lookup() -> UpstreamRequest {
-    UpstreamRequest::new(Method::GET, "/metadata".to_owned()).inspected()
+    UpstreamRequest::new(Method::GET, "/metadata").inspected()
 }
 
 /// The gate's own search for patients that a user may choose from; `query` is printed by the caller's parameters.
@@ -299,7 +306,7 @@ pub fn encounters_lookup(patient: &str, count: usize) -> UpstreamRequest {
 
 /// Where a Bundle whose entries were decided goes; without `readable` the token may read nothing of what they write.
 pub(crate) fn bundle_request(readable: bool) -> UpstreamRequest {
-    let mut request = UpstreamRequest::new(Method::POST, String::new()).inspected();
+    let mut request = UpstreamRequest::new(Method::POST, "").inspected();
     request.minimal = !readable;
     request
 }

@@ -1,7 +1,7 @@
 //! How far a grant reaches into a type, and whether a resource is within that reach (enforcement.md §1 "Visible", §5).
 
 use super::constraint::{Part, holds};
-use super::grant::Grant;
+use super::grant::{Grant, PatientIds};
 use super::linked::{self, Seen, is_linked};
 use super::rule::{Refusal, Rule};
 use crate::config::{PatientData, Snapshot};
@@ -34,13 +34,13 @@ pub(super) enum Reach<'s> {
     /// Every resource of the type.
     Everything,
     /// Data of these patients, by these elements.
-    Patients { patients: Vec<&'s str>, rule: &'s SubjectRule },
+    Patients { patients: PatientIds<'s>, rule: &'s SubjectRule },
     /// A type that holds no patient's data.
     Shared,
     /// By several permits or one, at least one of them with a constraint; `rule` says whose a resource is.
     Constrained { parts: Vec<Part<'s>>, rule: Option<&'s SubjectRule> },
     /// A type whose resources are a patient's through others.
-    Linked { patients: Vec<&'s str> },
+    Linked { patients: PatientIds<'s> },
 }
 
 impl Reach<'_> {
@@ -106,7 +106,7 @@ fn constrained<'s>(
     grant: &'s Grant,
     of: ResourceType,
     letter: Letter,
-    patients: Vec<&'s str>,
+    patients: PatientIds<'s>,
 ) -> Result<Reach<'s>, Refusal> {
     let shared = snapshot.fhir.shared_types.contains(of);
     let reads = matches!(letter, Letter::Read | Letter::Search);
@@ -116,7 +116,7 @@ fn constrained<'s>(
     let rule = if shared { None } else { membership(snapshot, of) };
     let mut parts = Vec::new();
     if rule.is_some() && !patients.is_empty() {
-        parts.push(Part { patients: Some(patients), filter: None });
+        parts.push(Part { patients: Some(patients.into_vec()), filter: None });
     }
     for (permit, filter) in grant.constrained(of, letter) {
         match &permit.patients {

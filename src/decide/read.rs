@@ -6,7 +6,7 @@ use super::grant::Grant;
 use super::includes::Includes;
 use super::linked::is_linked;
 use super::parameters::{self, Accepted, FORMAT_NOT_JSON};
-use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify};
+use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, Target, UpstreamRequest, Verify};
 use super::reach::{Reach, reach};
 use super::rule::{Refusal, Rule};
 use crate::config::Snapshot;
@@ -31,32 +31,32 @@ pub(super) fn read(
     id: &str,
     version: Option<&str>,
 ) -> Result<Permit, Refusal> {
-    let path = version.map_or_else(|| format!("/{of}/{id}"), |version| format!("/{of}/{id}/_history/{version}"));
+    let path = path(of, id, version);
     if grant.is_identity(of, id) && !grant.unrestricted(of, Letter::Read) {
-        return guarded(snapshot, grant, request, &path, of, id, "own-identity");
+        return guarded(snapshot, grant, request, path, of, id, "own-identity");
     }
     let reach = reach(snapshot, grant, of, Letter::Read)?;
     match &reach {
         Reach::Everything => {
             let accepted = parameters::of_read(request, false)?;
-            let upstream = UpstreamRequest::new(request.method.clone(), with_query(&path, &accepted));
+            let upstream = UpstreamRequest::new(request.method.clone(), with_query(path, &accepted));
             let entries = TypeSet::of(of);
             Ok(Permit { action: Action::Stream { request: upstream, entries }, rule: reach.rule() })
         }
         // Known without asking: the answer must not depend on whether the other patient exists. What is wrong with the
         // request is wrong whoever it names, so that is judged first.
         Reach::Patients { patients, .. } if of == ResourceType::PATIENT && !patients.contains(&id) => {
-            guarded(snapshot, grant, request, &path, of, id, reach.rule())?;
+            guarded(snapshot, grant, request, path, of, id, reach.rule())?;
             Ok(Permit { action: Action::Answer(OwnAnswer::UniformDenial), rule: reach.rule() })
         }
         Reach::Constrained { parts, .. }
             if of == ResourceType::PATIENT && !parts.iter().any(|part| part.may_be(id)) =>
         {
-            guarded(snapshot, grant, request, &path, of, id, reach.rule())?;
+            guarded(snapshot, grant, request, path, of, id, reach.rule())?;
             Ok(Permit { action: Action::Answer(OwnAnswer::UniformDenial), rule: reach.rule() })
         }
         Reach::Patients { .. } | Reach::Shared | Reach::Constrained { .. } | Reach::Linked { .. } => {
-            guarded(snapshot, grant, request, &path, of, id, reach.rule())
+            guarded(snapshot, grant, request, path, of, id, reach.rule())
         }
     }
 }
@@ -65,7 +65,7 @@ fn guarded(
     snapshot: &Snapshot,
     grant: &Grant,
     request: &Request,
-    path: &str,
+    path: Target,
     of: ResourceType,
     id: &str,
     rule: &'static str,
@@ -80,7 +80,7 @@ fn guarded(
     }
     parameters::keep_verifiable(snapshot, grant, of, &mut accepted);
     let upstream = UpstreamRequest::new(Method::GET, with_query(path, &accepted)).inspected();
-    let verify = Verify::Resource { of, id: id.to_owned() };
+    let verify = Verify::Resource { of, id: id.into() };
     Ok(Permit { action: Action::Guard { request: upstream, verify }, rule })
 }
 
@@ -92,11 +92,12 @@ pub(super) fn history_of_instance(
     of: ResourceType,
     id: &str,
 ) -> Result<Permit, Refusal> {
-    let path = format!("/{of}/{id}/_history");
+    let mut path = path(of, id, None);
+    path.push_str("/_history");
     let reach = reach(snapshot, grant, of, Letter::Read)?;
     let restricted = !matches!(reach, Reach::Everything);
     let accepted = parameters::of_history(snapshot, grant, request, restricted)?;
-    let target = target(request, &path, &accepted);
+    let target = target(request, path, &accepted);
     if !restricted {
         let upstream = UpstreamRequest::new(request.method.clone(), target).inspected();
         return Ok(Permit {
@@ -124,7 +125,7 @@ pub(super) fn history_of_many(
     };
     require_all(grant, &asked, &HISTORY_RESTRICTED)?;
     let path = of.map_or_else(|| "/_history".to_owned(), |of| format!("/{of}/_history"));
-    let upstream = UpstreamRequest::new(request.method.clone(), target(request, &path, &accepted)).inspected();
+    let upstream = UpstreamRequest::new(request.method.clone(), target(request, path, &accepted)).inspected();
     Ok(Permit { action: Action::Stream { request: upstream, entries: asked }, rule: "unrestricted" })
 }
 
@@ -143,14 +144,31 @@ pub(super) fn require_all(grant: &Grant, asked: &TypeSet, restricted: &'static R
 }
 
 /// The page that an opened seal names, or else the path with the accepted parameters.
-pub(super) fn target(request: &Request, path: &str, accepted: &Accepted) -> String {
-    request.page.as_ref().map_or_else(|| with_query(path, accepted), |page| page.target.clone())
+pub(super) fn target(request: &Request, path: impl Into<Target>, accepted: &Accepted) -> Target {
+    match &request.page {
+        Some(page) => page.target.as_str().into(),
+        None => with_query(path, accepted),
+    }
 }
 
 /// A path with the accepted parameters behind it.
-pub(super) fn with_query(path: &str, accepted: &Accepted) -> String {
-    if accepted.parameters.is_empty() {
-        return path.to_owned();
+pub(super) fn with_query(path: impl Into<Target>, accepted: &Accepted) -> Target {
+    let mut path = path.into();
+    if !accepted.parameters.is_empty() {
+        path.push('?');
+        path.push_str(&print_parameters(&accepted.parameters));
     }
-    format!("{path}?{}", print_parameters(&accepted.parameters))
+    path
+}
+
+fn path(of: ResourceType, id: &str, version: Option<&str>) -> Target {
+    let mut path = Target::new();
+    for part in ["/", of.name(), "/", id] {
+        path.push_str(part);
+    }
+    if let Some(version) = version {
+        path.push_str("/_history/");
+        path.push_str(version);
+    }
+    path
 }

@@ -9,7 +9,7 @@ use super::joins::{Origin, pin};
 use super::naming::{Form, named, narrow};
 use super::operation::OPERATION_RESTRICTED;
 use super::parameters::{self, Accepted, FORMAT_NOT_JSON, Search};
-use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, UpstreamRequest, Verify};
+use super::permit::{Action, BundleKind, OwnAnswer, PageRule, Permit, Target, UpstreamRequest, Verify};
 use super::provenance;
 use super::reach::{Reach, SCOPE_MISSING, reach};
 use super::read::{require_all, target};
@@ -250,7 +250,7 @@ fn narrowed(
     // A token is compared here with the case of its letters, upstream perhaps without.
     let exact = narrowed.exact && within.parts.is_empty();
     let shape = shape(&search, of, &accepted, exact)?;
-    Ok(guarded(target(request, &narrowed.path, &accepted), shape, name))
+    Ok(guarded(target(request, narrowed.path.as_str(), &accepted), shape, name))
 }
 
 /// A search of a type that holds no patient's data.
@@ -293,7 +293,7 @@ pub(super) fn shape(search: &Search<'_>, of: ResourceType, accepted: &Accepted, 
     Ok((pages, includes::judged(search, of, accepted.includes.clone())?))
 }
 
-pub(super) fn guarded(target: String, (pages, includes): Shape, rule: &'static str) -> Permit {
+pub(super) fn guarded(target: Target, (pages, includes): Shape, rule: &'static str) -> Permit {
     let verify = Verify::Bundle { letter: Letter::Search, kind: BundleKind::Searchset, pages, includes };
     Permit { action: Action::Guard { request: UpstreamRequest::new(Method::GET, target).inspected(), verify }, rule }
 }

@@ -109,12 +109,12 @@ pub(super) fn write(
             if !selects(snapshot, of, &accepted.parameters) {
                 return Err(CRITERIA_MISSING.refuse());
             }
-            with_query(&format!("/{of}"), &accepted)
+            with_query(format!("/{of}"), &accepted)
         }
         _ => {
             let accepted = super::parameters::of_read(request, false)?;
             let path = write.id().map_or_else(|| format!("/{of}"), |id| format!("/{of}/{id}"));
-            with_query(&path, &accepted)
+            with_query(path, &accepted)
         }
     };
     let readable = grant.unrestricted(of, Letter::Read);

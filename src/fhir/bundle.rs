@@ -79,7 +79,9 @@ impl<'a> RawBundle<'a> {
     /// # Errors
     /// Not a Bundle in JSON.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
-        let bundle: Self = serde_json::from_slice(bytes)?;
+        // Looked at once for all, not string by string.
+        let text = std::str::from_utf8(bytes).map_err(serde::de::Error::custom)?;
+        let bundle: Self = serde_json::from_str(text)?;
         if bundle.resource_type != "Bundle" {
             return Err(serde::de::Error::custom("not a Bundle"));
         }

@@ -44,7 +44,9 @@ impl<'a> Json<'a> {
     /// Anything that is not one JSON value with one reading.
     pub fn parse(bytes: &'a [u8], max_depth: usize) -> Result<Self, JsonError> {
         let room = Room { depth: Cell::new(max_depth), values: Cell::new(MAX_VALUES) };
-        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        // Looked at once for all, not string by string.
+        let text = std::str::from_utf8(bytes).map_err(|error| JsonError(error.to_string()))?;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
         let value = Seed(&room).deserialize(&mut deserializer).map_err(|error| JsonError(error.to_string()))?;
         deserializer.end().map_err(|error| JsonError(error.to_string()))?;
         Ok(value)

@@ -73,8 +73,8 @@ fn parse_segment(raw: &str) -> Result<String, TargetError> {
     if matches!(segment.as_str(), "" | "." | "..") {
         return Err(TargetError::Segment);
     }
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '$' | '*' | '~');
-    if segment.chars().all(plain) { Ok(segment) } else { Err(TargetError::Character) }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'$' | b'*' | b'~');
+    if segment.bytes().all(plain) { Ok(segment) } else { Err(TargetError::Character) }
 }
 
 /// Parses `name=value&…` as forms are encoded; `;` separates nothing.
@@ -107,6 +107,10 @@ pub fn print_query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> S
 }
 
 fn decode(raw: &str, form: bool) -> Result<String, TargetError> {
+    // Nearly everything that FHIR clients send means what it is written as.
+    if raw.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'%' | b'+')) {
+        return Ok(raw.to_owned());
+    }
     let plus_decoded;
     let raw = if form && raw.contains('+') {
         plus_decoded = raw.replace('+', " ");

@@ -38,7 +38,7 @@ fn assemble(exchange: &Exchange<'_>, processing: Processing, done: Vec<Done>) ->
     let (printed, records): (Vec<_>, Vec<_>) = done.into_iter().map(|done| (done.printed, done.record)).unzip();
     bundle.entry = printed;
     let printed = serde_json::to_vec(&bundle).map_err(|error| unreadable(&error.to_string()))?;
-    let printed = move_urls(printed, &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
+    let printed = move_urls(printed.into(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
     let removed = records.iter().map(|record| record.removed).sum();
-    Ok(Answer { removed, entries: records, ..Answer::fhir(StatusCode::OK, printed.into()) })
+    Ok(Answer { removed, entries: records, ..Answer::fhir(StatusCode::OK, printed) })
 }

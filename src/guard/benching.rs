@@ -1,5 +1,6 @@
 //! What happens between a body of the FHIR server and the answer to the client, without the wire; for `benches/`.
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::HeaderMap;
 
@@ -9,7 +10,7 @@ use crate::decide::{Action, Permit, Seen, Verify};
 
 /// The answer to a guarded read or search whose whole result is `body`; none where it is refused, or more would have to be
 /// fetched.
-pub fn answer(guard: &Guard, exchange: &Exchange<'_>, permit: &Permit, body: &[u8]) -> Option<Answer> {
+pub fn answer(guard: &Guard, exchange: &Exchange<'_>, permit: &Permit, body: &Bytes) -> Option<Answer> {
     let answered = async {
         match permit.action() {
             Action::Guard { verify: Verify::Resource { of, id }, .. } => {

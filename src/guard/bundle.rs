@@ -1,13 +1,13 @@
 //! Searchsets, histories and operation results: each entry is verified on its own body, what fails is dropped whole, what stays
 //! is copied byte for byte.
 
-use bytes::Bytes;
 use http::StatusCode;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::fill::{self, Filled, PageLink};
-use super::links::move_urls;
+use super::links::{move_urls, public};
 use super::{Answer, Exchange, Guard};
+use crate::config::Fhir;
 use crate::decide::{
     BundleKind, Includes, PageRule, Refusal, Seen, UpstreamRequest, request as rules, type_of, visible_with,
 };
@@ -60,8 +60,8 @@ pub(super) fn print(
     bundle.link = links(guard, exchange, &filled)?;
     bundle.entry = filled.entries;
     let printed = serde_json::to_vec(&bundle).map_err(|error| unreadable(&error.to_string()))?;
-    let printed = move_urls(printed, &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
-    let mut answer = Answer::fhir(StatusCode::OK, Bytes::from(printed));
+    let printed = move_urls(printed.into(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
+    let mut answer = Answer::fhir(StatusCode::OK, printed);
     answer.removed = removed;
     answer.upstream_status = Some(StatusCode::OK);
     Ok(answer)
@@ -126,10 +126,11 @@ impl Checked<'_> {
     }
 
     /// The entry without anything that was not verified: no score, no outcome, no extension.
-    pub(super) fn print(&self) -> Result<Box<RawValue>, Refusal> {
+    pub(super) fn print(&self, fhir: &Fhir) -> Result<Box<RawValue>, Refusal> {
         let response = self.entry.response.map(without_outcome).transpose()?;
         print_entry(&NewEntry {
-            full_url: self.entry.full_url.clone(),
+            // Most servers name themselves here and nowhere else, so that the rest can be left as it is.
+            full_url: self.entry.full_url.as_deref().map(|url| public(url, fhir)),
             resource: self.entry.resource,
             search: self.entry.search.is_some().then(|| EntrySearch { mode: Some(self.mode.to_owned()) }),
             request: self.entry.request.clone(),

@@ -211,9 +211,9 @@ pub(super) fn written(
     let deleted = matches!(write.kind(), CheckedKind::Delete(_));
     if write.readable() && !deleted && !body.is_empty() {
         if returns_own(exchange, write, body) {
-            let moved =
-                move_urls(body.to_vec(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
-            written.body = moved.into();
+            let moved = move_urls(Bytes::copy_from_slice(body), &exchange.snapshot.fhir)
+                .map_err(|error| unreadable(&error.to_string()))?;
+            written.body = moved;
         } else {
             // Nothing is told of an answer about something else, not even where it is.
             written.headers.remove(header::CONTENT_TYPE);

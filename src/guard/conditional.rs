@@ -120,8 +120,8 @@ fn there(exchange: &Exchange<'_>, found: &Found) -> Result<Answer, Refusal> {
     let location = HeaderValue::from_str(&location).map_err(|_| unreadable("a match whose id is none"))?;
     answer.headers.insert(header::LOCATION, location);
     if visible(snapshot, grant, Letter::Read, &resource) && !prefers_minimal(exchange.headers) {
-        let moved = move_urls(text.as_bytes().to_vec(), &snapshot.fhir);
-        answer.body = moved.map_err(|error| unreadable(&error.to_string()))?.into();
+        let moved = move_urls(Bytes::copy_from_slice(text.as_bytes()), &snapshot.fhir);
+        answer.body = moved.map_err(|error| unreadable(&error.to_string()))?;
     } else {
         answer.headers.remove(header::CONTENT_TYPE);
     }

@@ -80,6 +80,6 @@ async fn verified(guard: &Guard, exchange: &Exchange<'_>, answer: UpstreamAnswer
         document.entry.push(print_entry(&bare)?);
     }
     let printed = serde_json::to_vec(&document).map_err(broken)?;
-    let moved = move_urls(printed, &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
-    Ok(Answer { upstream_status: Some(status), ..Answer::fhir(StatusCode::OK, moved.into()) })
+    let moved = move_urls(printed.into(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
+    Ok(Answer { upstream_status: Some(status), ..Answer::fhir(StatusCode::OK, moved) })
 }

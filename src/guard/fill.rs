@@ -218,7 +218,7 @@ impl Filling {
     }
 
     fn print(&mut self, exchange: &Exchange<'_>, checked: &Checked<'_>) -> Result<Box<RawValue>, Refusal> {
-        let printed = checked.print()?;
+        let printed = checked.print(&exchange.snapshot.fhir)?;
         self.bytes += printed.get().len();
         if self.bytes > exchange.snapshot.limits.response_body {
             return Err(rules::TOO_COSTLY.refuse().because("limits.response_body"));

@@ -1,6 +1,10 @@
 //! URLs in answers: those below the upstream's base point at the gate's public base, page links are sealed
 //! (enforcement.md §7).
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
 use super::page::Pages;
 use crate::config::Fhir;
 use crate::fhir::rewrite::{LinkSink, Place, RewriteError, Rewriter};
@@ -10,6 +14,11 @@ use crate::fhir::{FhirVersion, ResourceType, TypeSet};
 pub(super) fn to_public(url: &str, upstream_base: &str, public_base: &str) -> Option<String> {
     let rest = url.strip_prefix(upstream_base)?;
     (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then(|| format!("{public_base}{rest}"))
+}
+
+/// `url`, moved if it lies at the upstream.
+pub(super) fn public<'u>(url: &'u str, fhir: &Fhir) -> Cow<'u, str> {
+    to_public(url, &fhir.upstream.base, &fhir.public_base).map_or(Cow::Borrowed(url), Cow::Owned)
 }
 
 /// The sink of an answer that was verified already: URLs are moved, nothing else.
@@ -35,16 +44,15 @@ impl Moved {
     ///
     /// # Errors
     /// The body is not JSON.
-    pub(super) fn in_body(&self, body: Vec<u8>) -> Result<Vec<u8>, RewriteError> {
-        let names_upstream = memchr::memmem::find(&body, self.authority.as_bytes()).is_some();
-        if !names_upstream || self.upstream_base == self.public_base {
+    pub(super) fn in_body(&self, body: Bytes) -> Result<Bytes, RewriteError> {
+        if !names_upstream(&body, &self.authority) || self.upstream_base == self.public_base {
             return Ok(body);
         }
         let mut out = Vec::with_capacity(body.len());
         let mut rewriter = Rewriter::new(self.clone());
         rewriter.push(&body, &mut out)?;
         rewriter.finish(&mut out)?;
-        Ok(out)
+        Ok(out.into())
     }
 }
 
@@ -100,6 +108,10 @@ impl LinkSink for Flowing {
 ///
 /// # Errors
 /// The body is not JSON.
-pub(super) fn move_urls(body: Vec<u8>, fhir: &Fhir) -> Result<Vec<u8>, RewriteError> {
-    Moved::of(fhir).in_body(body)
+pub(super) fn move_urls(body: Bytes, fhir: &Fhir) -> Result<Bytes, RewriteError> {
+    if names_upstream(&body, &fhir.upstream.authority) { Moved::of(fhir).in_body(body) } else { Ok(body) }
+}
+
+fn names_upstream(body: &[u8], authority: &str) -> bool {
+    memchr::memmem::find(body, authority.as_bytes()).is_some()
 }

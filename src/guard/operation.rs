@@ -97,6 +97,6 @@ async fn answered(exchange: &Exchange<'_>, call: &Call, answer: UpstreamAnswer) 
     if !leaves {
         return Err(unreadable("an operation's answer is not what the operation returns"));
     }
-    let moved = move_urls(body.to_vec(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
-    Ok(Answer { upstream_status: Some(status), ..Answer::fhir(status, moved.into()) })
+    let moved = move_urls(body, &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
+    Ok(Answer { upstream_status: Some(status), ..Answer::fhir(status, moved) })
 }

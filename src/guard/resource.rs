@@ -1,5 +1,6 @@
 //! One resource, verified on its own body or denied uniformly.
 
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
 use super::links::move_urls;
@@ -35,7 +36,7 @@ pub(super) async fn of_body(
     guard: &Guard,
     exchange: &Exchange<'_>,
     headers: &HeaderMap,
-    body: &[u8],
+    body: &Bytes,
     (of, id): (ResourceType, &str),
 ) -> Result<Answer, Refusal> {
     let status = StatusCode::OK;
@@ -54,8 +55,8 @@ pub(super) async fn of_body(
         return binary::content(exchange, &resource, headers).map(|answer| with_status(answer, status));
     }
     let fhir = &exchange.snapshot.fhir;
-    let body = move_urls(body.to_vec(), fhir).map_err(|error| unreadable(&error.to_string()))?;
-    let mut verified = with_status(Answer::fhir(StatusCode::OK, body.into()), status);
+    let body = move_urls(body.clone(), fhir).map_err(|error| unreadable(&error.to_string()))?;
+    let mut verified = with_status(Answer::fhir(StatusCode::OK, body), status);
     for name in [header::ETAG, header::LAST_MODIFIED] {
         verified.copy(headers, &name);
     }

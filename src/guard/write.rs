@@ -81,9 +81,9 @@ async fn written(exchange: &Exchange<'_>, answer: UpstreamAnswer, readable: bool
     let fhir = &exchange.snapshot.fhir;
     let mut written = Answer { upstream_status: Some(status), ..Answer::fhir(status, bytes::Bytes::new()) };
     if readable && !body.is_empty() {
-        let moved = move_urls(body.to_vec(), fhir)
-            .map_err(|error| rules::UPSTREAM_UNREADABLE.refuse().because(error.to_string()))?;
-        written.body = moved.into();
+        let moved =
+            move_urls(body, fhir).map_err(|error| rules::UPSTREAM_UNREADABLE.refuse().because(error.to_string()))?;
+        written.body = moved;
         written.copy(&headers, &header::CONTENT_TYPE);
     } else {
         written.headers.remove(header::CONTENT_TYPE);

@@ -62,7 +62,7 @@ pub struct Export {
 /// The steps of an export's life.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ExportStep {
-    KickOff { request: UpstreamRequest, body: Option<String> },
+    KickOff { request: Box<UpstreamRequest>, body: Option<String> },
     Status,
     Cancel,
     File,
@@ -175,7 +175,7 @@ fn kick_off(asked: &Asked<'_>, granted: TypeSet) -> Result<ExportStep, Refusal> 
     let body = patients.then(|| input(&parameters).to_string());
     let mut request = asked.upstream(method, if patients { &[] } else { &parameters });
     request.bulk = Some(Bulk::KickOff);
-    Ok(ExportStep::KickOff { request, body })
+    Ok(ExportStep::KickOff { request: Box::new(request), body })
 }
 
 /// The types that are asked for, or else all that are granted.

@@ -118,7 +118,7 @@ pub(super) fn named(asked: &Asked<'_>, name: &str) -> Result<Option<String>, Ref
 /// The patient in reach, where there is one only.
 fn only(reach: &Reach<'_>) -> Option<String> {
     let mut patients: Vec<&str> = match reach {
-        Reach::Patients { patients, .. } | Reach::Linked { patients } => patients.clone(),
+        Reach::Patients { patients, .. } | Reach::Linked { patients } => patients.to_vec(),
         Reach::Constrained { parts, .. } => {
             parts.iter().filter_map(|part| part.patients.as_deref()).flatten().copied().collect()
         }

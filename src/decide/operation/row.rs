@@ -62,13 +62,13 @@ fn whole(asked: &Asked<'_>, row: &OperationRow) -> Result<Permit, Refusal> {
 }
 
 /// Under a patient context: the row says how the patient is named, and the answer is verified.
-struct About<'a> {
+struct About<'a, 'r> {
     asked: &'a Asked<'a>,
     row: &'a OperationRow,
-    reaches: &'a [Reach<'a>],
+    reaches: &'a [Reach<'r>],
 }
 
-impl About<'_> {
+impl About<'_, '_> {
     fn judged(&self) -> Result<Permit, Refusal> {
         let Self { asked, row, reaches } = self;
         let rule = reaches.first().map_or("own-patient", Reach::rule);

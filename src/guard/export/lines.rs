@@ -117,7 +117,7 @@ impl Lines {
             },
             Expected::Resources(_) | Expected::Outcomes => line,
         };
-        out.extend_from_slice(&self.moved.in_body(line)?);
+        out.extend_from_slice(&self.moved.in_body(line.into())?);
         out.push(b'\n');
         Ok(())
     }

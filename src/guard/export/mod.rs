@@ -170,8 +170,8 @@ async fn not_now(exchange: &Exchange<'_>, answer: UpstreamAnswer) -> Result<Answ
     if !outcome {
         return Err(own_words(status));
     }
-    let moved = move_urls(body.to_vec(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
-    Ok(Answer { upstream_status: Some(status), ..Answer::fhir(status, moved.into()) })
+    let moved = move_urls(body, &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
+    Ok(Answer { upstream_status: Some(status), ..Answer::fhir(status, moved) })
 }
 
 fn too_soon(headers: &HeaderMap) -> Answer {
