@@ -55,7 +55,7 @@ fuzz:
 
 bench:
 	@tools/setup demo
-	cargo bench --locked --features bench
+	cargo bench --locked --features bench --bench path
 
 bench-counts:
 	@tools/setup demo

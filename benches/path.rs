@@ -1,5 +1,5 @@
 //! What one request costs the gate before and after it waits for the FHIR server: each step by itself, and what a Bundle costs
-//! besides. `cargo bench --features bench`; compare runs on one machine only.
+//! besides. `make bench`; compare runs on one machine only.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark whose input is wrong should stop")]
 

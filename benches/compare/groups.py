@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.cookiejar
+import itertools
 import re
 import sqlite3
 import threading
@@ -134,8 +135,8 @@ def log_in(url: str) -> None:
         "scope": "openid fhirUser", "aud": f"{url}/fhir", "code_challenge": "c" * 43, "code_challenge_method": "S256",
     })
     with browser.open(f"{url}/auth/authorize?{asked}", timeout=30) as page:
-        handle = re.search(r'name="id" value="([^"]+)"', page.read().decode())[1]
-    form = urllib.parse.urlencode({"id": handle, "username": "amy", "password": PASSWORD, "do": "login"}).encode()
+        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]+)">', page.read().decode()))
+    form = urllib.parse.urlencode({**hidden, "username": "amy", "password": PASSWORD, "do": "login"}).encode()
     request = urllib.request.Request(f"{url}/auth/login", form, {"Origin": url})
     try:
         with browser.open(request, timeout=30) as page:
@@ -183,11 +184,11 @@ def clients(count: int) -> str:
 
 def scopes(bench: Bench, count: int) -> Path:
     """Requests with tokens of so many scopes."""
-    types = "Observation Patient Condition Encounter Procedure Immunization Goal CarePlan CareTeam Device AllergyIntolerance " \
-        "DiagnosticReport DocumentReference MedicationRequest MedicationStatement Coverage Claim Flag List Composition"
-    kinds = (f"?category=c{number}" for number in range(1000))
-    constrained = (f"patient/{of}.rs{kind}" for kind in kinds for of in types.split())
-    chosen = ("patient/Observation.rs", "patient/Patient.rs", "patient/Condition.rs", *(next(constrained) for _ in range(count - 3)))
+    types = ("Observation", "Patient", "Condition", "Goal", "Task", "Flag", "List", "Claim", "Device", "Basic", "Media", "Account", "CareTeam",
+             "CarePlan", "Coverage", "Consent", "Encounter", "Procedure", "Specimen", "Schedule")
+    letters = [of for size in range(1, 6) for of in itertools.combinations("cruds", size)]
+    every = (f"patient/{of}.{''.join(some)}" for some in letters for of in types)
+    chosen = ("patient/Observation.rs", *itertools.islice(every, count - 1))
     tokens = [bench.patient_token(chosen) for _ in range(1000)]
     return bench.write(f"scopes-{count}", READ, tokens)
 

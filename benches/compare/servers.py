@@ -122,7 +122,7 @@ id = "growth-chart"
 kind = "public"
 redirect_uris = ["http://127.0.0.1:9000/callback"]
 consent = "granted"
-scopes = ["launch/patient", "openid", "fhirUser", "offline_access", "patient/*.rs"]
+scopes = ["launch/patient", "openid", "fhirUser", "offline_access", "patient/*.cruds"]
 [[clients]]
 id = "service"
 kind = "confidential-asymmetric"
