@@ -104,7 +104,7 @@ impl Gate {
         let outcome = match decided {
             Decided::Enforced(permit) => self.parts.guard.carry_out(permit, &exchange).await,
             Decided::Reported(reported) => {
-                self.parts.guard.carry_out_reported(reported, &exchange, &mut visit.would).await
+                Box::pin(self.parts.guard.carry_out_reported(reported, &exchange, &mut visit.would)).await
             }
         };
         match outcome? {
@@ -147,7 +147,10 @@ impl Gate {
             return Ok(grant);
         }
         self.parts.metrics.token_cache(false);
-        let claims = self.parts.verifier.verify(token, snapshot).await.map_err(|error| {
+        if !is_token(token) {
+            return Err(rules::AUTHORIZATION_AMBIGUOUS.refuse());
+        }
+        let claims = Box::pin(self.parts.verifier.verify(token, snapshot)).await.map_err(|error| {
             let rule = if error.unavailable() { &rules::TOKEN_UNCHECKED } else { &rules::TOKEN_REFUSED };
             rule.refuse().because(error.rule())
         })?;
@@ -235,7 +238,7 @@ fn no_token_in(pairs: &[(String, String)]) -> Result<(), Refusal> {
     if found { Err(rules::TOKEN_IN_QUERY.refuse()) } else { Ok(()) }
 }
 
-/// The token of an `Authorization` header: `Bearer`, one space, the token (RFC 6750 §2.1).
+/// What follows `Bearer` and one space in an `Authorization` header; see [`is_token`].
 fn bearer(head: &Head) -> Result<&str, Refusal> {
     let Some(value) = head.headers.get(header::AUTHORIZATION) else {
         return Err(rules::TOKEN_MISSING.refuse());
@@ -245,11 +248,13 @@ fn bearer(head: &Head) -> Result<&str, Refusal> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(rules::TOKEN_MISSING.refuse().because("another scheme than Bearer"));
     }
-    let is_token = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
-    if token.is_empty() || !token.bytes().all(is_token) {
-        return Err(ambiguous());
-    }
     Ok(token)
+}
+
+/// Whether `text` is a bearer token (RFC 6750 §2.1, `b64token`).
+fn is_token(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
+    !text.is_empty() && text.bytes().all(plain)
 }
 
 /// The form body of a POST `_search` (FHIR R4 http.html#search).

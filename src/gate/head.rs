@@ -12,7 +12,7 @@ use crate::fhir::target::{Target, TargetError};
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// Headers that mean two things when they come twice.
-const ONCE: [HeaderName; 10] = [
+static ONCE: [HeaderName; 10] = [
     header::AUTHORIZATION,
     header::CONTENT_ENCODING,
     header::CONTENT_LENGTH,
@@ -94,19 +94,24 @@ fn check_method(request: &RequestHeader) -> Result<(), Refusal> {
 
 fn check_headers(request: &RequestHeader, snapshot: &Snapshot) -> Result<(), Refusal> {
     let headers = &request.headers;
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let (mut bytes, mut seen, mut ambiguous) = (0, ONCE.each_ref().map(|_| false), None);
+    for (name, value) in headers {
+        bytes += name.as_str().len() + value.len();
+        let known = ONCE.iter().zip(&mut seen).find(|(once, _)| *once == name);
+        if let Some((name, seen)) = known
+            && (std::mem::replace(seen, true) || value.to_str().is_err())
+        {
+            ambiguous = ambiguous.or(Some(name));
+        }
+    }
     let authorization = headers.get(header::AUTHORIZATION).map_or(0, http::HeaderValue::len);
     if bytes > MAX_HEADER_BYTES || authorization > snapshot.limits.authorization {
         return Err(rules::HEADER_TOO_LARGE.refuse());
     }
-    if headers.get_all(header::AUTHORIZATION).iter().count() > 1 {
-        return Err(rules::AUTHORIZATION_AMBIGUOUS.refuse());
-    }
-    if let Some(name) = ONCE.iter().find(|name| headers.get_all(*name).iter().count() > 1) {
-        return Err(rules::HEADER_AMBIGUOUS.refuse().because(name.as_str()));
-    }
-    if let Some(name) = ONCE.iter().find(|name| headers.get(*name).is_some_and(|value| value.to_str().is_err())) {
-        return Err(rules::HEADER_AMBIGUOUS.refuse().because(name.as_str()));
+    match ambiguous {
+        Some(name) if *name == header::AUTHORIZATION => return Err(rules::AUTHORIZATION_AMBIGUOUS.refuse()),
+        Some(name) => return Err(rules::HEADER_AMBIGUOUS.refuse().because(name.as_str())),
+        None => {}
     }
     let named = request.uri.authority().is_some() || headers.contains_key(header::HOST);
     if request.version >= http::Version::HTTP_11 && !named {

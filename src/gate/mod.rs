@@ -77,7 +77,7 @@ impl Gate {
         match Head::read(session.req_header(), snapshot) {
             Err(refusal) => self.refuse(visit, refusal),
             Ok(head) if AuthServer::owns(head.path(), snapshot) => {
-                self.own_endpoint(session, snapshot, &head, visit).await
+                Box::pin(self.own_endpoint(session, snapshot, &head, visit)).await
             }
             Ok(head) => match head.below(&snapshot.fhir.base_path) {
                 Some(_) => self.fhir(session, snapshot, &head, visit).await,

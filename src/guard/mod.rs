@@ -152,39 +152,43 @@ impl Guard {
                 let answer = self.send(exchange, request, None).await?;
                 resource::verified(self, exchange, answer, *of, id).await.map(Outcome::Whole)
             }
-            Action::Guard { request, verify: Verify::Bundle { letter, kind, pages, includes } } => {
-                let (letter, kind, pages, seen) = (*letter, *kind, *pages, Seen::default());
-                let wanted = bundle::Wanted { request, letter, kind, pages, includes, seen };
-                bundle::verified(self, exchange, &wanted).await.map(Outcome::Whole)
-            }
-            Action::Guard { verify: Verify::Document, .. }
-            | Action::Export(_)
-            | Action::Operation(_)
-            | Action::Conditional(_) => self.seldom(permit, exchange).await,
-            Action::Write { request, body, readable } => {
-                write::carry_out(self, exchange, request, body, *readable).await.map(Outcome::Whole)
-            }
-            Action::Checked(write) => checked::carry_out(self, exchange, write).await.map(Outcome::Whole),
-            Action::Targets(search) => sight::searched(self, exchange, search).await.map(Outcome::Whole),
-            Action::Bundle => batch::carry_out(self, exchange).await.map(Outcome::Whole),
+            _ => self.larger(permit, exchange).await,
         }
     }
 
-    /// The rarer and larger ways, on the heap, so that the common ones stay small on the stack: a batch goes through
-    /// [`Guard::carry_out`] twice.
-    fn seldom<'f>(
+    /// The larger ways, on the heap: a future is moved as a whole before it runs, and every request would pay for the largest.
+    fn larger<'f>(
         &'f self,
         permit: &'f Permit,
         exchange: &'f Exchange<'_>,
     ) -> Pin<Box<dyn Future<Output = Result<Outcome, Refusal>> + Send + 'f>> {
         match permit.action() {
+            Action::Guard { request, verify: Verify::Bundle { letter, kind, pages, includes } } => Box::pin(async {
+                let (letter, kind, pages, seen) = (*letter, *kind, *pages, Seen::default());
+                let wanted = bundle::Wanted { request, letter, kind, pages, includes, seen };
+                bundle::verified(self, exchange, &wanted).await.map(Outcome::Whole)
+            }),
+            Action::Write { request, body, readable } => {
+                Box::pin(async { write::carry_out(self, exchange, request, body, *readable).await.map(Outcome::Whole) })
+            }
+            Action::Checked(write) => {
+                Box::pin(async { checked::carry_out(self, exchange, write).await.map(Outcome::Whole) })
+            }
+            Action::Targets(search) => {
+                Box::pin(async { sight::searched(self, exchange, search).await.map(Outcome::Whole) })
+            }
+            Action::Bundle => Box::pin(async { batch::carry_out(self, exchange).await.map(Outcome::Whole) }),
             Action::Export(export) => Box::pin(export::carry_out(self, exchange, export)),
             Action::Operation(call) => Box::pin(operation::carry_out(self, exchange, call)),
             Action::Conditional(write) => {
                 Box::pin(async { conditional::carry_out(self, exchange, write).await.map(Outcome::Whole) })
             }
-            Action::Guard { request, .. } => Box::pin(document::carry_out(self, exchange, request)),
-            _ => Box::pin(ready(Ok(Outcome::Whole(Answer::uniform_denial())))),
+            Action::Guard { request, verify: Verify::Document } => {
+                Box::pin(document::carry_out(self, exchange, request))
+            }
+            Action::Answer(_) | Action::Stream { .. } | Action::Guard { .. } => {
+                Box::pin(ready(Ok(Outcome::Whole(Answer::uniform_denial()))))
+            }
         }
     }
 

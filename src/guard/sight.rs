@@ -42,7 +42,9 @@ impl Sight {
         let (snapshot, grant) = (exchange.snapshot, exchange.grant);
         let occasion = Occasion::of(exchange.request);
         let look_ups = look_ups(snapshot, grant, letter, resource, occasion, &self.seen);
-        self.look(guard, exchange, &look_ups).await?;
+        if !look_ups.is_empty() {
+            Box::pin(self.look(guard, exchange, &look_ups)).await?;
+        }
         Ok(visible_with(snapshot, grant, letter, resource, &self.seen))
     }
 

@@ -86,7 +86,7 @@ impl UpstreamClient {
         loop {
             let (stream, reused) = match server.pool.take() {
                 Some(stream) => (stream, true),
-                None => (self.connect(&server).await?, false),
+                None => (Box::pin(self.connect(&server)).await?, false),
             };
             let mut session = HttpSession::new_with_options(stream, &server.peer);
             session.read_timeout = Some(upstream.read_timeout);

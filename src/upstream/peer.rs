@@ -48,7 +48,7 @@ impl Peers {
         {
             return Ok(server.clone());
         }
-        match (self.make(upstream).await, known) {
+        match (Box::pin(self.make(upstream)).await, known) {
             (Ok(mut made), known) => {
                 // The same address again: its connections go on.
                 if let Some(known) = known.filter(|known| known.peer.reuse_hash() == made.peer.reuse_hash()) {
