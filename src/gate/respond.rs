@@ -54,8 +54,10 @@ async fn flow(session: &mut ServerSession, mut stream: Stream, snapshot: &Snapsh
         return false;
     }
     loop {
-        let waited = visit.waited.clone();
-        match waited.on(stream.chunk()).await {
+        let watch = visit.waited.start();
+        let chunk = stream.chunk().await;
+        drop(watch);
+        match chunk {
             Ok(Some(chunk)) if has_body(&visit.method, stream.status) => {
                 if session.write_response_body(chunk, false).await.is_err() {
                     visit.cut_off("the client went away");

@@ -100,7 +100,8 @@ impl Exchange<'_> {
     /// The whole body of an answer, within the limit.
     async fn collect(&self, answer: UpstreamAnswer) -> Result<Bytes, Refusal> {
         let limit = self.snapshot.limits.response_body;
-        self.waited.on(answer.collect(limit)).await.map_err(|error| upstream_refusal(&error))
+        let _watch = self.waited.start();
+        answer.collect(limit).await.map_err(|error| upstream_refusal(&error))
     }
 }
 
@@ -109,18 +110,28 @@ impl Exchange<'_> {
 pub struct Waited(AtomicU64);
 
 impl Waited {
-    /// Awaits `future` with the watch running.
-    pub async fn on<T>(&self, future: impl Future<Output = T>) -> T {
-        let started = Instant::now();
-        let value = future.await;
-        self.0.fetch_add(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        value
+    /// Lets the watch run until what is returned is dropped.
+    pub fn start(&self) -> Watch<'_> {
+        Watch { waited: self, started: Instant::now() }
     }
 
     /// The time so far; none if the FHIR server was not asked.
     pub fn so_far(&self) -> Option<Duration> {
         let micros = self.0.load(Ordering::Relaxed);
         (micros > 0).then(|| Duration::from_micros(micros))
+    }
+}
+
+/// The stopwatch while it runs.
+pub struct Watch<'w> {
+    waited: &'w Waited,
+    started: Instant,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.waited.0.fetch_add(micros, Ordering::Relaxed);
     }
 }
 
@@ -200,8 +211,8 @@ impl Guard {
     ) -> Result<UpstreamAnswer, Refusal> {
         let headers = outgoing::headers(exchange, request, body.is_some());
         let upstream = &exchange.snapshot.fhir.upstream;
-        let sent = self.upstream.send(upstream, request, headers, body);
-        exchange.waited.on(sent).await.map_err(|error| upstream_refusal(&error))
+        let _watch = exchange.waited.start();
+        self.upstream.send(upstream, request, headers, body).await.map_err(|error| upstream_refusal(&error))
     }
 
     /// Makes and opens the page links of one grant.

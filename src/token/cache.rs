@@ -1,7 +1,6 @@
 //! The verified-token cache: compares whole tokens, holds a bounded number of bytes.
 
-use std::hash::RandomState;
-
+use foldhash::quality::RandomState;
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
@@ -41,7 +40,7 @@ impl<V: Clone> TokenCache<V> {
     pub fn new(capacity: usize) -> Self {
         let bytes = (capacity as u64).saturating_mul(ENTRY_BYTES as u64);
         // The hash is keyed at random, and a hit is a hit only when the whole token is the same.
-        Self { values: Cache::with(capacity, bytes, ByBytes, RandomState::new(), DefaultLifecycle::default()) }
+        Self { values: Cache::with(capacity, bytes, ByBytes, RandomState::default(), DefaultLifecycle::default()) }
     }
 
     /// The value of `token`, unless it was made under another stamp.

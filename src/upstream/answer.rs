@@ -29,7 +29,7 @@ const PASSED: [HeaderName; 9] = [
 pub struct UpstreamAnswer {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
 }
 
 struct Connection {
@@ -49,7 +49,7 @@ impl UpstreamAnswer {
             return Err(UpstreamError::Encoded);
         }
         let (status, headers) = (head.status, head.headers.clone());
-        Ok(Self { status, headers, connection: Some(Connection { pool, session, idle_timeout }) })
+        Ok(Self { status, headers, connection: Some(Box::new(Connection { pool, session, idle_timeout })) })
     }
 
     /// The next bytes of the body; `None` at its end.
@@ -64,7 +64,7 @@ impl UpstreamAnswer {
             Ok(Some(chunk)) => Ok(Some(chunk)),
             Ok(None) => {
                 if let Some(connection) = self.connection.take() {
-                    connection.release().await;
+                    connection.release();
                 }
                 Ok(None)
             }
@@ -108,11 +108,12 @@ impl UpstreamAnswer {
 }
 
 impl Connection {
-    async fn release(self) {
-        let Self { pool, mut session, idle_timeout } = self;
+    /// Keeps the connection where its server does; `session` knows of bytes that nobody asked for.
+    fn release(self: Box<Self>) {
+        let Self { pool, mut session, idle_timeout } = *self;
         session.respect_keepalive();
-        if let Some(stream) = session.reuse().await {
-            pool.put(stream, idle_timeout);
+        if session.is_body_done() && session.will_keepalive() {
+            pool.put(session.into_inner(), idle_timeout);
         }
     }
 }

@@ -88,8 +88,8 @@ async fn ask(guard: &Guard, exchange: &Exchange<'_>, export: &Export, at: &Place
     let host = fhir.bulk_hosts.iter().find(|host| host.base == *origin).ok_or_else(|| EXPORT_ELSEWHERE.refuse())?;
     let own = host.authority == fhir.upstream.authority && host.tls == fhir.upstream.tls;
     let headers = if own { outgoing::headers(exchange, &request, false) } else { outgoing::anonymous(&request) };
-    let sent = guard.elsewhere.send(host, &request, headers, None);
-    exchange.waited.on(sent).await.map_err(|error| upstream_refusal(&error))
+    let _watch = exchange.waited.start();
+    guard.elsewhere.send(host, &request, headers, None).await.map_err(|error| upstream_refusal(&error))
 }
 
 async fn status(
