@@ -24,7 +24,7 @@ impl Sink for Scripted {
 }
 
 /// Lines that neither the batch nor the queue can hold.
-const MANY: usize = 5000;
+const MANY: usize = 1000;
 
 type Script = std_mpsc::Sender<io::Result<usize>>;
 

@@ -17,7 +17,7 @@ use crate::telemetry::Metrics;
 const BATCH: usize = 64 * 1024;
 
 /// How long lines are gathered while they keep coming.
-const GATHER: Duration = Duration::from_millis(2);
+const GATHER: Duration = Duration::from_millis(5);
 
 /// How long the writer waits after a write that failed.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
