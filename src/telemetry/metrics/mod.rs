@@ -1,25 +1,20 @@
 //! The metrics registry. Labels come from closed sets; handles are resolved once, so the request path only adds.
 
-use std::hash::Hash;
+mod handles;
+mod make;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::{
-    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+use handles::{Handles, PerPath};
+use make::{Make, PREFIX};
 
 use super::process::Process;
 use super::{LoginOutcome, ReloadOutcome, TokenGrant};
-
-/// What every name begins with, except those of the process, whose names all programs share.
-const PREFIX: &str = "smartgate";
-
-/// Upper bounds of the duration histograms in seconds: a cache hit takes tens of microseconds, a slow upstream seconds.
-const BUCKETS: [f64; 17] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
 
 /// How a request was answered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -80,51 +75,9 @@ struct Instruments {
     audit_write_errors: IntCounter,
 }
 
-/// Handles by labels, resolved when they are first needed; looking one up again takes no lock and allocates nothing.
-struct Handles<K, H>(papaya::HashMap<K, H>);
-
-impl<K: Hash + Eq + Copy, H> Handles<K, H> {
-    fn new() -> Self {
-        Self(papaya::HashMap::new())
-    }
-
-    fn with(&self, labels: K, resolve: impl FnOnce() -> H, act: impl FnOnce(&H)) {
-        act(self.0.pin().get_or_insert_with(labels, resolve));
-    }
-}
-
 struct StoreHandles {
     duration: Histogram,
     errors: IntCounter,
-}
-
-/// One histogram for each path that a request can take.
-struct PerPath {
-    stream: Histogram,
-    guard: Histogram,
-    answer: Histogram,
-    auth: Histogram,
-}
-
-impl PerPath {
-    fn of(histograms: &HistogramVec) -> Self {
-        let handle = |path: PathTaken| histograms.with_label_values(&[path.label()]);
-        Self {
-            stream: handle(PathTaken::Stream),
-            guard: handle(PathTaken::Guard),
-            answer: handle(PathTaken::Answer),
-            auth: handle(PathTaken::Auth),
-        }
-    }
-
-    fn get(&self, path: PathTaken) -> &Histogram {
-        match path {
-            PathTaken::Stream => &self.stream,
-            PathTaken::Guard => &self.guard,
-            PathTaken::Answer => &self.answer,
-            PathTaken::Auth => &self.auth,
-        }
-    }
 }
 
 /// A request being answered; it is counted as long as this lives.
@@ -406,44 +359,5 @@ impl Instruments {
     }
 }
 
-/// Makes metrics and registers them.
-struct Make<'r>(&'r Registry);
-
-impl Make<'_> {
-    fn registered<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, Error> {
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
-        self.registered(IntCounter::with_opts(Opts::new(name, help).namespace(PREFIX))?)
-    }
-
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
-        self.registered(IntCounterVec::new(Opts::new(name, help).namespace(PREFIX), labels)?)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, Error> {
-        self.registered(IntGauge::with_opts(Opts::new(name, help).namespace(PREFIX))?)
-    }
-
-    fn histograms(&self, name: &str, help: &str, label: &str) -> Result<HistogramVec, Error> {
-        let opts = HistogramOpts::new(name, help).namespace(PREFIX).buckets(BUCKETS.to_vec());
-        self.registered(HistogramVec::new(opts, &[label])?)
-    }
-
-    /// A gauge that is always 1 and tells something by its label.
-    fn told(&self, name: &str, help: &str, label: &str, value: &str) -> Result<(), Error> {
-        let gauge = self.registered(IntGaugeVec::new(Opts::new(name, help).namespace(PREFIX), &[label])?)?;
-        gauge.with_label_values(&[value]).set(1);
-        Ok(())
-    }
-
-    fn build_info(&self) -> Result<(), Error> {
-        self.told("build_info", "The running version; always 1.", "version", env!("CARGO_PKG_VERSION"))
-    }
-}
-
 #[cfg(test)]
-#[path = "metrics_tests.rs"]
 mod tests;

@@ -1,0 +1,199 @@
+//! The compiled configuration: immutable, checked as a whole, one per request from its first byte to its last.
+//!
+//! Nothing here is read from a file; `compile` makes it. Every value is in the form the request path needs it.
+
+mod fhir;
+mod parties;
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::sign::CertifiedKey;
+use secrecy::SecretString;
+
+use super::{Brands, Clients, Oidc, Pages, RegistrationRules};
+use crate::ambient::UnixSeconds;
+use crate::telemetry::{AuditSink, LogFormat, OnFull};
+
+pub use fhir::*;
+pub use parties::*;
+
+/// One consistent configuration.
+pub struct Snapshot {
+    /// Counts up by one with every snapshot that takes effect; what was derived from an older one is stale.
+    pub generation: u64,
+    pub server: Server,
+    pub admin: Admin,
+    pub fhir: Fhir,
+    pub enforcement: Enforcement,
+    /// Operations that pass besides the built-in ones.
+    pub operations: Vec<OperationRow>,
+    pub store_url: StoreUrl,
+    pub tokens: Tokens,
+    pub audit: Audit,
+    /// Cannot change while running.
+    pub log: Log,
+    pub limits: Limits,
+    /// Other authorization servers whose tokens are accepted, by their `iss`.
+    pub issuers: HashMap<String, Arc<Issuer>>,
+    pub clients: Clients,
+    /// How apps register themselves; none where they cannot.
+    pub registration: Option<RegistrationRules>,
+    /// Origins that URLs from clients may lead to although they are not public.
+    pub fetch_allow: HashSet<String>,
+    /// Local users by username.
+    pub users: HashMap<String, Arc<User>>,
+    /// Where people log in who are no local users.
+    pub oidc: Option<Arc<Oidc>>,
+    pub pages: Pages,
+    /// The organisations behind this server, for apps to show.
+    pub brands: Option<Arc<Brands>>,
+    /// Patients by `RelatedPerson/id` or `Person/id`.
+    pub links: HashMap<String, Vec<String>>,
+    /// Origins of issuers and of the configuration's clients; [`Snapshot::knows_origin`] knows all.
+    pub(super) origins: HashSet<String>,
+}
+
+/// `[server]`: where apps connect.
+pub struct Server {
+    /// Cannot change while running.
+    pub listen: Vec<SocketAddr>,
+    /// Without a trailing slash; issuer of the gate's own tokens and root of every published URL.
+    pub public_url: String,
+    /// Certificate and key; whether there is one cannot change while running, the files' contents can.
+    pub tls: Option<Tls>,
+    /// How long to go on serving after `/readyz` turned red, before the listeners close.
+    pub drain_delay: Duration,
+    /// How long requests in flight may take to finish after the listeners closed.
+    pub drain_timeout: Duration,
+    /// How long a connection without a request is kept; of HTTP/2 as it was at the start.
+    pub idle_timeout: Duration,
+    /// Longest silence of a client in the middle of a request or of its answer.
+    pub client_timeout: Duration,
+    /// Longest time that a request may take to arrive: its head, and again its body.
+    pub request_timeout: Duration,
+    /// Worker threads; cannot change while running.
+    pub threads: usize,
+}
+
+/// A server certificate that was read with the configuration.
+#[derive(Clone)]
+pub struct Tls {
+    pub files: TlsFiles,
+    /// The chain and the key that belongs to it.
+    pub certified: Arc<CertifiedKey>,
+}
+
+/// PEM files of a server certificate chain and its private key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// `[admin]`: where Prometheus and the orchestrator connect.
+pub struct Admin {
+    /// Cannot change while running.
+    pub listen: Vec<SocketAddr>,
+    pub token: Option<SecretString>,
+    /// Host values accepted besides loopback names and addresses.
+    pub hosts: Vec<String>,
+}
+
+/// `[enforcement]`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Enforcement {
+    /// Report mode, where it is configured; whether it is on depends on the time (enforcement.md §9).
+    pub report: Option<Report>,
+}
+
+/// How long report mode lasts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// From this moment on rules are enforced.
+    pub until: UnixSeconds,
+    /// The day as the operator wrote it.
+    pub day: String,
+}
+
+/// `[store] url`; cannot change while running.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StoreUrl {
+    Sqlite(PathBuf),
+}
+
+/// `[tokens]`.
+pub struct Tokens {
+    pub algorithm: SigningAlgorithm,
+    pub access_lifetime: Duration,
+    pub backend_lifetime: Duration,
+    /// How long an authorization code lives.
+    pub code_lifetime: Duration,
+    /// How long a refresh token lives that nobody uses; each use gives a new one.
+    pub refresh_lifetime: Duration,
+    /// How long after the login `online_access` ends.
+    pub session_lifetime: Duration,
+    /// How long a new signing key is published before it signs.
+    pub key_overlap: Duration,
+}
+
+/// Algorithm of the gate's own access tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SigningAlgorithm {
+    Es256,
+    Es384,
+    Rs256,
+    Rs384,
+}
+
+/// `[audit]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Cannot change while running.
+    pub sink: AuditSink,
+    /// Cannot change while running.
+    pub on_full: OnFull,
+    /// Whether search values may be written.
+    pub search_values: bool,
+}
+
+/// `[log]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    pub format: LogFormat,
+    /// As in `RUST_LOG`.
+    pub filter: String,
+}
+
+/// `[limits]`: the bounds of memory and work for one request.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a request body the gate holds.
+    pub request_body: usize,
+    /// Bytes of an answer the gate holds to verify it.
+    pub response_body: usize,
+    /// Bytes of a request target.
+    pub target: usize,
+    /// Bytes of the `Authorization` header.
+    pub authorization: usize,
+    /// Search parameters in one request.
+    pub parameters: usize,
+    /// Cap on `_count` under a restricted grant.
+    pub count: usize,
+    /// Upstream pages read to fill one page of a restricted search.
+    pub scan_pages: usize,
+    /// References of a written body that are looked up under a restricted grant.
+    pub write_references: usize,
+    /// Resources that are looked up for one answer, to tell whether a Provenance or a Binary may be seen.
+    pub look_ups: usize,
+    /// Entries of a batch or transaction.
+    pub bundle_entries: usize,
+    /// Nesting of a JSON body.
+    pub json_depth: usize,
+    /// Tokens kept verified; cannot change while running.
+    pub token_cache: usize,
+}
