@@ -146,10 +146,10 @@ impl Gate {
             self.still_valid(&grant.claims, now)?;
             return Ok(grant);
         }
-        self.parts.metrics.token_cache(false);
         if !is_token(token) {
             return Err(rules::AUTHORIZATION_AMBIGUOUS.refuse());
         }
+        self.parts.metrics.token_cache(false);
         let claims = Box::pin(self.parts.verifier.verify(token, snapshot)).await.map_err(|error| {
             let rule = if error.unavailable() { &rules::TOKEN_UNCHECKED } else { &rules::TOKEN_REFUSED };
             rule.refuse().because(error.rule())

@@ -48,12 +48,8 @@ impl Peers {
         {
             return Ok(server.clone());
         }
-        match (Box::pin(self.make(upstream)).await, known) {
-            (Ok(mut made), known) => {
-                // The same address again: its connections go on.
-                if let Some(known) = known.filter(|known| known.peer.reuse_hash() == made.peer.reuse_hash()) {
-                    made.pool = known.pool.clone();
-                }
+        match (Box::pin(self.make(upstream, known.as_deref())).await, known) {
+            (Ok(made), _) => {
                 let made = Arc::new(made);
                 self.current.store(Some(made.clone()));
                 Ok(made)
@@ -71,7 +67,8 @@ impl Peers {
         self.current.store(None);
     }
 
-    async fn make(&self, upstream: &Upstream) -> Result<Server, UpstreamError> {
+    /// A server at the address that the name has now; at the same one as `known`, its connections go on.
+    async fn make(&self, upstream: &Upstream, known: Option<&Server>) -> Result<Server, UpstreamError> {
         let literal = upstream.host.trim_matches(['[', ']']).parse().ok();
         let (address, until) = match literal {
             Some(ip) => (SocketAddr::new(ip, upstream.port), None),
@@ -101,13 +98,15 @@ impl Peers {
             // The pool does not tell authorities apart by itself.
             peer.group_key = self.hasher.hash_one(pem);
         }
+        let same = known.filter(|known| known.peer.reuse_hash() == peer.reuse_hash());
+        let pool = same.map_or_else(Pool::start, |known| known.pool.clone());
         Ok(Server {
             base: upstream.base.clone(),
             ca: upstream.ca.clone(),
             connect_timeout: upstream.connect_timeout,
             until,
             peer,
-            pool: Pool::start(),
+            pool,
         })
     }
 }

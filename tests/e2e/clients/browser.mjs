@@ -1,16 +1,9 @@
 // A person at a real browser: starts the app, logs in, chooses, agrees, and waits for what the app shows. Prints that as one
-// JSON line, with every complaint of the browser. What to do comes as JSON in the first argument.
+// JSON line, with every complaint of the browser.
 
-import { mkdir } from 'node:fs/promises';
-import { chromium } from 'playwright-core';
+import { asked, open } from './chromium.mjs';
 
-const asked = JSON.parse(process.argv[2]);
-await mkdir(asked.shots, { recursive: true });
-const browser = await chromium.launch({
-  executablePath: asked.chromium,
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
+const browser = await open();
 
 const complaints = [];
 try {

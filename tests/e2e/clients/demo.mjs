@@ -1,16 +1,9 @@
 // A person at the demo's app, in a window as wide as a phone: says no once, then logs in, chooses, agrees, looks at the chart and
-// asks for what the gate refuses. Prints what the app showed as one JSON line. What to do comes as JSON in the first argument.
+// asks for what the gate refuses. Prints what the app showed as one JSON line.
 
-import { mkdir } from 'node:fs/promises';
-import { chromium } from 'playwright-core';
+import { asked, open } from './chromium.mjs';
 
-const asked = JSON.parse(process.argv[2]);
-await mkdir(asked.shots, { recursive: true });
-const browser = await chromium.launch({
-  executablePath: asked.chromium,
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
+const browser = await open();
 
 const complaints = [];
 try {

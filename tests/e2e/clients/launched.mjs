@@ -1,17 +1,10 @@
 // A person whose EHR launches an app several times in one browser. At each launch logs in at the provider and agrees where that is
 // asked, and waits for what the app shows. Prints as one JSON line the gate's pages that were seen and what the app was told, for
-// each launch, with every complaint of the browser. What to do comes as JSON in the first argument.
+// each launch, with every complaint of the browser.
 
-import { mkdir } from 'node:fs/promises';
-import { chromium } from 'playwright-core';
+import { asked, open } from './chromium.mjs';
 
-const asked = JSON.parse(process.argv[2]);
-await mkdir(asked.shots, { recursive: true });
-const browser = await chromium.launch({
-  executablePath: asked.chromium,
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
+const browser = await open();
 
 const told = [];
 const complaints = [];

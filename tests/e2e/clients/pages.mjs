@@ -1,18 +1,12 @@
 // Walks through every page for people at a phone's and at a desk's width, in light and in dark, and has axe-core look at each.
-// Prints what it found as one JSON line. What to open comes as JSON in the first argument.
+// Prints what it found as one JSON line.
 
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { chromium } from 'playwright-core';
+import { asked, open } from './chromium.mjs';
 
-const asked = JSON.parse(process.argv[2]);
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-await mkdir(asked.shots, { recursive: true });
-const browser = await chromium.launch({
-  executablePath: asked.chromium,
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
+const browser = await open();
 
 const WIDTHS = { phone: { width: 360, height: 740 }, desk: { width: 1280, height: 800 } };
 const seen = [];
