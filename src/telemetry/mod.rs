@@ -9,4 +9,4 @@ mod process;
 pub use audit::{AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, DecisionRecord, OnFull};
 pub use events::{LoginOutcome, ReloadOutcome, TokenGrant};
 pub use logging::{LogFormat, init_logging};
-pub use metrics::{InFlight, Metrics, PathTaken};
+pub use metrics::{InFlight, Metrics, PathTaken, UpstreamRetry};

@@ -15,6 +15,7 @@ mod server;
 mod tls;
 mod tokens;
 mod upstream;
+mod upstream_auth;
 mod users;
 
 use std::collections::{HashMap, HashSet};
