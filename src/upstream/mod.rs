@@ -248,7 +248,7 @@ impl UpstreamClient {
         }
     }
 
-    /// Checks every address as `[fhir.health]` says, and what is known of them then.
+    /// Checks every address as `[fhir] health` says, and what is known of them then.
     pub async fn check(&self, upstream: &Arc<Upstream>) -> Vec<AddressState> {
         let set = match self.set(upstream) {
             Ok(set) => set,

@@ -41,7 +41,7 @@ pub(super) fn upstream(table: &mut Table<'_>) -> Option<Upstream> {
     let max_concurrent = table.number("max_concurrent", DEFAULT_CONCURRENT, 1..=MAX_CONCURRENT);
     let max_waiting = table.number("max_waiting", DEFAULT_WAITING, 0..=MAX_CONCURRENT);
     let max_wait = table.duration("max_wait", DEFAULT_WAIT, timeouts);
-    let health = health(table.section("health"));
+    let health = health(table.table("health"));
     let mut addresses = urls.iter().filter_map(address);
     let first = addresses.next()?;
     Some(Upstream {
@@ -107,24 +107,35 @@ fn address(url: &Url) -> Option<Address> {
     })
 }
 
-fn health(mut table: Table<'_>) -> Health {
+fn health(table: Option<Table<'_>>) -> Health {
     let checks = [("none", Check::None), ("connect", Check::Connect), ("metadata", Check::Metadata)];
     let times = Duration::from_millis(100)..=LONGEST_TIMEOUT;
-    let health = Health {
-        check: table.choice("check", Check::Connect, &checks),
-        interval: table.duration("interval", Duration::from_secs(5), times.clone()),
-        timeout: table.duration("timeout", Duration::from_secs(2), times.clone()),
-        rise: count(&mut table, "rise", 2),
-        fall: count(&mut table, "fall", 3),
-        failures: count(&mut table, "failures", 5),
-        out_for: table.duration("out_for", Duration::from_secs(10), times),
+    let mut health = Health {
+        check: Check::Connect,
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        rise: 2,
+        fall: 3,
+        failures: 5,
+        out_for: Duration::from_secs(10),
     };
-    table.finish();
+    if let Some(mut table) = table {
+        health = Health {
+            check: table.choice("check", health.check, &checks),
+            interval: table.duration("interval", health.interval, times.clone()),
+            timeout: table.duration("timeout", health.timeout, times.clone()),
+            rise: count(&mut table, "rise", health.rise),
+            fall: count(&mut table, "fall", health.fall),
+            failures: count(&mut table, "failures", health.failures),
+            out_for: table.duration("out_for", health.out_for, times),
+        };
+        table.finish();
+    }
     health
 }
 
-fn count(table: &mut Table<'_>, key: &'static str, default: usize) -> u32 {
-    u32::try_from(table.number(key, default, 1..=1000)).unwrap_or(u32::MAX)
+fn count(table: &mut Table<'_>, key: &'static str, default: u32) -> u32 {
+    u32::try_from(table.number(key, default as usize, 1..=1000)).unwrap_or(default)
 }
 
 /// Hosts besides the FHIR server's base that exported files are fetched from. The gate proves itself only to the FHIR server.
