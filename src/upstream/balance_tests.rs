@@ -127,13 +127,9 @@ async fn an_address_is_left_out_after_failures_and_tried_again_after_a_while() {
     assert_eq!(client.addresses(&upstream)[0].standing, Standing::Out);
     let at = one.base.strip_prefix("http://").unwrap().strip_suffix("/fhir").unwrap().to_owned();
     drop(one);
-    let well = loop {
-        match std::net::TcpListener::bind(&at) {
-            Ok(listener) => break drop(listener),
-            Err(_) => tokio::task::yield_now().await,
-        }
-    };
-    let () = well;
+    while std::net::TcpListener::bind(&at).is_err() {
+        tokio::task::yield_now().await;
+    }
     let _one = Node::bind(&at, 1, 200).await;
     while client.addresses(&upstream)[0].standing != Standing::In {
         ask(&client, &upstream, None).await.unwrap();
