@@ -12,8 +12,9 @@ use crate::auth::follow_registered;
 use crate::config::Snapshot;
 use crate::decide::reporting;
 use crate::guard::{Capabilities, Pins};
+use crate::ops::{Readiness, Watched};
 use crate::store::{SharedStore, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{AuditLog, Metrics};
 use crate::token::{Fetcher, GateKeys, Revocations};
 use crate::upstream::UpstreamClient;
 
@@ -58,6 +59,22 @@ pub(super) struct Background {
 }
 
 impl Background {
+    /// What the admin listener tells of.
+    pub(super) fn watched(&self, audit: &AuditLog, readiness: &Arc<Readiness>) -> Watched {
+        Watched {
+            config: self.config.clone(),
+            metrics: self.metrics.clone(),
+            audit: audit.clone(),
+            readiness: readiness.clone(),
+            store: self.store.clone(),
+            keys: self.keys.clone(),
+            fetcher: self.fetcher.clone(),
+            capabilities: self.capabilities.clone(),
+            ambient: self.ambient.clone(),
+            started: self.ambient.now(),
+        }
+    }
+
     /// Starts everything; it stops when the set is dropped.
     pub(super) fn start(self) -> JoinSet<()> {
         let mut tasks = JoinSet::new();

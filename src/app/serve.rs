@@ -17,7 +17,7 @@ use crate::ambient::Ambient;
 use crate::auth::{AuthParts, AuthServer, follow_registered};
 use crate::config::Snapshot;
 use crate::decide::all_rules;
-use crate::gate::{Certificates, FirstBytes, Gate, Listeners, Parts};
+use crate::gate::{ANSWER_CUT_OFF, Certificates, FirstBytes, Gate, Listeners, Parts};
 use crate::guard::{Capabilities, Guard, Pins, UpstreamPatients};
 use crate::ops::{AdminApp, Readiness};
 use crate::store::{MeasuredStore, SharedStore};
@@ -54,18 +54,15 @@ pub async fn start(config: Arc<ArcSwap<Snapshot>>, metrics: Metrics, ambient: Am
     // Bound first: a port that is taken is found before anything else is touched.
     let listeners = Listeners::bind(&snapshot.server.listen).map_err(Failure::new)?;
     let admin_listeners = Listeners::bind(&snapshot.admin.listen).map_err(Failure::new)?;
-    let audit = AuditLog::open(&snapshot.audit.sink, snapshot.audit.on_full, metrics.clone()).map_err(Failure::new)?;
+    let recent = if snapshot.admin.token.is_some() { snapshot.admin.recent } else { 0 };
+    let audit =
+        AuditLog::open(&snapshot.audit.sink, snapshot.audit.on_full, recent, metrics.clone()).map_err(Failure::new)?;
     let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
     let store = Arc::new(MeasuredStore::new(store, metrics.clone()));
-    all_rules().for_each(|rule| metrics.declare_rule(rule.name));
+    all_rules().map(|rule| rule.name).chain([ANSWER_CUT_OFF]).for_each(|rule| metrics.declare_rule(rule));
     let core = Core::open(&config, &metrics, &audit, store, &ambient).await?;
     let readiness = Arc::new(Readiness::default());
-    let admin = AdminApp {
-        config: config.clone(),
-        metrics: metrics.clone(),
-        readiness: readiness.clone(),
-        store: core.background.store.clone(),
-    };
+    let admin = AdminApp::new(core.background.watched(&audit, &readiness));
     let certificates = snapshot.server.tls.is_some().then(|| Arc::new(Certificates::new(config.clone())));
     let (shutdown, closing) = watch::channel(false);
     let (admin_shutdown, admin_closing) = watch::channel(false);

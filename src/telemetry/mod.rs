@@ -6,7 +6,9 @@ mod logging;
 mod metrics;
 mod process;
 
-pub use audit::{AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, DecisionRecord, OnFull};
-pub use events::{LoginOutcome, ReloadOutcome, TokenGrant};
+pub use audit::{
+    AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, DecisionRecord, OnFull, Recent, Refusals, Refused,
+};
+pub use events::{LoginOutcome, Reload, ReloadOutcome, TokenGrant};
 pub use logging::{LogFormat, init_logging};
 pub use metrics::{InFlight, Metrics, PathTaken};

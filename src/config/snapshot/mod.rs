@@ -99,7 +99,10 @@ pub struct TlsFiles {
 pub struct Admin {
     /// Cannot change while running.
     pub listen: Vec<SocketAddr>,
+    /// Whether there is one cannot change while running, the token can.
     pub token: Option<SecretString>,
+    /// Bytes of audit lines that are held for the search; cannot change while running.
+    pub recent: usize,
     /// Host values accepted besides loopback names and addresses.
     pub hosts: Vec<String>,
 }

@@ -1,14 +1,17 @@
 //! The audit log: one JSON line per decision and per auth event, through a bounded queue with one writer.
 
+mod recent;
 mod record;
 mod sink;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+pub use recent::{Recent, Refusals, Refused};
 pub use record::{AuditRecord, AuthRecord, DecisionRecord};
 
 use super::Metrics;
@@ -57,23 +60,25 @@ pub struct AuditLog {
     queue: mpsc::Sender<Message>,
     on_full: OnFull,
     metrics: Metrics,
+    recent: Arc<Recent>,
 }
 
 impl AuditLog {
-    /// Opens the sink and starts its writer.
+    /// Opens the sink and starts its writer, which holds the last lines up to `recent` bytes.
     ///
     /// # Errors
     /// The sink cannot be written.
-    pub fn open(sink: &AuditSink, on_full: OnFull, metrics: Metrics) -> Result<Self, AuditError> {
+    pub fn open(sink: &AuditSink, on_full: OnFull, recent: usize, metrics: Metrics) -> Result<Self, AuditError> {
+        let recent = Arc::new(Recent::new(recent));
         match sink {
             AuditSink::Stdout => {
                 let failed = |why: std::io::Error| AuditError { sink: "stdout".into(), why: why.to_string() };
-                Self::start(StandardOutput::open().map_err(failed)?, QUEUE, on_full, metrics).map_err(failed)
+                Self::start(StandardOutput::open().map_err(failed)?, QUEUE, on_full, recent, metrics).map_err(failed)
             }
             AuditSink::File(path) => {
                 let failed =
                     |why: std::io::Error| AuditError { sink: path.display().to_string(), why: why.to_string() };
-                Self::start(Appended::open(path).map_err(failed)?, QUEUE, on_full, metrics).map_err(failed)
+                Self::start(Appended::open(path).map_err(failed)?, QUEUE, on_full, recent, metrics).map_err(failed)
             }
         }
     }
@@ -82,13 +87,25 @@ impl AuditLog {
         sink: impl Sink + 'static,
         queue: usize,
         on_full: OnFull,
+        recent: Arc<Recent>,
         metrics: Metrics,
     ) -> Result<Self, std::io::Error> {
         let (sender, receiver) = mpsc::channel(queue);
-        let writer = Writer::new(sink, metrics.clone());
+        let writer = Writer::new(sink, recent.clone(), metrics.clone());
         // A thread of its own: writing to a file blocks, and the queue must be emptied whatever the runtimes do.
         std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(receiver))?;
-        Ok(Self { queue: sender, on_full, metrics })
+        Ok(Self { queue: sender, on_full, metrics, recent })
+    }
+
+    /// The last lines that were written.
+    pub fn recent(&self) -> &Arc<Recent> {
+        &self.recent
+    }
+
+    /// Lines that wait for the writer, and how many can.
+    pub fn queued(&self) -> (usize, usize) {
+        let room = self.queue.max_capacity();
+        (room.saturating_sub(self.queue.capacity()), room)
     }
 
     /// Queues a line. With [`OnFull::Block`] this waits for a place in the queue.

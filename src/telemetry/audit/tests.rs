@@ -33,7 +33,12 @@ fn scripted(queue: usize, on_full: OnFull) -> (AuditLog, Script, Arc<Mutex<Vec<u
     let taken = Arc::new(Mutex::new(Vec::new()));
     let metrics = Metrics::new().unwrap();
     let sink = Scripted { script: receiver, taken: taken.clone() };
-    (AuditLog::start(sink, queue, on_full, metrics.clone()).unwrap(), script, taken, metrics)
+    (
+        AuditLog::start(sink, queue, on_full, Arc::new(Recent::new(1 << 20)), metrics.clone()).unwrap(),
+        script,
+        taken,
+        metrics,
+    )
 }
 
 fn event(id: usize) -> AuditRecord<'static> {
@@ -71,10 +76,14 @@ fn decision(parameters: &[String]) -> DecisionRecord<'_> {
         subject: None,
         fhir_user: None,
         patient: Some("A"),
+        address: None,
         method: "GET",
         interaction: "search",
         resource_type: Some("Observation"),
+        resource_id: None,
         parameters,
+        query: None,
+        sent: None,
         decision: "permit",
         rule: "patient-scope",
         detail: None,
@@ -128,7 +137,7 @@ fn a_line_break_in_a_value_does_not_begin_a_line() {
 async fn lines_reach_a_file_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
-    let log = AuditLog::open(&AuditSink::File(path.clone()), OnFull::Block, Metrics::new().unwrap()).unwrap();
+    let log = AuditLog::open(&AuditSink::File(path.clone()), OnFull::Block, 0, Metrics::new().unwrap()).unwrap();
     for id in 0..3 {
         log.record(event(id)).await;
     }
@@ -139,7 +148,7 @@ async fn lines_reach_a_file_in_order() {
 #[test]
 fn a_sink_that_cannot_be_opened_is_named() {
     let path = PathBuf::from("/nonexistent/audit.log");
-    let error = AuditLog::open(&AuditSink::File(path), OnFull::Block, Metrics::new().unwrap()).err().unwrap();
+    let error = AuditLog::open(&AuditSink::File(path), OnFull::Block, 0, Metrics::new().unwrap()).err().unwrap();
     assert!(error.to_string().contains("/nonexistent/audit.log"), "{error}");
 }
 
@@ -225,7 +234,7 @@ impl Sink for Rotated {
 async fn a_line_that_was_cut_is_whole_in_the_next_file() {
     let files = Arc::new(Mutex::new(vec![Vec::new()]));
     let sink = Rotated { files: files.clone(), writes: 0 };
-    let log = AuditLog::start(sink, 4, OnFull::Block, Metrics::new().unwrap()).unwrap();
+    let log = AuditLog::start(sink, 4, OnFull::Block, Arc::new(Recent::new(0)), Metrics::new().unwrap()).unwrap();
     log.record(event(5)).await;
     log.flush().await;
     assert_eq!(ids(&files.lock()[1]), [5]);
