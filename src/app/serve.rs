@@ -54,15 +54,13 @@ pub async fn start(config: Arc<ArcSwap<Snapshot>>, metrics: Metrics, ambient: Am
     // Bound first: a port that is taken is found before anything else is touched.
     let listeners = Listeners::bind(&snapshot.server.listen).map_err(Failure::new)?;
     let admin_listeners = Listeners::bind(&snapshot.admin.listen).map_err(Failure::new)?;
-    let recent = if snapshot.admin.token.is_some() { snapshot.admin.recent } else { 0 };
-    let audit =
-        AuditLog::open(&snapshot.audit.sink, snapshot.audit.on_full, recent, metrics.clone()).map_err(Failure::new)?;
+    let audit = AuditLog::open(&snapshot.audit.sink, snapshot.audit.on_full, metrics.clone()).map_err(Failure::new)?;
     let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
     let store = Arc::new(MeasuredStore::new(store, metrics.clone()));
     all_rules().map(|rule| rule.name).chain([ANSWER_CUT_OFF]).for_each(|rule| metrics.declare_rule(rule));
     let core = Core::open(&config, &metrics, &audit, store, &ambient).await?;
     let readiness = Arc::new(Readiness::default());
-    let admin = AdminApp::new(core.background.watched(&audit, &readiness));
+    let admin = AdminApp::new(core.background.watched(&readiness));
     let certificates = snapshot.server.tls.is_some().then(|| Arc::new(Certificates::new(config.clone())));
     let (shutdown, closing) = watch::channel(false);
     let (admin_shutdown, admin_closing) = watch::channel(false);
@@ -140,9 +138,20 @@ impl Core {
             audit: audit.clone(),
             ambient: ambient.clone(),
         });
-        let (config, metrics, ambient) = (config.clone(), metrics.clone(), ambient.clone());
-        let background =
-            Background { config, store, keys, fetcher, revocations, upstream, capabilities, pins, metrics, ambient };
+        let (config, metrics, audit, ambient) = (config.clone(), metrics.clone(), audit.clone(), ambient.clone());
+        let background = Background {
+            config,
+            store,
+            keys,
+            fetcher,
+            revocations,
+            upstream,
+            capabilities,
+            pins,
+            metrics,
+            audit,
+            ambient,
+        };
         Ok(Self { gate, background })
     }
 }

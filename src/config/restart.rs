@@ -9,8 +9,6 @@ pub(super) fn needing_restart(old: &Snapshot, new: &Snapshot) -> Vec<&'static st
         ("[server] tls (from none to some or back)", old.server.tls.is_some() == new.server.tls.is_some()),
         ("[server] threads", old.server.threads == new.server.threads),
         ("[admin] listen", old.admin.listen == new.admin.listen),
-        ("[admin] token (from none to some or back)", old.admin.token.is_some() == new.admin.token.is_some()),
-        ("[admin] recent", old.admin.recent == new.admin.recent),
         ("[store] url", old.store_url == new.store_url),
         ("[audit] file", old.audit.sink == new.audit.sink),
         ("[audit] on_full", old.audit.on_full == new.audit.on_full),

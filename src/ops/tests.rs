@@ -228,7 +228,7 @@ async fn it_answers_on_the_wire() {
     let readiness = Arc::new(Readiness::default());
     let app = AdminApp::new(Watched {
         config: Arc::new(ArcSwap::from_pointee(loaded.snapshot)),
-        audit: AuditLog::open(&AuditSink::File(folder.path().join("audit.log")), OnFull::Block, 0, metrics.clone())
+        audit: AuditLog::open(&AuditSink::File(folder.path().join("audit.log")), OnFull::Block, metrics.clone())
             .unwrap(),
         metrics,
         readiness: readiness.clone(),

@@ -7,7 +7,8 @@ mod metrics;
 mod process;
 
 pub use audit::{
-    AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, DecisionRecord, OnFull, Recent, Refusals, Refused,
+    AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, Batch, DecisionRecord, OnFull, Position, Recent,
+    Refusals, Refused, Spool,
 };
 pub use events::{LoginOutcome, Reload, ReloadOutcome, TokenGrant};
 pub use logging::{LogFormat, init_logging};

@@ -315,7 +315,7 @@ impl World {
         let metrics = Metrics::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let sink = AuditSink::File(folder.path().join("audit.jsonl"));
-        let audit = AuditLog::open(&sink, OnFull::Block, 0, metrics.clone()).unwrap();
+        let audit = AuditLog::open(&sink, OnFull::Block, metrics.clone()).unwrap();
         let server = AuthServer::new(AuthParts {
             keys,
             verifier: verifier.clone(),

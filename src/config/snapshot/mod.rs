@@ -99,9 +99,8 @@ pub struct TlsFiles {
 pub struct Admin {
     /// Cannot change while running.
     pub listen: Vec<SocketAddr>,
-    /// Whether there is one cannot change while running, the token can.
     pub token: Option<SecretString>,
-    /// Bytes of audit lines that are held for the search; cannot change while running.
+    /// Bytes of audit lines that are held for the search where there is a token.
     pub recent: usize,
     /// Host values accepted besides loopback names and addresses.
     pub hosts: Vec<String>,

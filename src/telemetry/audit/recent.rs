@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -15,7 +16,7 @@ const ROWS: usize = 20;
 /// Lines up to a number of bytes; the oldest make room.
 #[derive(Debug)]
 pub struct Recent {
-    limit: usize,
+    limit: AtomicUsize,
     held: Mutex<Held>,
 }
 
@@ -23,6 +24,16 @@ pub struct Recent {
 struct Held {
     lines: VecDeque<Box<[u8]>>,
     bytes: usize,
+}
+
+impl Held {
+    fn shrink(&mut self, limit: usize) {
+        while self.bytes > limit
+            && let Some(oldest) = self.lines.pop_front()
+        {
+            self.bytes = self.bytes.saturating_sub(oldest.len());
+        }
+    }
 }
 
 /// Refusals among the lines that are held, the most frequent first.
@@ -64,21 +75,25 @@ struct Line<'a> {
 impl Recent {
     /// Holds at most `limit` bytes of lines; with 0 nothing.
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, held: Mutex::default() }
+        Self { limit: AtomicUsize::new(limit), held: Mutex::default() }
     }
 
     /// Takes a line that is written.
     pub(super) fn keep(&self, line: Vec<u8>) {
-        if line.len() > self.limit {
+        let limit = self.limit.load(Ordering::Relaxed);
+        if line.len() > limit {
             return;
         }
         let mut held = self.held.lock();
         held.bytes = held.bytes.saturating_add(line.len());
         held.lines.push_back(line.into_boxed_slice());
-        while held.bytes > self.limit
-            && let Some(oldest) = held.lines.pop_front()
-        {
-            held.bytes = held.bytes.saturating_sub(oldest.len());
+        held.shrink(limit);
+    }
+
+    /// Holds at most `limit` bytes from now on.
+    pub fn hold(&self, limit: usize) {
+        if self.limit.swap(limit, Ordering::Relaxed) != limit {
+            self.held.lock().shrink(limit);
         }
     }
 

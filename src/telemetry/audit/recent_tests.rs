@@ -43,6 +43,8 @@ fn memory_is_bounded_by_bytes() {
     assert_eq!(recent.held(), 3);
     assert!(ids(&recent, "1006").is_empty());
     assert_eq!(ids(&recent, "1009").len(), 1);
+    recent.hold(size);
+    assert_eq!(recent.held(), 1);
     let nothing = Recent::new(0);
     nothing.keep(line("1000", "permit", "public", "app"));
     assert_eq!(nothing.held(), 0);

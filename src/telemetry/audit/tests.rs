@@ -137,7 +137,7 @@ fn a_line_break_in_a_value_does_not_begin_a_line() {
 async fn lines_reach_a_file_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
-    let log = AuditLog::open(&AuditSink::File(path.clone()), OnFull::Block, 0, Metrics::new().unwrap()).unwrap();
+    let log = AuditLog::open(&AuditSink::File(path.clone()), OnFull::Block, Metrics::new().unwrap()).unwrap();
     for id in 0..3 {
         log.record(event(id)).await;
     }
@@ -148,7 +148,7 @@ async fn lines_reach_a_file_in_order() {
 #[test]
 fn a_sink_that_cannot_be_opened_is_named() {
     let path = PathBuf::from("/nonexistent/audit.log");
-    let error = AuditLog::open(&AuditSink::File(path), OnFull::Block, 0, Metrics::new().unwrap()).err().unwrap();
+    let error = AuditLog::open(&AuditSink::File(path), OnFull::Block, Metrics::new().unwrap()).err().unwrap();
     assert!(error.to_string().contains("/nonexistent/audit.log"), "{error}");
 }
 
