@@ -74,6 +74,7 @@ impl Background {
             keys: self.keys.clone(),
             fetcher: self.fetcher.clone(),
             capabilities: self.capabilities.clone(),
+            upstream: self.upstream.clone(),
             ambient: self.ambient.clone(),
             started: self.ambient.now(),
         }
