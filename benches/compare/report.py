@@ -6,7 +6,7 @@ from html import escape
 from statistics import median
 from typing import Any
 
-from rows import BY_NAME, TARGETS, Row, Target
+from rows import BY_NAME, TARGETS, UNAUDITED, Row, Target
 
 Json = dict[str, Any]
 
@@ -95,7 +95,7 @@ def plot(found: Json) -> str:
     """Bars of the requests that a second of CPU time has room for; bodies of a size share a scale."""
     bars: list[tuple[str, list[tuple[Row, float]]]] = []
     for title, bodies in (("468 bytes, and refusals", ("read", "any", "outcome")), ("45 kB", ("small",)), ("1 MB", ("large",))):
-        rows = [BY_NAME[name] for name, rounds in found["rows"].items() if rounds]
+        rows = [BY_NAME[name] for name, rounds in found["rows"].items() if rounds and BY_NAME[name].server != UNAUDITED]
         chosen = [row for row in rows if row.body in bodies or (row.body == "bundle" and row.asks in bodies)]
         if chosen:
             bars.append((title, [(row, middle(found["rows"][row.name], "capacity")) for row in chosen]))

@@ -21,6 +21,8 @@ const QUEUE: usize = 4096;
 /// Where audit lines go.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AuditSink {
+    /// Nowhere: nothing is kept of who saw what.
+    Off,
     Stdout,
     /// Appended to; made with mode 0640 where it is not there, and again after it was moved away (logrotate).
     File(PathBuf),
@@ -54,7 +56,8 @@ enum Message {
 /// The sending end of the audit queue; clones share one writer.
 #[derive(Clone)]
 pub struct AuditLog {
-    queue: mpsc::Sender<Message>,
+    /// None where nothing is written.
+    queue: Option<mpsc::Sender<Message>>,
     on_full: OnFull,
     metrics: Metrics,
 }
@@ -66,6 +69,10 @@ impl AuditLog {
     /// The sink cannot be written.
     pub fn open(sink: &AuditSink, on_full: OnFull, metrics: Metrics) -> Result<Self, AuditError> {
         match sink {
+            AuditSink::Off => {
+                tracing::warn!("[audit] file is \"off\": nothing is written of who saw what");
+                Ok(Self { queue: None, on_full, metrics })
+            }
             AuditSink::Stdout => {
                 let failed = |why: std::io::Error| AuditError { sink: "stdout".into(), why: why.to_string() };
                 Self::start(StandardOutput::open().map_err(failed)?, QUEUE, on_full, metrics).map_err(failed)
@@ -88,11 +95,12 @@ impl AuditLog {
         let writer = Writer::new(sink, metrics.clone());
         // A thread of its own: writing to a file blocks, and the queue must be emptied whatever the runtimes do.
         std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(receiver))?;
-        Ok(Self { queue: sender, on_full, metrics })
+        Ok(Self { queue: Some(sender), on_full, metrics })
     }
 
     /// Queues a line. With [`OnFull::Block`] this waits for a place in the queue.
     pub async fn record(&self, record: AuditRecord<'_>) {
+        let Some(queue) = &self.queue else { return };
         let mut line = match serde_json::to_vec(&record) {
             Ok(line) => line,
             Err(error) => {
@@ -103,8 +111,8 @@ impl AuditLog {
         };
         line.push(b'\n');
         let queued = match self.on_full {
-            OnFull::Block => self.queue.send(Message::Line(line)).await.is_ok(),
-            OnFull::Shed => match self.queue.try_send(Message::Line(line)) {
+            OnFull::Block => queue.send(Message::Line(line)).await.is_ok(),
+            OnFull::Shed => match queue.try_send(Message::Line(line)) {
                 Ok(()) => true,
                 Err(TrySendError::Full(_)) => {
                     self.metrics.audit_shed();
@@ -121,8 +129,9 @@ impl AuditLog {
 
     /// Waits until everything queued so far is written; as long as the sink takes nothing, that is for ever.
     pub async fn flush(&self) {
+        let Some(queue) = &self.queue else { return };
         let (done, written) = oneshot::channel();
-        if self.queue.send(Message::Flush(done)).await.is_err() || written.await.is_err() {
+        if queue.send(Message::Flush(done)).await.is_err() || written.await.is_err() {
             tracing::error!("the audit writer is gone; lines are lost");
         }
     }
