@@ -87,6 +87,15 @@ def targets_table(rows: dict[str, list[Json]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def short_table(rows: dict[str, list[Json]]) -> str:
+    """The ratios by themselves, for the README."""
+    lines = ["| per second of CPU time | measured (worst round) | aimed at |", "|---|---|---|"]
+    for target in TARGETS:
+        if found := ratio(rows, target, "capacity"):
+            lines.append(f"| {target.text} | {found[0]:.2f} ({found[1]:.2f}) | {target.at_least:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
 COLOURS = {"smartgate": "#1d5fa8", "pingora": "#e07b39"}
 HEIGHT, LEFT, WIDTH = 24, 270, 470
 
