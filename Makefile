@@ -9,6 +9,7 @@
 # make bench-compare  measures Smartgate beside bare pingora, nginx and HAProxy; ROUNDS (5), SECONDS (10), ROWS (all)
 # make deny      licences, sources and known vulnerabilities of what the product is built from; needs cargo-deny
 # make build     the release binary: target/release/smartgate
+# make build-static  the same, linked statically: target/HOST/release/smartgate runs on any Linux of this architecture
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -20,7 +21,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # tools/setup puts a cmake into the virtual environment, for machines without one: pingora's zlib is built with it.
 export PATH := $(PATH):$(HOME)/.cargo/bin:$(CACHE)/venv/bin
 
-.PHONY: help demo test test-leaks test-hfs lint fuzz bench bench-counts bench-compare deny build
+.PHONY: help demo test test-leaks test-hfs lint fuzz bench bench-counts bench-compare deny build build-static
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -70,6 +71,15 @@ bench-compare:
 deny:
 	cargo deny --locked check
 
+# What `smartgate --version` tells. The date is the commit's, not the clock's, so that two builds of one commit are the same bytes.
+build build-static: export SMARTGATE_COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
+build build-static: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+
 build:
 	@tools/setup demo
 	cargo build --locked --release
+
+# With --target, so that the flags are not those of procedural macros, too. glibc then resolves names from /etc/hosts and DNS alone.
+build-static:
+	@tools/setup demo
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$$(rustc --print host-tuple)"

@@ -14,13 +14,14 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::telemetry::version;
 use crate::token::install_crypto;
 
 pub use serve::{Running, start};
 
 /// SMART on FHIR in front of any FHIR server.
 #[derive(Parser, Debug)]
-#[command(version, about, disable_help_subcommand = true)]
+#[command(version = version(), about, disable_help_subcommand = true)]
 pub struct CommandLine {
     /// The configuration file
     #[arg(long, global = true, env = "SMARTGATE_CONFIG", default_value = "conf/smartgate.toml")]

@@ -5,8 +5,10 @@ mod events;
 mod logging;
 mod metrics;
 mod process;
+mod version;
 
 pub use audit::{AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, DecisionRecord, OnFull};
 pub use events::{LoginOutcome, ReloadOutcome, TokenGrant};
 pub use logging::{LogFormat, init_logging};
 pub use metrics::{InFlight, Metrics, PathTaken};
+pub use version::version;
