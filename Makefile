@@ -73,8 +73,8 @@ deny:
 	cargo deny --locked check
 
 sbom:
-	cargo cyclonedx --quiet --format json --describe binaries --no-build-deps --target all --override-filename smartgate.cdx
-	mv smartgate.cdx.json target/
+	cargo cyclonedx --quiet --format json --spec-version 1.5 --no-build-deps --override-filename smartgate.cdx
+	@rm -f benches/*/smartgate.cdx.json && mkdir -p target && mv smartgate.cdx.json target/
 
 # What `smartgate --version` tells. The date is the commit's, not the clock's, so that two builds of one commit are the same bytes.
 build build-static: export SMARTGATE_COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)

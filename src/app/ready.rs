@@ -40,11 +40,9 @@ mod tests {
 
     #[test]
     fn a_listener_on_all_addresses_is_asked_on_this_machine() {
-        for (listens, asked) in [
-            ("0.0.0.0:9090", "127.0.0.1:9090"),
-            ("[::]:9090", "[::1]:9090"),
-            ("10.0.0.7:9090", "10.0.0.7:9090"),
-        ] {
+        for (listens, asked) in
+            [("0.0.0.0:9090", "127.0.0.1:9090"), ("[::]:9090", "[::1]:9090"), ("10.0.0.7:9090", "10.0.0.7:9090")]
+        {
             assert_eq!(reachable(listens.parse().unwrap()), asked.parse().unwrap());
         }
     }
