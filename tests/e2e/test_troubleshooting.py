@@ -29,6 +29,13 @@ def test_every_error_of_the_authorization_server_is_explained(file: str) -> None
     assert [it for it in found if it not in explained] == []
 
 
+def test_every_rule_is_explained_also_one_that_is_not_listed() -> None:
+    sources = "".join(file.read_text() for file in (ROOT / "src").rglob("*.rs") if not file.stem.endswith("tests"))
+    rules = set(re.findall(r'Rule::(?:bad_request|forbidden|unauthorized|other)\(\s*"([a-z-]+)"', sources))
+    assert len(rules) > 70
+    assert [rule for rule in sorted(rules) if f"| `{rule}` |" not in PAGE] == []
+
+
 def test_every_page_for_people_is_explained() -> None:
     names = re.findall(r'Self::\w+ => "([a-z-]+)",', (ROOT / "src/auth/error.rs").read_text())
     assert len(names) > 3 and all(f"| `{name}` |" in PAGE for name in names)
