@@ -14,6 +14,7 @@ use crate::decide::{Obeyed, capabilities_lookup, probe_search};
 use crate::fhir::bundle::RawBundle;
 use crate::fhir::search::Parameter;
 use crate::guard::{Pins, Probe};
+use crate::telemetry::AuditSink;
 use crate::upstream::UpstreamClient;
 
 /// What SMART App Launch 2.2 app-launch step 5 advises an access token to live at most.
@@ -79,7 +80,11 @@ fn warnings(path: &Path, snapshot: &Snapshot) -> Vec<(String, String)> {
         let text = "[tokens] access_lifetime is more than the hour that SMART advises; refresh tokens let access go on";
         (path.display().to_string(), text.to_owned())
     });
-    let mut warnings: Vec<_> = unverified.chain(unbound).chain(elsewhere).chain(long).collect();
+    let unseen = (snapshot.audit.sink == AuditSink::Off).then(|| {
+        let text = "[audit] file is \"off\": nothing is written of who saw what";
+        (path.display().to_string(), text.to_owned())
+    });
+    let mut warnings: Vec<_> = unverified.chain(unbound).chain(elsewhere).chain(long).chain(unseen).collect();
     warnings.sort();
     warnings
 }
@@ -96,7 +101,7 @@ async fn examine(snapshot: &Snapshot, address: &Address) -> Result<Vec<Finding>,
     findings.extend(narrowing(&probe, snapshot, &statement).await);
     match probe.conditions().await {
         Ok(obeyed) => {
-            let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
+            let store = open_store(&snapshot.store.url).await.map_err(Failure::new)?;
             let pins = Pins::new(client.clone(), store);
             pins.record(&address.base, obeyed).await.map_err(Failure::new)?;
             findings.extend(conditions(snapshot, obeyed));

@@ -1,16 +1,15 @@
-//! The sections about the process itself: `[enforcement]`, `[store]`, `[audit]`, `[log]`, `[limits]`.
+//! The sections about the process itself: `[enforcement]`, `[audit]`, `[log]`, `[limits]`.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
 
 use crate::ambient::UnixSeconds;
-use crate::config::table::{LATER, Table};
-use crate::config::{Audit, Enforcement, Limits, Log, Report, StoreUrl};
+use crate::config::table::Table;
+use crate::config::{Audit, Enforcement, Limits, Log, Report};
 use crate::fhir::json::MAX_DEPTH;
 use crate::telemetry::{AuditSink, LogFormat, OnFull};
 
-const DEFAULT_STORE: &str = "state/smartgate.db";
 const DEFAULT_FILTER: &str = "info";
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -47,29 +46,14 @@ fn midnight(text: &str) -> Result<UnixSeconds, String> {
         .ok_or_else(|| format!("{text:?} is no day; write for example \"2027-01-31\""))
 }
 
-pub(super) fn store(mut table: Table<'_>) -> Option<StoreUrl> {
-    let url = table.text("url");
-    let folder = table.document().folder();
-    table.finish();
-    let Some(url) = url else {
-        return Some(StoreUrl::Sqlite(folder.join(DEFAULT_STORE)));
-    };
-    url.parse(|url| match url.split_once(':') {
-        Some(("postgres" | "postgresql", _)) => Err(format!("PostgreSQL {LATER}, or write \"sqlite:{DEFAULT_STORE}\"")),
-        Some(("sqlite", path)) if !path.is_empty() && !path.starts_with("//") && !path.starts_with(':') => {
-            Ok(StoreUrl::Sqlite(folder.join(path)))
-        }
-        _ => Err(format!("is no store; write for example \"sqlite:{DEFAULT_STORE}\"")),
-    })
-}
-
 pub(super) fn audit(mut table: Table<'_>) -> Audit {
     let sink = match table.text("file") {
         None => AuditSink::Stdout,
         Some(file) if file.it == "stdout" => AuditSink::Stdout,
+        Some(file) if file.it == "off" => AuditSink::Off,
         Some(file) => {
             if file.it.is_empty() {
-                file.place.wrong("is empty; write \"stdout\" or a path");
+                file.place.wrong("is empty; write \"stdout\", a path or \"off\"");
             }
             AuditSink::File(table.document().folder().join(file.it))
         }
