@@ -28,17 +28,16 @@ impl FirstBytes {
 
 #[async_trait]
 impl ServerApp for FirstBytes {
-    async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+    async fn process_new(self: &Arc<Self>, mut stream: Stream, end: &ShutdownWatch) -> Option<Stream> {
         if stream.get_ssl_digest().is_none() {
             let within = self.0.parts.config.load().server.idle_timeout;
-            let mut closing = shutdown.clone();
             let mut first = [0; PREFACE];
             tokio::select! {
                 came = timeout(within, stream.try_peek(&mut first)) => came.ok()?.ok()?,
-                _ = closing.wait_for(|closing| *closing) => return None,
+                () = self.0.ending.last_call() => return None,
             };
         }
-        self.0.process_new(stream, shutdown).await
+        self.0.process_new(stream, end).await
     }
 
     async fn cleanup(&self) {

@@ -7,6 +7,7 @@ use pingora::http::RequestHeader;
 use tokio::time::Instant;
 
 use super::cors::{self, Origins};
+use crate::address::ClientAddress;
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::Snapshot;
 use crate::decide::{Decided, Grant, Permit, Refusal};
@@ -17,6 +18,8 @@ use crate::telemetry::{AuditLog, AuditRecord, DecisionRecord, Metrics, PathTaken
 /// One request being answered.
 pub(super) struct Visit {
     pub(super) request_id: String,
+    /// Who asks, where the connection has an address.
+    pub(super) address: Option<ClientAddress>,
     pub(super) method: Method,
     pub(super) origin: Option<HeaderValue>,
     pub(super) origins: Origins,
@@ -24,7 +27,7 @@ pub(super) struct Visit {
     /// What enforcement would have done, in report mode.
     pub(super) would: Would,
     time: UnixSeconds,
-    started: Instant,
+    pub(super) started: Instant,
     grant: Option<Arc<Grant>>,
     interaction: &'static str,
     resource_type: Option<&'static str>,
@@ -41,9 +44,10 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    pub(super) fn new(ambient: &Ambient, request: &RequestHeader) -> Self {
+    pub(super) fn new(ambient: &Ambient, request: &RequestHeader, address: Option<ClientAddress>) -> Self {
         Self {
             request_id: ambient.id(),
+            address,
             method: request.method.clone(),
             origin: request.headers.get(header::ORIGIN).cloned(),
             origins: Origins::Registered,
@@ -183,6 +187,7 @@ impl Visit {
         let record = DecisionRecord {
             time: self.time,
             request_id: &self.request_id,
+            address: self.address,
             issuer: claims.map(|claims| &*claims.issuer),
             client: claims.and_then(|claims| claims.client.as_deref()),
             subject: claims.map(|claims| claims.subject.as_str()),

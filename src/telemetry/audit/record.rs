@@ -2,6 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::address::ClientAddress;
 use crate::ambient::UnixSeconds;
 
 /// One decision on one FHIR request.
@@ -10,6 +11,9 @@ pub struct DecisionRecord<'a> {
     #[serde(serialize_with = "rfc3339")]
     pub time: UnixSeconds,
     pub request_id: &'a str,
+    /// Where the request came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<ClientAddress>,
     /// The entry of a Bundle that the line is about; none on the line of the whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<usize>,
@@ -56,6 +60,9 @@ pub struct AuthRecord {
     #[serde(serialize_with = "rfc3339")]
     pub time: UnixSeconds,
     pub request_id: String,
+    /// Where the request came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<ClientAddress>,
     /// `authorize`, `launch`, `login`, `consent`, `token`, `introspect`, `revoke`, `userinfo`, `register`, `logout`.
     pub event: &'static str,
     /// `success` or `failure`.

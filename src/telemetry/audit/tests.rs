@@ -64,6 +64,7 @@ fn counted(metrics: &Metrics, name: &str) -> u64 {
 
 fn decision(parameters: &[String]) -> DecisionRecord<'_> {
     DecisionRecord {
+        address: None,
         time: 1_764_000_000,
         request_id: "r1",
         issuer: Some("https://p"),
