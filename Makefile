@@ -2,6 +2,7 @@
 # make test      everything: unit and in-process tests, then the built binary end to end
 # make test-leaks  plants leaks in a copy of the source, one after another: the tests must find each (some minutes)
 # make test-hfs  the end-to-end tests before Helios HFS (its first build takes half an hour)
+# make soak      everything at once for MINUTES (60): reloads, key rotation, restarts of the FHIR server; memory must not grow
 # make lint      formatting and clippy
 # make fuzz      each parser on random input for SECONDS (60); fuzz/README.md says what is asserted
 # make bench     times the steps of a request; docs/speed.md says what each command here measures
@@ -20,7 +21,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # tools/setup puts a cmake into the virtual environment, for machines without one: pingora's zlib is built with it.
 export PATH := $(PATH):$(HOME)/.cargo/bin:$(CACHE)/venv/bin
 
-.PHONY: help demo test test-leaks test-hfs lint fuzz bench bench-counts bench-compare deny build
+.PHONY: help demo test test-leaks test-hfs soak lint fuzz bench bench-counts bench-compare deny build
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -43,6 +44,11 @@ test-hfs:
 	@tools/setup hfs
 	cargo build --locked
 	@SMARTGATE_UPSTREAM=hfs $(PYTHON) tools/test --only-end-to-end
+
+soak:
+	@tools/setup test
+	cargo build --locked --release
+	@SMARTGATE_BINARY=$(TARGET)/release/smartgate $(PYTHON) tools/soak --minutes $(or $(MINUTES),60)
 
 lint:
 	@tools/setup demo

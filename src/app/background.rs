@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::ambient::Ambient;
 use crate::auth::follow_registered;
 use crate::config::Snapshot;
 use crate::decide::reporting;
 use crate::guard::{Capabilities, Pins};
+use crate::ops::{Readiness, Watched};
 use crate::store::{SharedStore, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{AuditLog, Metrics};
 use crate::token::{Fetcher, GateKeys, Revocations};
 use crate::upstream::UpstreamClient;
 
@@ -32,7 +34,7 @@ const ISSUERS_EVERY: Duration = Duration::from_secs(10);
 /// How often is looked whether another process has found out what the FHIR server obeys.
 const PINS_EVERY: Duration = Duration::from_secs(60);
 
-/// How often is looked whether report mode is on: its day may come, or another configuration.
+/// How often is looked whether report mode is on: its day may come, or another configuration; and what may be held in memory.
 const MODE_EVERY: Duration = Duration::from_secs(1);
 
 /// How often expired rows are deleted.
@@ -54,10 +56,27 @@ pub(super) struct Background {
     pub(super) capabilities: Arc<Capabilities>,
     pub(super) pins: Arc<Pins>,
     pub(super) metrics: Metrics,
+    pub(super) audit: AuditLog,
     pub(super) ambient: Ambient,
 }
 
 impl Background {
+    /// What the admin listener tells of.
+    pub(super) fn watched(&self, readiness: &Arc<Readiness>) -> Watched {
+        Watched {
+            config: self.config.clone(),
+            metrics: self.metrics.clone(),
+            audit: self.audit.clone(),
+            readiness: readiness.clone(),
+            store: self.store.clone(),
+            keys: self.keys.clone(),
+            fetcher: self.fetcher.clone(),
+            capabilities: self.capabilities.clone(),
+            ambient: self.ambient.clone(),
+            started: self.ambient.now(),
+        }
+    }
+
     /// Starts everything; it stops when the set is dropped.
     pub(super) fn start(self) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
@@ -73,10 +92,10 @@ impl Background {
     }
 
     async fn follow_revocations(self) {
-        let mut every = ticks(REVOCATIONS_EVERY);
+        let (mut every, news) = (ticks(REVOCATIONS_EVERY), self.store.news());
         let mut failing = false;
         loop {
-            every.tick().await;
+            turn(&mut every, &news.revocations).await;
             let outcome = self.revocations.sync(&*self.store, self.ambient.now()).await;
             match &outcome {
                 Ok(()) if failing => tracing::info!("revocations are in step with the store again"),
@@ -90,10 +109,10 @@ impl Background {
     }
 
     async fn follow_clients(self) {
-        let mut every = ticks(CLIENTS_EVERY);
+        let (mut every, news) = (ticks(CLIENTS_EVERY), self.store.news());
         let mut known = None;
         loop {
-            every.tick().await;
+            turn(&mut every, &news.clients).await;
             let snapshot = self.config.load_full();
             if snapshot.registration.is_none() {
                 continue;
@@ -113,9 +132,9 @@ impl Background {
     }
 
     async fn follow_keys(self) {
-        let mut every = ticks(KEYS_EVERY);
+        let (mut every, news) = (ticks(KEYS_EVERY), self.store.news());
         loop {
-            every.tick().await;
+            turn(&mut every, &news.keys).await;
             let snapshot = self.config.load_full();
             match self.keys.refresh(&*self.store, &self.ambient, &snapshot.tokens).await {
                 Ok(true) => tracing::info!("the gate's keys changed"),
@@ -153,6 +172,7 @@ impl Background {
             let snapshot = self.config.load_full();
             let report = reporting(&snapshot, self.ambient.now()).cloned();
             self.metrics.enforcement(report.is_some());
+            self.audit.recent().hold(if snapshot.admin.token.is_some() { snapshot.admin.recent } else { 0 });
             match (&report, &told) {
                 (Some(report), told) if told.as_ref() != Some(&Some(report.clone())) => tracing::warn!(
                     until = report.day,
@@ -166,9 +186,9 @@ impl Background {
     }
 
     async fn follow_pins(self) {
-        let mut every = ticks(PINS_EVERY);
+        let (mut every, news) = (ticks(PINS_EVERY), self.store.news());
         loop {
-            every.tick().await;
+            turn(&mut every, &news.probes).await;
             self.pins.follow(&self.config.load_full()).await;
         }
     }
@@ -200,7 +220,15 @@ impl Background {
     }
 }
 
-fn ticks(every: Duration) -> tokio::time::Interval {
+/// Waits for the next turn, or for news.
+async fn turn(every: &mut Interval, news: &Notify) {
+    tokio::select! {
+        _ = every.tick() => {}
+        () = news.notified() => {}
+    }
+}
+
+fn ticks(every: Duration) -> Interval {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks

@@ -17,7 +17,7 @@ use crate::ambient::Ambient;
 use crate::auth::{AuthParts, AuthServer, follow_registered};
 use crate::config::Snapshot;
 use crate::decide::all_rules;
-use crate::gate::{Ending, Entrance, FirstBytes, Gate, Inherited, LAST_CALL, Listeners, Parts};
+use crate::gate::{ANSWER_CUT_OFF, Ending, Entrance, FirstBytes, Gate, Inherited, LAST_CALL, Listeners, Parts};
 use crate::guard::{Capabilities, Guard, Pins, UpstreamPatients};
 use crate::ops::{AdminApp, Readiness};
 use crate::store::{MeasuredStore, SharedStore};
@@ -72,20 +72,15 @@ pub(super) async fn start_on(
         return Err(Failure::new(format!("the process was given a socket for {address}, which is in no `listen`")));
     }
     let audit = AuditLog::open(&snapshot.audit.sink, snapshot.audit.on_full, metrics.clone()).map_err(Failure::new)?;
-    let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
+    let store = open_store(&snapshot.store.url).await.map_err(Failure::new)?;
     let store = Arc::new(MeasuredStore::new(store, metrics.clone()));
-    all_rules().for_each(|rule| metrics.declare_rule(rule.name));
+    all_rules().map(|rule| rule.name).chain([ANSWER_CUT_OFF]).for_each(|rule| metrics.declare_rule(rule));
     let (draining, drains) = watch::channel(false);
     let (closing, closes) = watch::channel(false);
     let ending = Ending { draining: drains, closing: closes };
     let core = Core::open(&config, &metrics, &audit, store, &ambient, ending.clone()).await?;
     let readiness = Arc::new(Readiness::default());
-    let admin = AdminApp {
-        config: config.clone(),
-        metrics: metrics.clone(),
-        readiness: readiness.clone(),
-        store: core.background.store.clone(),
-    };
+    let admin = AdminApp::new(core.background.watched(&readiness));
     let entrance = Arc::new(Entrance::new(config.clone(), metrics.clone()));
     let (admin_shutdown, admin_closes) = watch::channel(false);
     let (addresses, admin_addresses) = (listeners.addresses(), admin_listeners.addresses());
@@ -165,9 +160,20 @@ impl Core {
             ambient: ambient.clone(),
         };
         let gate = Gate::new(parts, ending);
-        let (config, metrics, ambient) = (config.clone(), metrics.clone(), ambient.clone());
-        let background =
-            Background { config, store, keys, fetcher, revocations, upstream, capabilities, pins, metrics, ambient };
+        let (config, metrics, audit, ambient) = (config.clone(), metrics.clone(), audit.clone(), ambient.clone());
+        let background = Background {
+            config,
+            store,
+            keys,
+            fetcher,
+            revocations,
+            upstream,
+            capabilities,
+            pins,
+            metrics,
+            audit,
+            ambient,
+        };
         Ok(Self { gate, background })
     }
 }

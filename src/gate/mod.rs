@@ -34,6 +34,7 @@ use tokio::time::timeout;
 pub use entrance::Entrance;
 pub use first::FirstBytes;
 pub use listen::{BindError, Ending, Inherited, LAST_CALL, Listeners};
+pub use record::ANSWER_CUT_OFF;
 
 use crate::address::ClientAddress;
 use crate::ambient::Ambient;

@@ -6,7 +6,10 @@ mod logging;
 mod metrics;
 mod process;
 
-pub use audit::{AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, DecisionRecord, OnFull};
-pub use events::{LoginOutcome, ReloadOutcome, TokenGrant, TurnedAway};
+pub use audit::{
+    AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, Batch, DecisionRecord, OnFull, Position, Recent,
+    Refusals, Refused, Spool,
+};
+pub use events::{LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
 pub use logging::{LogFormat, init_logging};
 pub use metrics::{InFlight, Metrics, PathTaken};

@@ -126,7 +126,7 @@ def test_the_binary_is_replaced_on_sockets_that_stay(echo: EchoServer, keys: Key
     def start() -> None:
         command = [binary, "--config", gate.config_file, "run"]
         passed = tuple(it.fileno() for it in sockets)
-        gate.process = Process("the gate", command, gate.log, handed, gate.folder, passed)
+        gate.process = Process("the gate", command, gate.log, handed, gate.folder, sockets=passed)
         gate.process.wait_for(f"{gate.admin}/readyz")
 
     try:
@@ -152,7 +152,7 @@ def test_a_socket_that_is_in_no_listen_is_an_error(echo: EchoServer, keys: Keys,
     gate = Gate(tmp_path / "gate", echo.base, keys)
     stranger = socket.create_server(("127.0.0.1", 0))
     handed = {"LISTEN_FDS": "1", "LISTEN_FDS_FIRST_FD": str(stranger.fileno())}
-    gate.process = Process("the gate", [BINARY, "--config", gate.config_file, "run"], gate.log, handed, gate.folder, (stranger.fileno(),))
+    gate.process = Process("the gate", [BINARY, "--config", gate.config_file, "run"], gate.log, handed, gate.folder, sockets=(stranger.fileno(),))
     assert gate.process.child.wait(15) == 1
     assert f"a socket for 127.0.0.1:{stranger.getsockname()[1]}, which is in no `listen`" in gate.log.read_text()
     stranger.close()

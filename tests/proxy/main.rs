@@ -28,6 +28,7 @@ mod operations;
 mod pages;
 mod pins;
 mod processed;
+mod providers;
 mod report;
 mod resources;
 mod revocation;
