@@ -14,6 +14,7 @@ use crate::decide::{Obeyed, capabilities_lookup, probe_search};
 use crate::fhir::bundle::RawBundle;
 use crate::fhir::search::Parameter;
 use crate::guard::{Pins, Probe};
+use crate::telemetry::AuditSink;
 use crate::upstream::UpstreamClient;
 
 /// What SMART App Launch 2.2 app-launch step 5 advises an access token to live at most.
@@ -70,7 +71,11 @@ fn warnings(path: &Path, snapshot: &Snapshot) -> Vec<(String, String)> {
         let text = "[tokens] access_lifetime is more than the hour that SMART advises; refresh tokens let access go on";
         (path.display().to_string(), text.to_owned())
     });
-    let mut warnings: Vec<_> = unverified.chain(unbound).chain(elsewhere).chain(long).collect();
+    let unseen = (snapshot.audit.sink == AuditSink::Off).then(|| {
+        let text = "[audit] file is \"off\": nothing is written of who saw what";
+        (path.display().to_string(), text.to_owned())
+    });
+    let mut warnings: Vec<_> = unverified.chain(unbound).chain(elsewhere).chain(long).chain(unseen).collect();
     let server = &snapshot.server;
     let forwarded = server.forwarded.as_ref().map(|forwarded| (&forwarded.from, "forwarded"));
     for (from, key) in forwarded.into_iter().chain([(&server.proxy_protocol, "proxy_protocol")]) {

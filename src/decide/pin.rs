@@ -45,8 +45,14 @@ pub const WRITE_UNPROBED: Rule = Rule::other(
     "it is not known yet whether the FHIR server applies a write to the checked version only; try again in a minute",
 );
 
-pub(super) const RULES: &[&Rule] =
-    &[&VERSION_UNKNOWN, &PRECONDITION_FAILED, &PRECONDITION_UNSUPPORTED, &WRITE_CONFLICT];
+pub(super) const RULES: &[&Rule] = &[
+    &VERSION_UNKNOWN,
+    &PRECONDITION_FAILED,
+    &PRECONDITION_UNSUPPORTED,
+    &WRITE_CONFLICT,
+    &WRITE_UNPINNED,
+    &WRITE_UNPROBED,
+];
 
 /// What a FHIR server was seen to do with the conditions of a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -26,7 +26,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::ErrorType;
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use tokio::time::timeout;
@@ -143,9 +143,9 @@ impl HttpServerApp for Gate {
         session.set_write_timeout(Some(times.server.client_timeout));
         let idle = times.server.idle_timeout;
         session.set_keepalive(Some(idle.as_secs()));
-        let within = idle + times.server.request_timeout;
+        let within = times.server.request_timeout;
         drop(times);
-        match timeout(within, next_request(&mut session, &self.ending)).await {
+        match timeout(within, next_request(&mut session)).await {
             Ok(true) => {}
             Ok(false) => return None,
             Err(_) => {
@@ -166,9 +166,8 @@ impl HttpServerApp for Gate {
             session.shutdown().await;
             return None;
         }
-        let settings = HttpPersistentSettings::for_session(&session);
         match session.finish().await {
-            Ok(stream) => stream.map(|stream| ReusedHttpStream::from_reusable_stream(stream, settings)),
+            Ok(stream) => stream.map(|stream| ReusedHttpStream::new(stream.into_parts().0, None)),
             Err(error) => {
                 tracing::debug!(%error, "a client connection ended early");
                 None
@@ -187,14 +186,9 @@ fn client_address(session: &ServerSession, snapshot: &Snapshot) -> Option<Client
     Some(forwarded::client(peer, &session.req_header().headers, snapshot.server.forwarded.as_ref()))
 }
 
-/// Waits for a request; false when there is none and the connection is to be closed.
-async fn next_request(session: &mut ServerSession, ending: &Ending) -> bool {
-    let read = tokio::select! {
-        biased;
-        read = session.read_request() => read,
-        () = ending.last_call() => return false,
-    };
-    match read {
+/// Reads a request that has begun; false when it is none and the connection is to be closed.
+async fn next_request(session: &mut ServerSession) -> bool {
+    match session.read_request().await {
         Ok(more) => more,
         Err(error) => {
             if matches!(error.etype(), ErrorType::InvalidHTTPHeader) {

@@ -5,6 +5,7 @@ mod events;
 mod logging;
 mod metrics;
 mod process;
+mod version;
 
 pub use audit::{
     AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, Batch, DecisionRecord, OnFull, Position, Recent,
@@ -13,3 +14,4 @@ pub use audit::{
 pub use events::{LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
 pub use logging::{LogFormat, init_logging};
 pub use metrics::{InFlight, Metrics, PathTaken};
+pub use version::version;

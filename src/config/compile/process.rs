@@ -55,9 +55,10 @@ pub(super) fn audit(mut table: Table<'_>) -> Audit {
     let sink = match table.text("file") {
         None => AuditSink::Stdout,
         Some(file) if file.it == "stdout" => AuditSink::Stdout,
+        Some(file) if file.it == "off" => AuditSink::Off,
         Some(file) => {
             if file.it.is_empty() {
-                file.place.wrong("is empty; write \"stdout\" or a path");
+                file.place.wrong("is empty; write \"stdout\", a path or \"off\"");
             }
             AuditSink::File(table.document().folder().join(file.it))
         }
