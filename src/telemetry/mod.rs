@@ -13,5 +13,5 @@ pub use audit::{
 };
 pub use events::{LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
 pub use logging::{LogFormat, init_logging};
-pub use metrics::{InFlight, Metrics, PathTaken};
+pub use metrics::{InFlight, Metrics, PathTaken, UpstreamRetry};
 pub use version::version;
