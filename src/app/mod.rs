@@ -4,6 +4,7 @@ mod background;
 mod check;
 mod clients;
 mod explain;
+mod issuers;
 mod keys;
 mod password;
 mod run;
@@ -38,6 +39,9 @@ enum Command {
         /// Hold it against the FHIR server, too, which gets a resource to try out `If-Match` on
         #[arg(long)]
         upstream: bool,
+        /// Try out, too, whether the other authorization servers are reached: their keys, and introspection with a made-up token
+        #[arg(long)]
+        issuers: bool,
     },
     /// Print the decision on one request, its rule and what would be sent to the FHIR server
     Explain(Box<explain::Asked>),
@@ -78,7 +82,7 @@ pub fn execute(line: CommandLine) -> Result<(), Failure> {
     install_crypto();
     match line.command {
         Command::Run => run::run(&line.config),
-        Command::Check { upstream } => check::check(&line.config, upstream),
+        Command::Check { upstream, issuers } => check::check(&line.config, upstream, issuers),
         Command::Explain(asked) => explain::explain(&line.config, &asked),
         Command::HashPassword { secret } => password::hash(secret),
         Command::Clients { action } => clients::clients(&line.config, &action),

@@ -7,6 +7,6 @@ mod metrics;
 mod process;
 
 pub use audit::{AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, DecisionRecord, OnFull};
-pub use events::{LoginOutcome, ReloadOutcome, TokenGrant};
+pub use events::{IssuerAnswer, LoginOutcome, ReloadOutcome, TokenGrant};
 pub use logging::{LogFormat, init_logging};
 pub use metrics::{InFlight, Metrics, PathTaken};
