@@ -23,7 +23,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::jwks::{Key, KeySet, Miss};
 use super::verify::TokenError;
 use crate::ambient::{Ambient, UnixSeconds};
-use crate::config::{Issuer, KeySource, Snapshot};
+use crate::config::{Issuer, KeySource};
 use crate::telemetry::Metrics;
 use download::{Fetched, Http, Place, download};
 pub(super) use introspection::Answer;
