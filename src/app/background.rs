@@ -12,8 +12,9 @@ use crate::auth::follow_registered;
 use crate::config::Snapshot;
 use crate::decide::reporting;
 use crate::guard::{Capabilities, Pins};
+use crate::ops::{Readiness, Watched};
 use crate::store::{SharedStore, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{AuditLog, Metrics};
 use crate::token::{Fetcher, GateKeys, Revocations};
 use crate::upstream::UpstreamClient;
 
@@ -32,7 +33,7 @@ const ISSUERS_EVERY: Duration = Duration::from_secs(10);
 /// How often is looked whether another process has found out what the FHIR server obeys.
 const PINS_EVERY: Duration = Duration::from_secs(60);
 
-/// How often is looked whether report mode is on: its day may come, or another configuration.
+/// How often is looked whether report mode is on: its day may come, or another configuration; and what may be held in memory.
 const MODE_EVERY: Duration = Duration::from_secs(1);
 
 /// How often expired rows are deleted.
@@ -54,10 +55,27 @@ pub(super) struct Background {
     pub(super) capabilities: Arc<Capabilities>,
     pub(super) pins: Arc<Pins>,
     pub(super) metrics: Metrics,
+    pub(super) audit: AuditLog,
     pub(super) ambient: Ambient,
 }
 
 impl Background {
+    /// What the admin listener tells of.
+    pub(super) fn watched(&self, readiness: &Arc<Readiness>) -> Watched {
+        Watched {
+            config: self.config.clone(),
+            metrics: self.metrics.clone(),
+            audit: self.audit.clone(),
+            readiness: readiness.clone(),
+            store: self.store.clone(),
+            keys: self.keys.clone(),
+            fetcher: self.fetcher.clone(),
+            capabilities: self.capabilities.clone(),
+            ambient: self.ambient.clone(),
+            started: self.ambient.now(),
+        }
+    }
+
     /// Starts everything; it stops when the set is dropped.
     pub(super) fn start(self) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
@@ -153,6 +171,7 @@ impl Background {
             let snapshot = self.config.load_full();
             let report = reporting(&snapshot, self.ambient.now()).cloned();
             self.metrics.enforcement(report.is_some());
+            self.audit.recent().hold(if snapshot.admin.token.is_some() { snapshot.admin.recent } else { 0 });
             match (&report, &told) {
                 (Some(report), told) if told.as_ref() != Some(&Some(report.clone())) => tracing::warn!(
                     until = report.day,

@@ -17,7 +17,7 @@ use crate::ambient::Ambient;
 use crate::auth::{AuthParts, AuthServer, follow_registered};
 use crate::config::Snapshot;
 use crate::decide::all_rules;
-use crate::gate::{Certificates, FirstBytes, Gate, Listeners, Parts};
+use crate::gate::{ANSWER_CUT_OFF, Certificates, FirstBytes, Gate, Listeners, Parts};
 use crate::guard::{Capabilities, Guard, Pins, UpstreamPatients};
 use crate::ops::{AdminApp, Readiness};
 use crate::store::{MeasuredStore, SharedStore};
@@ -57,15 +57,10 @@ pub async fn start(config: Arc<ArcSwap<Snapshot>>, metrics: Metrics, ambient: Am
     let audit = AuditLog::open(&snapshot.audit.sink, snapshot.audit.on_full, metrics.clone()).map_err(Failure::new)?;
     let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
     let store = Arc::new(MeasuredStore::new(store, metrics.clone()));
-    all_rules().for_each(|rule| metrics.declare_rule(rule.name));
+    all_rules().map(|rule| rule.name).chain([ANSWER_CUT_OFF]).for_each(|rule| metrics.declare_rule(rule));
     let core = Core::open(&config, &metrics, &audit, store, &ambient).await?;
     let readiness = Arc::new(Readiness::default());
-    let admin = AdminApp {
-        config: config.clone(),
-        metrics: metrics.clone(),
-        readiness: readiness.clone(),
-        store: core.background.store.clone(),
-    };
+    let admin = AdminApp::new(core.background.watched(&readiness));
     let certificates = snapshot.server.tls.is_some().then(|| Arc::new(Certificates::new(config.clone())));
     let (shutdown, closing) = watch::channel(false);
     let (admin_shutdown, admin_closing) = watch::channel(false);
@@ -143,9 +138,20 @@ impl Core {
             audit: audit.clone(),
             ambient: ambient.clone(),
         });
-        let (config, metrics, ambient) = (config.clone(), metrics.clone(), ambient.clone());
-        let background =
-            Background { config, store, keys, fetcher, revocations, upstream, capabilities, pins, metrics, ambient };
+        let (config, metrics, audit, ambient) = (config.clone(), metrics.clone(), audit.clone(), ambient.clone());
+        let background = Background {
+            config,
+            store,
+            keys,
+            fetcher,
+            revocations,
+            upstream,
+            capabilities,
+            pins,
+            metrics,
+            audit,
+            ambient,
+        };
         Ok(Self { gate, background })
     }
 }

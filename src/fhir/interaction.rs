@@ -128,6 +128,20 @@ impl Interaction {
         }
     }
 
+    /// The id of the resource that the path names.
+    pub fn resource_id(&self) -> Option<&str> {
+        match self {
+            Self::Read { id, .. }
+            | Self::Vread { id, .. }
+            | Self::HistoryInstance { id, .. }
+            | Self::Update { id, .. }
+            | Self::Patch { id, .. }
+            | Self::Delete { id, .. }
+            | Self::Operation { level: Level::Instance(_, id), .. } => Some(id),
+            _ => None,
+        }
+    }
+
     /// Whether the request carries search parameters in a form body (FHIR R4 http.html#search, POST `_search`).
     pub fn is_search(&self) -> bool {
         matches!(self, Self::SearchType { .. } | Self::SearchCompartment { .. } | Self::SearchSystem)

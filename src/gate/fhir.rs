@@ -65,8 +65,12 @@ impl Gate {
         visit.granted(&grant);
         let Asked { request, original, body } = self.request(session, snapshot, head, &path, &grant).await?;
         visit.interaction(&request);
+        if snapshot.audit.search_values {
+            visit.asked(&original);
+        }
         let decided = decide_in_mode(snapshot, &grant, &request, self.parts.ambient.now())?;
         visit.decided(&decided);
+        visit.sends(decided.permit(), snapshot.audit.search_values);
         let body = match body {
             Some(body) => body,
             None if needs_body(decided.permit()) => {

@@ -29,6 +29,7 @@ use tokio::time::timeout;
 
 pub use first::FirstBytes;
 pub use listen::{BindError, Listeners};
+pub use record::ANSWER_CUT_OFF;
 pub use tls::Certificates;
 
 use crate::ambient::Ambient;
@@ -142,7 +143,8 @@ impl HttpServerApp for Gate {
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let _in_flight = self.parts.metrics.in_flight();
         let snapshot = self.parts.config.load_full();
-        let mut visit = Visit::new(&self.parts.ambient, session.req_header());
+        let address = session.client_addr().and_then(|address| address.as_inet()).map(SocketAddr::ip);
+        let mut visit = Visit::new(&self.parts.ambient, session.req_header(), address);
         let reply = self.reply(&mut session, &snapshot, &mut visit).await;
         let sent = respond::send(&mut session, reply, &snapshot, &mut visit).await;
         visit.record(&self.parts.metrics, &self.parts.audit).await;

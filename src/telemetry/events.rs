@@ -1,5 +1,7 @@
 //! Outcomes that are counted: closed sets, so that labels stay bounded.
 
+use crate::ambient::UnixSeconds;
+
 /// How a login went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LoginOutcome {
@@ -21,6 +23,17 @@ impl LoginOutcome {
             Self::Refused => "refused",
         }
     }
+}
+
+/// One reading of the configuration while the gate runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reload {
+    pub outcome: ReloadOutcome,
+    pub at: UnixSeconds,
+    /// The configuration in effect afterwards.
+    pub generation: u64,
+    /// What is wrong with the files, each with its line; or the keys that need a restart.
+    pub errors: Vec<String>,
 }
 
 /// How a reload went.

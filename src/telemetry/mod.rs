@@ -6,7 +6,10 @@ mod logging;
 mod metrics;
 mod process;
 
-pub use audit::{AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, DecisionRecord, OnFull};
-pub use events::{IssuerAnswer, LoginOutcome, ReloadOutcome, TokenGrant};
+pub use audit::{
+    AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, Batch, DecisionRecord, OnFull, Position, Recent,
+    Refusals, Refused, Spool,
+};
+pub use events::{IssuerAnswer, LoginOutcome, Reload, ReloadOutcome, TokenGrant};
 pub use logging::{LogFormat, init_logging};
 pub use metrics::{InFlight, Metrics, PathTaken};

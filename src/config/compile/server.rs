@@ -16,6 +16,7 @@ const DEFAULT_CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(2 * 60);
 const MIN_CLIENT_TIMEOUT: Duration = Duration::from_millis(100);
 const MAX_THREADS: usize = 1024;
+const MIB: usize = 1024 * 1024;
 
 pub(super) fn server(mut table: Table<'_>) -> Option<Server> {
     let listen = listen(&mut table, "127.0.0.1:8080", &[]);
@@ -54,13 +55,14 @@ pub(super) fn admin(mut table: Table<'_>, server: Option<&Server>) -> Option<Adm
     let taken = server.map_or(&[][..], |server| &server.listen);
     let listen = listen(&mut table, "127.0.0.1:9090", taken);
     let token = table.text("token").map(secret);
+    let recent = table.number("recent", 8 * MIB, 0..=1024 * MIB);
     let hosts = table.texts("hosts").into_iter().flatten().filter_map(|found| found.parse(host)).collect();
     table.finish();
     let token = match token {
         None => None,
         Some(token) => Some(token?),
     };
-    Some(Admin { listen: listen?, token, hosts })
+    Some(Admin { listen: listen?, token, recent, hosts })
 }
 
 /// The addresses of a listener, none of which may clash with `taken` or with one another.

@@ -100,6 +100,8 @@ pub struct Admin {
     /// Cannot change while running.
     pub listen: Vec<SocketAddr>,
     pub token: Option<SecretString>,
+    /// Bytes of audit lines that are held for the search where there is a token.
+    pub recent: usize,
     /// Host values accepted besides loopback names and addresses.
     pub hosts: Vec<String>,
 }

@@ -1,4 +1,6 @@
-//! What an audit line says. The types hold no token and no search value, so no line can.
+//! What an audit line says. The types hold no token; search values only in the two fields that `[audit] search_values` fills.
+
+use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
@@ -23,12 +25,24 @@ pub struct DecisionRecord<'a> {
     pub fhir_user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<&'a str>,
+    /// The address that the request came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
     pub method: &'a str,
     pub interaction: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_type: Option<&'static str>,
+    /// Of the resource that the path names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_id: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub parameters: &'a [String],
+    /// What was asked below the FHIR base, search values and all; only where `[audit] search_values` is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<&'a str>,
+    /// What went to the FHIR server first; without search values unless they are on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent: Option<&'a str>,
     pub decision: &'static str,
     pub rule: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +80,9 @@ pub struct AuthRecord {
     pub subject: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<String>,
+    /// The address that the request came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// The OAuth error code or the name of what went wrong.

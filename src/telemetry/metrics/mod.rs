@@ -6,6 +6,7 @@ mod make;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use prometheus::{
     Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -14,7 +15,7 @@ use handles::{Handles, PerPath};
 use make::{Make, PREFIX};
 
 use super::process::Process;
-use super::{IssuerAnswer, LoginOutcome, ReloadOutcome, TokenGrant};
+use super::{IssuerAnswer, LoginOutcome, Reload, ReloadOutcome, TokenGrant};
 
 /// How a request was answered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -63,10 +64,12 @@ struct Instruments {
     reloads: IntCounterVec,
     reload_successful: IntGauge,
     generation: IntGauge,
+    last_reload: ArcSwapOption<Reload>,
     logins: IntCounterVec,
     client_authentications: IntCounterVec,
     introspections: IntCounterVec,
     questions: IntCounterVec,
+    admin_accesses: IntCounterVec,
     tokens: IntCounterVec,
     registrations: IntCounterVec,
     store_durations: HistogramVec,
@@ -152,10 +155,16 @@ impl Metrics {
                 "Whether the configuration in effect is what the files say (1) or an older one (0).",
             )?,
             generation: make.gauge("config_generation", "Number of the configuration in effect.")?,
+            last_reload: ArcSwapOption::empty(),
             logins: make.counters("logins_total", "Logins of users, by outcome.", &["outcome"])?,
             client_authentications: make.counters(
                 "client_authentications_total",
                 "Authentications of clients by secret or assertion, by outcome.",
+                &["outcome"],
+            )?,
+            admin_accesses: make.counters(
+                "admin_accesses_total",
+                "Uses of the admin token, by outcome.",
                 &["outcome"],
             )?,
             introspections: make.counters(
@@ -273,11 +282,17 @@ impl Metrics {
         if hit { self.0.cache_hits.inc() } else { self.0.cache_misses.inc() }
     }
 
-    /// The configuration was read again; `generation` is the one now in effect.
-    pub fn reload(&self, outcome: &ReloadOutcome, generation: u64) {
-        self.0.reloads.with_label_values(&[outcome.label()]).inc();
-        self.0.reload_successful.set(outcome.is_success().into());
-        self.0.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+    /// The configuration was read again.
+    pub fn reload(&self, reload: Reload) {
+        self.0.reloads.with_label_values(&[reload.outcome.label()]).inc();
+        self.0.reload_successful.set(reload.outcome.is_success().into());
+        self.0.generation.set(i64::try_from(reload.generation).unwrap_or(i64::MAX));
+        self.0.last_reload.store(Some(Arc::new(reload)));
+    }
+
+    /// How the last reload went; none while the configuration is the one of the start.
+    pub fn last_reload(&self) -> Option<Arc<Reload>> {
+        self.0.last_reload.load_full()
     }
 
     /// A user tried to log in.
@@ -288,6 +303,11 @@ impl Metrics {
     /// A client proved who it is, or did not.
     pub fn client_authentication(&self, outcome: LoginOutcome) {
         self.0.client_authentications.with_label_values(&[outcome.label()]).inc();
+    }
+
+    /// Somebody showed an admin token.
+    pub fn admin_access(&self, outcome: LoginOutcome) {
+        self.0.admin_accesses.with_label_values(&[outcome.label()]).inc();
     }
 
     /// A caller was told of a token.
@@ -355,6 +375,7 @@ impl Instruments {
         for outcome in LoginOutcome::ALL {
             self.logins.with_label_values(&[outcome.label()]);
             self.client_authentications.with_label_values(&[outcome.label()]);
+            self.admin_accesses.with_label_values(&[outcome.label()]);
         }
         for outcome in ["success", "failure"] {
             self.registrations.with_label_values(&[outcome]);
@@ -370,6 +391,7 @@ impl Instruments {
         }
         // The process runs, so its first configuration was right.
         self.reload_successful.set(1);
+        self.generation.set(1);
     }
 }
 
