@@ -55,7 +55,7 @@ pub async fn start(config: Arc<ArcSwap<Snapshot>>, metrics: Metrics, ambient: Am
     let listeners = Listeners::bind(&snapshot.server.listen).map_err(Failure::new)?;
     let admin_listeners = Listeners::bind(&snapshot.admin.listen).map_err(Failure::new)?;
     let audit = AuditLog::open(&snapshot.audit.sink, snapshot.audit.on_full, metrics.clone()).map_err(Failure::new)?;
-    let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
+    let store = open_store(&snapshot.store.url).await.map_err(Failure::new)?;
     let store = Arc::new(MeasuredStore::new(store, metrics.clone()));
     all_rules().map(|rule| rule.name).chain([ANSWER_CUT_OFF]).for_each(|rule| metrics.declare_rule(rule));
     let core = Core::open(&config, &metrics, &audit, store, &ambient).await?;
