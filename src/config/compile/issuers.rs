@@ -98,19 +98,20 @@ fn sources<'a>(
         place: table.place("discovery"),
         source: document().map(KeySource::Discovery),
     });
-    let asked = match table.table("introspection") {
-        Some(asked) => Some(introspection(asked, allow_http, prefixes)?),
+    let asked = table.table("introspection").map(|asked| introspection(asked, allow_http, prefixes));
+    let by_document = discovery.is_none() && matches!(&asked, Some(Some(asked)) if asked.url.is_none());
+    let is_found = !by_document || document().is_some();
+    let has_keys = discovery.is_some() || KEYS.iter().any(|key| table.has(key));
+    let keys = match asked.is_some() && !has_keys {
+        true => Some(None),
+        false => key_source(table, allow_http, discovery).map(Some),
+    };
+    // What is there and wrong is not the same as what is not there.
+    let asked = match asked {
+        Some(asked) => Some(asked?),
         None => None,
     };
-    if asked.as_ref().is_some_and(|asked| asked.url.is_none()) && discovery.is_none() {
-        document()?;
-    }
-    let has_keys = discovery.is_some() || KEYS.iter().any(|key| table.has(key));
-    let keys = match &asked {
-        Some(_) if !has_keys => None,
-        _ => Some(key_source(table, allow_http, discovery)?),
-    };
-    Some((keys, asked))
+    keys.zip(is_found.then_some(asked))
 }
 
 fn algorithms(table: &mut Table<'_>) -> Vec<Algorithm> {
