@@ -17,6 +17,7 @@ mod store;
 mod tls;
 mod tokens;
 mod upstream;
+mod upstream_auth;
 mod users;
 
 use std::collections::{HashMap, HashSet};
