@@ -34,7 +34,6 @@ pub(super) struct Table<'a> {
     /// `identity_headers.` within a table that is a value.
     prefix: String,
     known: Vec<&'static str>,
-    later: Vec<&'static str>,
 }
 
 /// Parses a file and has its table read; a file that is no TOML is reported and not read.
@@ -68,7 +67,7 @@ impl<'a> Table<'a> {
         section: String,
         prefix: String,
     ) -> Self {
-        Self { document, values, offset, section, prefix, known: Vec::new(), later: Vec::new() }
+        Self { document, values, offset, section, prefix, known: Vec::new() }
     }
 
     pub(super) fn document(&self) -> &'a Document<'a> {
@@ -252,18 +251,11 @@ impl<'a> Table<'a> {
             .collect()
     }
 
-    /// Keys that belong to the contract and not to this version.
-    pub(super) fn later(&mut self, keys: &[&'static str]) {
-        self.later.extend(keys);
-    }
-
     /// Reports the keys that nobody asked for.
     pub(super) fn finish(self) {
         for key in self.values.into_iter().flat_map(DeTable::keys) {
             let key: &str = key.get_ref();
-            if self.later.contains(&key) {
-                self.place(key).wrong(LATER);
-            } else if !self.known.contains(&key) {
+            if !self.known.contains(&key) {
                 self.place(key).wrong(format!("there is no such key; there are {}", self.known.join(", ")));
             }
         }

@@ -12,6 +12,7 @@ mod jwks;
 mod jws;
 mod keys;
 mod revocation;
+mod service;
 mod sign;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,6 +28,7 @@ pub use fetch::{Fetcher, Provider, is_public_url};
 pub use identity::Identity;
 pub use keys::{GateKeys, KeyError, KeyFacts};
 pub use revocation::Revocations;
+pub use service::ServiceTokens;
 pub use sign::{AccessToken, IdToken, LaunchContext};
 pub use verify::{TokenError, Verifier};
 

@@ -38,7 +38,7 @@ pub(super) async fn exchange(
 /// The head of a request to `address`.
 pub(super) fn head(
     address: &Address,
-    auth: &UpstreamAuth,
+    credentials: Option<&HeaderValue>,
     request: &UpstreamRequest,
     headers: &HeaderMap,
     body: Option<&Bytes>,
@@ -61,17 +61,17 @@ pub(super) fn head(
         }
         None => {}
     }
-    if let Some(credentials) = credentials(auth) {
+    if let Some(credentials) = credentials {
         head.insert_header(header::AUTHORIZATION, credentials)?;
     }
     Ok(Box::new(head))
 }
 
-/// The gate's own credentials; with `passthrough` the client's travel among the headers.
-fn credentials(auth: &UpstreamAuth) -> Option<HeaderValue> {
+/// The gate's own credentials where they are always the same; with `passthrough` the client's travel among the headers.
+pub(super) fn fixed_credentials(auth: &UpstreamAuth) -> Option<HeaderValue> {
     use base64::Engine as _;
     let text = match auth {
-        UpstreamAuth::None | UpstreamAuth::Passthrough => return None,
+        UpstreamAuth::None | UpstreamAuth::Passthrough | UpstreamAuth::ClientCredentials(_) => return None,
         UpstreamAuth::Bearer(token) => format!("Bearer {}", token.expose_secret()),
         UpstreamAuth::Basic { username, password } => {
             let pair = format!("{username}:{}", password.expose_secret());

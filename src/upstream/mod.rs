@@ -21,21 +21,23 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora::protocols::http::v1::client::HttpSession;
 use pingora::time::timeout;
 use pingora::{Error, ErrorType};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use crate::config::{Check, Upstream};
+use crate::ambient::Ambient;
+use crate::config::{Check, Upstream, UpstreamAuth};
 use crate::decide::{Bulk, UpstreamRequest, capabilities_lookup};
 use crate::fhir::AddressKey;
 use crate::telemetry::{Metrics, UpstreamRetry};
+use crate::token::ServiceTokens;
 
 pub use answer::{UpstreamAnswer, response_headers};
 pub use circuit::Standing;
-use exchange::{exchange, head};
+use exchange::{exchange, fixed_credentials, head};
 use pool::Connection;
 use server::Server;
 use set::Set;
@@ -58,6 +60,8 @@ pub enum UpstreamError {
     TooLarge,
     #[error("the FHIR server compressed its answer although it was asked not to")]
     Encoded,
+    #[error("the gate cannot prove itself to the FHIR server: {0}")]
+    Unproven(String),
     #[error("the FHIR server cannot be reached: {0}")]
     Unreachable(String),
 }
@@ -86,11 +90,13 @@ pub struct AddressState {
 pub struct UpstreamClient {
     current: ArcSwapOption<Set>,
     turns: Arc<Turns>,
+    tokens: Arc<ServiceTokens>,
     metrics: Option<Metrics>,
 }
 
 /// What is sent.
 struct Sent<'s> {
+    credentials: Option<HeaderValue>,
     upstream: &'s Upstream,
     request: &'s UpstreamRequest,
     headers: &'s HeaderMap,
@@ -122,8 +128,8 @@ impl UpstreamClient {
     }
 
     /// A client that counts.
-    pub fn counting(metrics: Metrics) -> Self {
-        Self { metrics: Some(metrics), ..Self::default() }
+    pub fn counting(metrics: Metrics, ambient: Ambient) -> Self {
+        Self { metrics: Some(metrics), tokens: Arc::new(ServiceTokens::new(ambient)), ..Self::default() }
     }
 
     /// Sends one request, to the address `at` where that is given and in, else to the one with the least to do; the answer's head is
@@ -143,7 +149,8 @@ impl UpstreamClient {
         let turn = self.turns.take(upstream).await?;
         let set = self.set(upstream)?;
         let repeatable = matches!(*request.method(), Method::GET | Method::HEAD);
-        let sent = Sent { upstream, request, headers: &headers, body: body.as_ref(), until };
+        let credentials = self.credentials(upstream).await?;
+        let sent = Sent { credentials, upstream, request, headers: &headers, body: body.as_ref(), until };
         let mut tried: SmallVec<[AddressKey; 4]> = SmallVec::new();
         let mut fresh = false;
         let mut attempts = 1;
@@ -195,10 +202,26 @@ impl UpstreamClient {
                 metrics.upstream_opened(&server.address.base);
             }
         }
+        if let Ok((session, _)) = &outcome
+            && matches!(sent.upstream.auth, UpstreamAuth::ClientCredentials(_))
+            && session.resp_header().is_some_and(|head| head.status == StatusCode::UNAUTHORIZED)
+        {
+            self.tokens.refused();
+        }
         if !failed && server.circuit.answered() {
             tracing::info!(upstream = server.address.base, "the FHIR server answers at this address again");
         }
         outcome
+    }
+
+    /// What the gate proves itself with.
+    async fn credentials(&self, upstream: &Upstream) -> Result<Option<HeaderValue>, UpstreamError> {
+        match &upstream.auth {
+            UpstreamAuth::ClientCredentials(client) => {
+                Box::pin(self.tokens.authorization(client)).await.map(Some).map_err(UpstreamError::Unproven)
+            }
+            auth => Ok(fixed_credentials(auth)),
+        }
     }
 
     async fn exchanged(
@@ -207,7 +230,7 @@ impl UpstreamClient {
         sent: &Sent<'_>,
         fresh: bool,
     ) -> Result<(HttpSession, std::net::SocketAddr), Failed> {
-        let Sent { upstream, request, headers, body, until } = sent;
+        let Sent { credentials, upstream, request, headers, body, until } = sent;
         let never = |error| Failed { error, again: Again::Never };
         let (Connection { stream, place }, reused) = match (!fresh).then(|| server.pool.take()).flatten() {
             Some(connection) => (connection, true),
@@ -220,7 +243,7 @@ impl UpstreamClient {
         let mut session = HttpSession::new(stream);
         session.read_timeout = Some(upstream.read_timeout);
         session.write_timeout = Some(upstream.read_timeout);
-        let head = head(&server.address, &upstream.auth, request, headers, *body).map_err(never)?;
+        let head = head(&server.address, credentials.as_ref(), request, headers, *body).map_err(never)?;
         match timeout(left(*until), exchange(&mut session, head, *body)).await {
             Ok(Ok(())) => Ok((session, place)),
             Ok(Err(error)) => {
@@ -268,7 +291,8 @@ impl UpstreamClient {
             Check::Metadata => {
                 let (request, headers) = (capabilities_lookup(), HeaderMap::new());
                 let until = Some(Instant::now() + health.timeout);
-                let sent = Sent { upstream, request: &request, headers: &headers, body: None, until };
+                let credentials = self.credentials(upstream).await.ok().flatten();
+                let sent = Sent { credentials, upstream, request: &request, headers: &headers, body: None, until };
                 let outcome = self.exchanged(server, &sent, true).await;
                 Some(
                     outcome
@@ -319,8 +343,8 @@ fn state_of(server: &Arc<Server>) -> AddressState {
 }
 
 /// Whether this answer says that the server itself is in trouble. 501 says that it does not know how.
-fn is_failure(status: http::StatusCode) -> bool {
-    status.is_server_error() && status != http::StatusCode::NOT_IMPLEMENTED
+fn is_failure(status: StatusCode) -> bool {
+    status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
 }
 
 /// The time until then.

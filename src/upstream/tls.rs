@@ -1,4 +1,4 @@
-//! TLS to the FHIR server: whom the gate trusts there. One configuration for all connections to an address, so that sessions are
+//! TLS to the FHIR server: whom the gate trusts there, and what it shows of itself. One configuration for all connections to an address, so that sessions are
 //! resumed.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
 use super::UpstreamError;
 use crate::config::UpstreamTls;
@@ -24,11 +24,15 @@ pub(super) fn connector(tls: &UpstreamTls) -> Result<TlsConnector, UpstreamError
             roots
         }
     };
-    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_protocol_versions(&[&TLS13, &TLS12])
+    let versions: &[&SupportedProtocolVersion] = if tls.only_1_3 { &[&TLS13] } else { &[&TLS13, &TLS12] };
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(versions)
         .map_err(|error| failed(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match &tls.client {
+        Some(client) => builder.with_client_cert_resolver(client.resolver.clone()),
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
 }

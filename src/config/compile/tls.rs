@@ -7,14 +7,14 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use crate::config::certificates::Certificates;
 use crate::config::document::Found;
 use crate::config::table::Table;
-use crate::config::{Tls, value};
+use crate::config::{ClientCertificate, Tls, value};
 
 /// HTTP/2 where the client speaks it (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -57,6 +57,14 @@ pub(super) fn tls(mut table: Table<'_>) -> Option<Tls> {
     let mut server = builder.with_cert_resolver(Arc::new(certificates));
     server.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
     Some(Tls { server: Arc::new(server) })
+}
+
+/// What the gate shows of itself to others.
+pub(super) fn client_certificate(mut table: Table<'_>) -> Option<ClientCertificate> {
+    let certified = certified(&mut table, &rustls::crypto::aws_lc_rs::default_provider());
+    table.finish();
+    let certified = certified?;
+    Some(ClientCertificate { chain: certified.cert.clone(), resolver: Arc::new(SingleCertAndKey::from(certified)) })
 }
 
 /// The certificate and the key of one table.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-use super::tls::certificates;
+use super::tls::{self, certificates};
 use super::upstream_auth::upstream_auth;
 use crate::config::table::{OneOrMany, Table};
 use crate::config::{Address, Addresses, Check, Health, Upstream, UpstreamAuth, UpstreamTls, value};
@@ -16,6 +16,7 @@ const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Below the 60 s that many servers keep an idle connection.
 const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+const NO_HTTPS: &str = "is for https, and the upstream is http; leave it out, or write upstream = \"https://…\"";
 const DEFAULT_EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_CONCURRENT: usize = 512;
 const DEFAULT_WAITING: usize = 512;
@@ -32,7 +33,7 @@ pub(super) fn upstream(table: &mut Table<'_>) -> Option<Upstream> {
         None => Some(UpstreamAuth::None),
         Some(table) => upstream_auth(table),
     };
-    let ca = certificate_authority(table, &urls);
+    let tls = upstream_tls(table, &urls);
     let timeouts = SHORTEST_TIMEOUT..=LONGEST_TIMEOUT;
     let connect_timeout = table.duration("connect_timeout", DEFAULT_CONNECT_TIMEOUT, timeouts.clone());
     let read_timeout = table.duration("read_timeout", DEFAULT_READ_TIMEOUT, timeouts.clone());
@@ -47,7 +48,7 @@ pub(super) fn upstream(table: &mut Table<'_>) -> Option<Upstream> {
     Some(Upstream {
         addresses: Arc::new(Addresses { first, others: addresses.collect() }),
         auth: auth?,
-        tls: UpstreamTls { ca },
+        tls: tls?,
         connect_timeout,
         read_timeout,
         idle_timeout,
@@ -150,9 +151,13 @@ pub(super) fn bulk_hosts(table: &mut Table<'_>, upstream: Option<&Upstream>) -> 
     let host = |url: &Url| {
         let first = address(url)?;
         let own = upstream.addresses.iter().any(|own| own.base == format!("{}{}", first.base, own.base_path));
-        let auth = if own { upstream.auth.clone() } else { UpstreamAuth::None };
         let addresses = Arc::new(Addresses { first, others: Vec::new() });
-        Some(Arc::new(Upstream { addresses, auth, ..upstream.clone() }))
+        let mut host = Upstream { addresses, ..upstream.clone() };
+        if !own {
+            host.auth = UpstreamAuth::None;
+            host.tls.client = None;
+        }
+        Some(Arc::new(host))
     };
     urls.iter().filter_map(host).collect()
 }
@@ -165,11 +170,26 @@ fn host_of(url: &Url) -> Option<String> {
     })
 }
 
+fn upstream_tls(table: &mut Table<'_>, urls: &[Url]) -> Option<UpstreamTls> {
+    let ca = certificate_authority(table, urls);
+    let has_client = table.has("client_cert");
+    if has_client && only_http(urls) {
+        table.place("client_cert").wrong(NO_HTTPS);
+    }
+    let client = table.table("client_cert").and_then(tls::client_certificate);
+    let only_1_3 = table.choice("tls_min", false, &[("1.2", false), ("1.3", true)]);
+    (client.is_some() || !has_client).then_some(UpstreamTls { ca, client, only_1_3 })
+}
+
+fn only_http(urls: &[Url]) -> bool {
+    !urls.is_empty() && urls.iter().all(|url| url.scheme() == "http")
+}
+
 fn certificate_authority(table: &mut Table<'_>, urls: &[Url]) -> Option<Vec<u8>> {
     let found = table.text("ca_file")?;
     let document = found.place.document;
-    if !urls.is_empty() && urls.iter().all(|url| url.scheme() == "http") {
-        found.place.wrong("is for https, and the upstream is http; leave it out, or write upstream = \"https://…\"");
+    if only_http(urls) {
+        found.place.wrong(NO_HTTPS);
     }
     found.parse(|path| {
         let path = document.folder().join(path);

@@ -1,27 +1,44 @@
 //! `[fhir] upstream_auth`: how the gate proves itself at the FHIR server.
 
+use std::sync::Arc;
+
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use secrecy::SecretSlice;
+
+use super::login::filled;
+use crate::config::document::Found;
 use crate::config::secret::{header_secret, secret};
-use crate::config::table::{LATER, Table};
-use crate::config::{UpstreamAuth, value};
+use crate::config::table::Table;
+use crate::config::{ClientProof, ServiceClient, SigningAlgorithm, UpstreamAuth, value};
+
+/// A key of the table, an example of its value, the kind it belongs to and whether that needs it.
+const KEYS: [(&str, &str, &str, bool); 10] = [
+    ("token", "\"file:upstream-token\"", "bearer", true),
+    ("username", "\"smartgate\"", "basic", true),
+    ("password", "\"file:upstream-password\"", "basic", true),
+    ("token_url", "\"https://idp.example.org/token\"", "client_credentials", true),
+    ("client_id", "\"smartgate\"", "client_credentials", true),
+    ("client_secret", "\"file:upstream-secret\"", "client_credentials", false),
+    ("key_file", "\"upstream-key.pem\"", "client_credentials", false),
+    ("key_id", "\"smartgate-1\"", "client_credentials", false),
+    ("algorithm", "\"ES384\"", "client_credentials", false),
+    ("scope", "\"system/*.cruds\"", "client_credentials", false),
+];
 
 pub(super) fn upstream_auth(mut table: Table<'_>) -> Option<UpstreamAuth> {
     let kind = table.required("kind", "\"bearer\"").and_then(|found| found.parse(auth_kind));
     let token = table.text("token");
     let username = table.text("username");
     let password = table.text("password");
-    table.later(&["client_id", "client_secret", "token_url", "scope"]);
-    let keys: &[(&str, &str)] = match kind {
-        Some("bearer") => &[("token", "\"file:upstream-token\"")],
-        Some("basic") => &[("username", "\"smartgate\""), ("password", "\"file:upstream-password\"")],
-        _ => &[],
-    };
-    for (key, example) in keys.iter().filter(|(key, _)| !table.has(key)) {
-        table.missing(key, example);
-    }
-    for key in ["token", "username", "password"].into_iter().filter(|key| kind.is_some() && table.has(key)) {
-        if !keys.iter().any(|(needed, _)| *needed == key) {
-            let kind = kind.unwrap_or_default();
-            table.place(key).wrong(format!("means nothing with kind = \"{kind}\"; leave it out"));
+    let client = service_client(&mut table, kind == Some("client_credentials"));
+    for (key, example, of, needed) in KEYS {
+        match (kind, table.has(key)) {
+            (Some(kind), true) if kind != of => {
+                table.place(key).wrong(format!("means nothing with kind = \"{kind}\"; leave it out"));
+            }
+            (Some(kind), false) if kind == of && needed => table.missing(key, example),
+            _ => {}
         }
     }
     table.finish();
@@ -33,15 +50,71 @@ pub(super) fn upstream_auth(mut table: Table<'_>) -> Option<UpstreamAuth> {
             let password = password.and_then(secret);
             Some(UpstreamAuth::Basic { username: username?, password: password? })
         }
+        "client_credentials" => client.map(|client| UpstreamAuth::ClientCredentials(Arc::new(client))),
         _ => Some(UpstreamAuth::None),
     }
 }
 
-fn auth_kind(text: &str) -> Result<&'static str, String> {
-    if text == "client_credentials" {
-        return Err(format!("{text:?} {LATER}"));
+fn service_client(table: &mut Table<'_>, meant: bool) -> Option<ServiceClient> {
+    let token_url = table.text("token_url");
+    let client_id = table.text("client_id");
+    let client_secret = table.text("client_secret");
+    let key_file = table.text("key_file");
+    let id = table.text("key_id");
+    let algorithms = [
+        ("ES256", SigningAlgorithm::Es256),
+        ("ES384", SigningAlgorithm::Es384),
+        ("RS256", SigningAlgorithm::Rs256),
+        ("RS384", SigningAlgorithm::Rs384),
+    ];
+    let algorithm = table.choice("algorithm", SigningAlgorithm::Es384, &algorithms);
+    let scope = table.text("scope");
+    if !meant {
+        return None;
     }
-    value::choice(text, &["none", "passthrough", "bearer", "basic"].map(|kind| (kind, kind)))
+    let proof = match (client_secret, key_file) {
+        (Some(found), None) => secret(found).map(ClientProof::Secret),
+        (None, Some(found)) => {
+            if id.is_none() {
+                table.missing("key_id", "\"smartgate-1\", the `kid` of the key as it is registered");
+            }
+            let id = id.and_then(|found| found.parse(filled));
+            private_key(found).and_then(|der| Some(ClientProof::Key { der, id: id?, algorithm }))
+        }
+        (None, None) => {
+            table.missing("client_secret", "\"file:upstream-secret\" (or key_file)");
+            None
+        }
+        (Some(_), Some(found)) => {
+            found.place.wrong("there is also client_secret; leave one of them out");
+            None
+        }
+    };
+    let token_url = token_url.and_then(|found| found.parse(|text| value::key_url(text, false)));
+    let client_id = client_id.and_then(|found| found.parse(filled));
+    let has_scope = scope.is_some();
+    let scope = scope.and_then(|found| found.parse(filled));
+    (scope.is_some() || !has_scope).then_some(())?;
+    Some(ServiceClient { token_url: token_url?, client_id: client_id?, scope, proof: proof? })
+}
+
+fn private_key(found: Found<'_, &str>) -> Option<SecretSlice<u8>> {
+    let document = found.place.document;
+    found.parse(|path| {
+        let pem = document.reading.bytes(&document.folder().join(path))?;
+        match PrivateKeyDer::from_pem_slice(&pem) {
+            Ok(PrivateKeyDer::Pkcs8(key)) => Ok(key.secret_pkcs8_der().to_vec().into()),
+            Ok(_) => {
+                Err("is no key in PKCS#8 (\"BEGIN PRIVATE KEY\"); `openssl pkcs8 -topk8 -nocrypt` makes it one"
+                    .to_owned())
+            }
+            Err(why) => Err(format!("has no private key in PEM ({why})")),
+        }
+    })
+}
+
+fn auth_kind(text: &str) -> Result<&'static str, String> {
+    value::choice(text, &["none", "passthrough", "bearer", "basic", "client_credentials"].map(|kind| (kind, kind)))
 }
 
 /// RFC 7617 §2: no colon and no control characters.

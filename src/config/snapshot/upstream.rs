@@ -4,8 +4,11 @@ use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use rustls::pki_types::CertificateDer;
+use rustls::sign::SingleCertAndKey;
+use secrecy::{SecretSlice, SecretString};
 
+use super::SigningAlgorithm;
 use crate::fhir::AddressKey;
 
 /// The FHIR server, or another one that files of an export are fetched from.
@@ -71,10 +74,31 @@ pub fn below<'u>(url: &'u str, base: &str) -> Option<&'u str> {
 }
 
 /// How https addresses are spoken to.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct UpstreamTls {
     /// Private certificate authorities in PEM; without, the machine's own.
     pub ca: Option<Vec<u8>>,
+    /// What the gate shows of itself.
+    pub client: Option<ClientCertificate>,
+    /// Whether TLS 1.2 is too old.
+    pub only_1_3: bool,
+}
+
+/// A certificate of the gate's own, with its key.
+#[derive(Clone)]
+pub struct ClientCertificate {
+    pub chain: Vec<CertificateDer<'static>>,
+    pub resolver: Arc<SingleCertAndKey>,
+}
+
+impl PartialEq for UpstreamTls {
+    /// A key that changes changes with its certificate.
+    fn eq(&self, other: &Self) -> bool {
+        self.ca == other.ca && self.only_1_3 == other.only_1_3 && {
+            let chain = |tls: &Self| tls.client.as_ref().map(|client| client.chain.clone());
+            chain(self) == chain(other)
+        }
+    }
 }
 
 /// When an address is left out, and when it is asked again.
@@ -113,4 +137,22 @@ pub enum UpstreamAuth {
         username: String,
         password: SecretString,
     },
+    /// With a token that the gate gets itself.
+    ClientCredentials(Arc<ServiceClient>),
+}
+
+/// The gate as a client of the authorization server that the FHIR server trusts (RFC 6749 §4.4).
+pub struct ServiceClient {
+    pub token_url: String,
+    pub client_id: String,
+    pub scope: Option<String>,
+    pub proof: ClientProof,
+}
+
+/// How the gate proves itself there.
+pub enum ClientProof {
+    /// `client_secret_basic`.
+    Secret(SecretString),
+    /// `private_key_jwt`: a key in PKCS#8, and its `kid`.
+    Key { der: SecretSlice<u8>, id: String, algorithm: SigningAlgorithm },
 }

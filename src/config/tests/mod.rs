@@ -96,8 +96,8 @@ fn every_error_is_told_at_once_with_file_and_line() {
             "smartgate.toml:4: [fhir] upstream: \"ftp://x\" is no http or https URL; \
              write for example \"http://127.0.0.1:8090/fhir\"",
             "smartgate.toml:5: [fhir] upstrem: there is no such key; there are base_path, version, patient_data, narrowing, \
-             narrowing_by_type, shared_types, unpinned_writes, upsert, upstream, upstream_auth, ca_file, connect_timeout, \
-             read_timeout, idle_timeout, exchange_timeout, max_concurrent, max_waiting, max_wait, health, bulk_hosts, \
+             narrowing_by_type, shared_types, unpinned_writes, upsert, upstream, upstream_auth, ca_file, client_cert, tls_min, \
+             connect_timeout, read_timeout, idle_timeout, exchange_timeout, max_concurrent, max_waiting, max_wait, health, bulk_hosts, \
              identity_headers",
             "smartgate.toml:7: [tokens] access_lifetime: is a whole number; write a string in quotes",
         ]
@@ -154,7 +154,18 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("fhir", "shared_types = [\"Binary\"]", "cannot be shared"),
     ("fhir", "upstream_auth = { kind = \"bearer\" }", "[fhir] upstream_auth.token: is missing"),
     ("fhir", "upstream_auth = { kind = \"none\", token = \"file:x\" }", "means nothing with kind = \"none\""),
-    ("fhir", "upstream_auth = { kind = \"client_credentials\" }", "is not in this version yet"),
+    (
+        "fhir",
+        "upstream_auth = { kind = \"client_credentials\", token_url = \"https://i/t\", client_id = \"g\" }",
+        "client_secret: is missing",
+    ),
+    (
+        "fhir",
+        "upstream_auth = { kind = \"client_credentials\", token_url = \"http://i/t\", client_id = \"g\", client_secret = \"env:HOME\" }",
+        "is http",
+    ),
+    ("fhir", "tls_min = \"1.1\"", "is none of"),
+    ("fhir", "client_cert = { cert = \"a\", key = \"b\" }\nupstream = \"https://a/fhir\"", "cannot be read"),
     ("fhir", "upstream_auth = { kind = \"digest\" }", "is none of"),
     ("fhir", "identity_headers = { user = \"Authorization\" }", "has a meaning of its own"),
     ("fhir", "identity_headers = { user = \"X-Forwarded-User\" }", "has a meaning of its own"),

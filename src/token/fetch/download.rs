@@ -15,7 +15,7 @@ use crate::token::jwks::KeySet;
 const MAX_BYTES: usize = 64 * 1024;
 
 /// How long all of it may take.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
+pub(in crate::token) const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where a set is found.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -54,7 +54,7 @@ impl Http {
     }
 }
 
-pub(super) fn builder() -> reqwest::ClientBuilder {
+pub(in crate::token) fn builder() -> reqwest::ClientBuilder {
     // The environment's proxies are not looked at: only the configuration says where the gate connects.
     reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().timeout(TIMEOUT)
 }
@@ -127,7 +127,7 @@ pub(super) async fn get(client: &reqwest::Client, url: &str) -> Result<(HeaderMa
     Ok((response.headers().clone(), body))
 }
 
-pub(super) async fn body(response: &mut reqwest::Response, from: &str) -> Result<Vec<u8>, String> {
+pub(in crate::token) async fn body(response: &mut reqwest::Response, from: &str) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| format!("`{from}`: {}", root(&error)))? {
         if body.len() + chunk.len() > MAX_BYTES {

@@ -3,7 +3,7 @@
 //! Requests that need the same set at once share one fetch, which goes on when they go away. A token with an unknown `kid`
 //! makes the set be fetched again, but not more often than every [`INTERVAL`], so that nobody can be flooded through the gate.
 
-mod download;
+pub(super) mod download;
 mod introspection;
 mod provider;
 mod public;
