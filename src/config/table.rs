@@ -14,9 +14,6 @@ use super::document::{Document, Found, Place};
 use super::reading::Reading;
 use super::value;
 
-/// What is said of keys and values that the contract has and this version has not.
-pub(super) const LATER: &str = "is not in this version yet; leave it out";
-
 /// A value that may be written alone or as a list.
 pub(super) enum OneOrMany<'a> {
     One(Found<'a, &'a str>),
