@@ -104,10 +104,6 @@ HAPROXY_JWT = """    http-request set-var(txn.token) http_auth_bearer
     http-request deny deny_status 403 unless {{ var(txn.scope) -m sub patient/Observation.rs }}
 """
 
-# The demo's.
-PASSWORD = "amy-demo"
-PASSWORD_HASH = "$argon2id$v=19$m=19456,t=2,p=1$igwfqVQzyPO3KYROnNacNw$8Q6Q+lKm2GI6LrmFuCBwE4aTMJADlFyNEDFyMaf7wv4"
-
 # The shipped defaults, but for what is marked.
 GATE = """[server]
 listen = ["127.0.0.1:{port}"]
@@ -134,9 +130,15 @@ id = "service"
 kind = "confidential-asymmetric"
 jwks_file = "service.json"
 scopes = ["system/*.rs"]
+[[users]]
+username = "amy"
+password_hash = "$argon2id$v=19$m=19456,t=2,p=1$igwfqVQzyPO3KYROnNacNw$8Q6Q+lKm2GI6LrmFuCBwE4aTMJADlFyNEDFyMaf7wv4"
+fhir_user = "Patient/amy"
 """
 
-
+# Of the hash above, which is the demo's.
+PASSWORD = "amy-demo"
+PASSWORD_HASH = GATE.split('password_hash = "')[1].split('"')[0]
 
 @dataclass
 class Ports:
