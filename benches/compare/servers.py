@@ -140,6 +140,7 @@ fhir_user = "Patient/amy"
 PASSWORD = "amy-demo"
 PASSWORD_HASH = GATE.split('password_hash = "')[1].split('"')[0]
 
+
 @dataclass
 class Ports:
     upstream: int
