@@ -111,14 +111,14 @@ impl Include {
     }
 
     /// The resources of this server that `resource` refers to by it.
-    fn referred(&self, snapshot: &Snapshot, resource: &Json<'_>) -> Vec<Name> {
+    fn referred(&self, snapshot: &Snapshot, resource: Json<'_>) -> Vec<Name> {
         let Some(of) = type_of(snapshot, resource) else { return Vec::new() };
         if self.source.is_some_and(|source| source != of) {
             return Vec::new();
         }
         let bases = snapshot.fhir.bases();
         let mut found = Vec::new();
-        let mut take = |value: &Json<'_>| {
+        let mut take = |value: Json<'_>| {
             let text = value.as_str().or_else(|| value.get("reference").and_then(Json::as_str));
             if let Some(literal) = text.and_then(|text| Literal::parse(text, &bases))
                 && let Some(target) = ResourceType::parse(snapshot.fhir.version, literal.resource_type)
@@ -194,7 +194,7 @@ struct Station {
 
 impl Trail {
     /// Takes in a resource that may leave; resources are told apart by the order in which they come.
-    pub fn take(&mut self, snapshot: &Snapshot, includes: &Includes, resource: &Json<'_>, matched: bool) {
+    pub fn take(&mut self, snapshot: &Snapshot, includes: &Includes, resource: Json<'_>, matched: bool) {
         let of = type_of(snapshot, resource);
         let id = resource.get("id").and_then(Json::as_str);
         let name = (of.unwrap_or(ResourceType::PARAMETERS), id.unwrap_or_default().to_owned());

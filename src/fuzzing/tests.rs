@@ -107,6 +107,8 @@ const JSON: &[&str] = &[
     "\"\\ud800\"",
     "\"é\"",
     "\"link\":[{\"url\":\"x\"",
+    "{\"reference\":\"http://u/fhir/Patient/1\"}",
+    "{\"url\":\"http:\\/\\/u/fhir\"}",
 ];
 const PATCH: &[&str] = &[
     "[",

@@ -9,7 +9,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::jwks::Key;
-use crate::fhir::json::Json;
+use crate::fhir::json::Document;
 
 /// Longest token that is looked at, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
@@ -34,7 +34,7 @@ pub(super) struct Members(Map<String, Value>);
 impl Members {
     fn decode(part: &str) -> Result<Self, Flaw> {
         let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Flaw::Malformed)?;
-        Json::parse(&bytes, MAX_DEPTH).map_err(|_| Flaw::Malformed)?;
+        Document::parse(&bytes, MAX_DEPTH).map_err(|_| Flaw::Malformed)?;
         serde_json::from_slice(&bytes).map(Self).map_err(|_| Flaw::Malformed)
     }
 
