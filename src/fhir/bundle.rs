@@ -218,3 +218,7 @@ pub fn print_bundle(kind: &str, total: Option<u64>, links: &[NewLink], entries: 
     bundle.end();
     out
 }
+
+#[cfg(test)]
+#[path = "bundle_tests.rs"]
+mod tests;

@@ -164,6 +164,10 @@ impl Filling {
     ) -> Result<Option<usize>, Refusal> {
         let moving = Moving::of(document, bases(&exchange.snapshot.fhir));
         let (mut end, mut trail, mut found) = (None, Trail::default(), Vec::new());
+        if wanted.pages != PageRule::Counted {
+            // Most of a page stays.
+            self.filled.entries.reserve(document.text().len());
+        }
         for (index, entry) in source.entry.iter().copied().enumerate() {
             let elsewhere = index < self.at.skip || end.is_some();
             if elsewhere && wanted.includes.are_none() {
