@@ -148,7 +148,14 @@ impl<'d> Json<'d> {
 
     /// The member called `key`, of an object.
     pub fn get(self, key: &str) -> Option<Json<'d>> {
-        self.members().find_map(|(name, value)| (name == key).then_some(value))
+        let Members(Inner { document, mut at, end }) = self.members();
+        while at < end {
+            if document.says(document.nodes.get(at)?, key) {
+                return Some(Json { document, at: at + 1 });
+            }
+            at = document.next(at + 1);
+        }
+        None
     }
 
     /// The text of a string.
@@ -237,6 +244,14 @@ impl<'d> Json<'d> {
 }
 
 impl Document<'_> {
+    /// Whether a node is a text that says `text`.
+    fn says(&self, node: &Node, text: &str) -> bool {
+        if node.is_escaped() {
+            return self.text_of(node) == text;
+        }
+        self.text.as_bytes().get(node.start as usize..node.end as usize) == Some(text.as_bytes())
+    }
+
     /// The node behind the value at `at`.
     fn next(&self, at: usize) -> usize {
         match self.nodes.get(at) {

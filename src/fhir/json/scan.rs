@@ -30,6 +30,9 @@ const TWICE: JsonError = JsonError("an object has the same key twice");
 /// From this many keys on, duplicates are looked for in a hash set.
 const MANY_KEYS: usize = 16;
 
+/// Bytes that a value of FHIR takes, and its key.
+const BYTES_EXPECTED: usize = 6;
+
 /// From this many digits on a number may be out of range without an exponent.
 const MANY_DIGITS: usize = 300;
 
@@ -97,13 +100,14 @@ impl<'a> Scanner<'a> {
             return Err(TOO_LONG);
         }
         let text = std::str::from_utf8(bytes).map_err(|_| NO_UTF8)?;
-        // About as many as FHIR has.
-        let nodes = Vec::with_capacity(bytes.len() / (2 * BYTES_A_VALUE) + 1);
+        // A little more than FHIR has.
+        let nodes = Vec::with_capacity(bytes.len() / BYTES_EXPECTED + 1);
         let document = Document { text, nodes, decoded: String::new(), escaped: Vec::new(), flaws: Vec::new() };
         let most = MAX_VALUES.max(bytes.len() / BYTES_A_VALUE);
         let mut scanner = Self { document, bytes, at: 0, most, flawed };
         scanner.value(depth)?;
-        if scanner.token().is_some() {
+        scanner.token();
+        if scanner.at < bytes.len() {
             return Err(FOLLOWS);
         }
         let mut document = scanner.document;
@@ -111,13 +115,13 @@ impl<'a> Scanner<'a> {
         Ok(document)
     }
 
-    /// The next byte that is no white space.
+    /// The next byte that is no white space; zero, which begins nothing, at the end.
     #[inline]
-    fn token(&mut self) -> Option<u8> {
+    fn token(&mut self) -> u8 {
         loop {
-            let byte = *self.bytes.get(self.at)?;
+            let byte = self.bytes.get(self.at).copied().unwrap_or_default();
             if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                return Some(byte);
+                return byte;
             }
             self.at += 1;
         }
@@ -143,7 +147,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn value(&mut self, room: usize) -> Result<(), JsonError> {
-        match self.token().ok_or(ENDS)? {
+        match self.token() {
             b'"' => self.text(Kind::Text),
             b'{' | b'[' if room == 0 => self.too_deep(),
             b'{' => self.object(room - 1),
@@ -154,24 +158,25 @@ impl<'a> Scanner<'a> {
 
     fn object(&mut self, room: usize) -> Result<(), JsonError> {
         let open = self.open(Kind::Object)?;
-        if self.token() == Some(b'}') {
+        if self.token() == b'}' {
             return self.close(open);
         }
         let mut keys = Keys { open, count: 0, seen: 0 };
         loop {
-            if self.token() != Some(b'"') {
+            if self.token() != b'"' {
                 return Err(NO_KEY);
             }
+            let start = self.at + 1;
             self.text(Kind::Key)?;
-            self.count(&mut keys)?;
-            if self.token() != Some(b':') {
+            self.count(&mut keys, start)?;
+            if self.token() != b':' {
                 return Err(NO_COLON);
             }
             self.at += 1;
             self.value(room)?;
             match self.token() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => break,
+                b',' => self.at += 1,
+                b'}' => break,
                 _ => return Err(NO_COMMA),
             }
         }
@@ -181,14 +186,14 @@ impl<'a> Scanner<'a> {
 
     fn array(&mut self, room: usize) -> Result<(), JsonError> {
         let open = self.open(Kind::Array)?;
-        if self.token() == Some(b']') {
+        if self.token() == b']' {
             return self.close(open);
         }
         loop {
             self.value(room)?;
             match self.token() {
-                Some(b',') => self.at += 1,
-                Some(b']') => return self.close(open),
+                b',' => self.at += 1,
+                b']' => return self.close(open),
                 _ => return Err(NO_COMMA),
             }
         }
@@ -347,32 +352,33 @@ struct Keys {
 }
 
 impl Scanner<'_> {
-    /// Counts the key that was just read, and compares it with those before it while they are few.
+    /// Counts the key that was just read from `start` on, and compares it with those before it while they are few.
     #[inline]
-    fn count(&mut self, keys: &mut Keys) -> Result<(), JsonError> {
+    fn count(&mut self, keys: &mut Keys, start: usize) -> Result<(), JsonError> {
         keys.count += 1;
         if keys.count >= MANY_KEYS {
             return Ok(());
         }
-        let at = self.document.nodes.len() - 1;
-        let bit = self.document.nodes.get(at).map_or(0, |key| self.fingerprint(key));
-        if keys.seen & bit != 0 && self.is_repeated(keys.open, at) {
-            return self.flaw(at, TWICE);
-        }
+        let bit = self.fingerprint(start);
+        let may_repeat = keys.seen & bit != 0;
         keys.seen |= bit;
-        Ok(())
+        if may_repeat { self.compare(keys.open) } else { Ok(()) }
     }
 
+    /// The bit of the key that was just read from `start` on.
     #[inline]
-    fn fingerprint(&self, key: &Node) -> u64 {
-        let name = if key.is_escaped() {
-            self.document.text_of(key).as_bytes()
-        } else {
-            self.bytes.get(key.start as usize..key.end as usize).unwrap_or_default()
-        };
-        let (first, last) = (name.first().copied().unwrap_or_default(), name.last().copied().unwrap_or_default());
-        let sum = u32::from(first).wrapping_mul(29) ^ u32::from(last).wrapping_mul(5) ^ short(name.len());
-        1u64.wrapping_shl(sum)
+    fn fingerprint(&self, start: usize) -> u64 {
+        // Its closing quotation mark is the byte before.
+        let name = self.bytes.get(start..self.at - 1).unwrap_or_default();
+        match name {
+            // With an escape it may be any other.
+            _ if self.document.nodes.last().is_some_and(Node::is_escaped) => u64::MAX,
+            [first, .., last] => {
+                let sum = u32::from(*first).wrapping_mul(29) ^ u32::from(*last).wrapping_mul(5) ^ short(name.len());
+                1u64.wrapping_shl(sum)
+            }
+            _ => 1,
+        }
     }
 
     /// The keys in the object at `open`, in order.
@@ -385,9 +391,13 @@ impl Scanner<'_> {
         })
     }
 
-    fn is_repeated(&self, open: usize, at: usize) -> bool {
+    /// Compares the last key with those before it in the object at `open`.
+    #[cold]
+    fn compare(&mut self, open: usize) -> Result<(), JsonError> {
+        let at = self.document.nodes.len() - 1;
         let name = self.document.nodes.get(at).map(|node| self.document.text_of(node));
-        self.keys(open).take_while(|(key, _)| *key < at).any(|(_, earlier)| Some(earlier) == name)
+        let is_repeated = self.keys(open).take_while(|(key, _)| *key < at).any(|(_, earlier)| Some(earlier) == name);
+        if is_repeated { self.flaw(at, TWICE) } else { Ok(()) }
     }
 
     /// Whether a key comes twice in the object at `open`, which was just closed.
