@@ -112,7 +112,7 @@ impl Call {
 }
 
 /// The resources in a Parameters resource, however deep.
-fn inner<'j, 'a>(parameters: Json<'j>) -> Vec<Json<'j>> {
+fn inner(parameters: Json<'_>) -> Vec<Json<'_>> {
     let mut found = Vec::new();
     for name in ["parameter", "part"] {
         for parameter in parameters.list(name) {
