@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::ambient::Ambient;
 use crate::auth::follow_registered;
 use crate::config::Snapshot;
 use crate::decide::reporting;
 use crate::guard::{Capabilities, Pins};
+use crate::ops::{Readiness, Watched};
 use crate::store::{SharedStore, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{AuditLog, Metrics};
 use crate::token::{Fetcher, GateKeys, Revocations};
 use crate::upstream::UpstreamClient;
 
@@ -32,8 +34,11 @@ const ISSUERS_EVERY: Duration = Duration::from_secs(10);
 /// How often is looked whether another process has found out what the FHIR server obeys.
 const PINS_EVERY: Duration = Duration::from_secs(60);
 
-/// How often is looked whether report mode is on: its day may come, or another configuration.
+/// How often is looked whether report mode is on: its day may come, or another configuration; and what may be held in memory.
 const MODE_EVERY: Duration = Duration::from_secs(1);
+
+/// How often is looked whether an address of the FHIR server is in use, and whether a check of them is due.
+const UPSTREAM_EVERY: Duration = Duration::from_secs(1);
 
 /// How often expired rows are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -54,10 +59,28 @@ pub(super) struct Background {
     pub(super) capabilities: Arc<Capabilities>,
     pub(super) pins: Arc<Pins>,
     pub(super) metrics: Metrics,
+    pub(super) audit: AuditLog,
     pub(super) ambient: Ambient,
 }
 
 impl Background {
+    /// What the admin listener tells of.
+    pub(super) fn watched(&self, readiness: &Arc<Readiness>) -> Watched {
+        Watched {
+            config: self.config.clone(),
+            metrics: self.metrics.clone(),
+            audit: self.audit.clone(),
+            readiness: readiness.clone(),
+            store: self.store.clone(),
+            keys: self.keys.clone(),
+            fetcher: self.fetcher.clone(),
+            capabilities: self.capabilities.clone(),
+            upstream: self.upstream.clone(),
+            ambient: self.ambient.clone(),
+            started: self.ambient.now(),
+        }
+    }
+
     /// Starts everything; it stops when the set is dropped.
     pub(super) fn start(self) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
@@ -68,15 +91,16 @@ impl Background {
         tasks.spawn(self.clone().sweep());
         tasks.spawn(self.clone().follow_pins());
         tasks.spawn(self.clone().follow_mode());
+        tasks.spawn(self.clone().follow_upstream());
         tasks.spawn(self.follow_capabilities());
         tasks
     }
 
     async fn follow_revocations(self) {
-        let mut every = ticks(REVOCATIONS_EVERY);
+        let (mut every, news) = (ticks(REVOCATIONS_EVERY), self.store.news());
         let mut failing = false;
         loop {
-            every.tick().await;
+            turn(&mut every, &news.revocations).await;
             let outcome = self.revocations.sync(&*self.store, self.ambient.now()).await;
             match &outcome {
                 Ok(()) if failing => tracing::info!("revocations are in step with the store again"),
@@ -90,10 +114,10 @@ impl Background {
     }
 
     async fn follow_clients(self) {
-        let mut every = ticks(CLIENTS_EVERY);
+        let (mut every, news) = (ticks(CLIENTS_EVERY), self.store.news());
         let mut known = None;
         loop {
-            every.tick().await;
+            turn(&mut every, &news.clients).await;
             let snapshot = self.config.load_full();
             if snapshot.registration.is_none() {
                 continue;
@@ -113,9 +137,9 @@ impl Background {
     }
 
     async fn follow_keys(self) {
-        let mut every = ticks(KEYS_EVERY);
+        let (mut every, news) = (ticks(KEYS_EVERY), self.store.news());
         loop {
-            every.tick().await;
+            turn(&mut every, &news.keys).await;
             let snapshot = self.config.load_full();
             match self.keys.refresh(&*self.store, &self.ambient, &snapshot.tokens).await {
                 Ok(true) => tracing::info!("the gate's keys changed"),
@@ -153,6 +177,7 @@ impl Background {
             let snapshot = self.config.load_full();
             let report = reporting(&snapshot, self.ambient.now()).cloned();
             self.metrics.enforcement(report.is_some());
+            self.audit.recent().hold(if snapshot.admin.token.is_some() { snapshot.admin.recent } else { 0 });
             match (&report, &told) {
                 (Some(report), told) if told.as_ref() != Some(&Some(report.clone())) => tracing::warn!(
                     until = report.day,
@@ -166,10 +191,32 @@ impl Background {
     }
 
     async fn follow_pins(self) {
-        let mut every = ticks(PINS_EVERY);
+        let (mut every, news) = (ticks(PINS_EVERY), self.store.news());
+        loop {
+            turn(&mut every, &news.probes).await;
+            self.pins.follow(&self.config.load_full()).await;
+        }
+    }
+
+    /// Checks the FHIR server's addresses, and shows what is known of them and how many requests they have.
+    async fn follow_upstream(self) {
+        let mut every = ticks(UPSTREAM_EVERY);
+        let mut due = Instant::now();
+        let mut checked = None;
         loop {
             every.tick().await;
-            self.pins.follow(&self.config.load_full()).await;
+            let upstream = self.config.load_full().fhir.upstream.clone();
+            let (requests, waiting) = self.upstream.load();
+            self.metrics.upstream_load(requests, waiting);
+            let addresses = if Instant::now() >= due || checked.as_ref() != Some(&upstream.addresses) {
+                due = Instant::now() + upstream.health.interval;
+                checked = Some(upstream.addresses.clone());
+                self.upstream.check(&upstream).await
+            } else {
+                self.upstream.addresses(&upstream)
+            };
+            self.metrics
+                .upstream_addresses(addresses.iter().map(|address| (address.base.as_str(), address.standing as i64)));
         }
     }
 
@@ -200,7 +247,15 @@ impl Background {
     }
 }
 
-fn ticks(every: Duration) -> tokio::time::Interval {
+/// Waits for the next turn, or for news.
+async fn turn(every: &mut Interval, news: &Notify) {
+    tokio::select! {
+        _ = every.tick() => {}
+        () = news.notified() => {}
+    }
+}
+
+fn ticks(every: Duration) -> Interval {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks

@@ -12,9 +12,10 @@ pub(super) const SUCCESS: &str = "success";
 pub(super) const FAILURE: &str = "failure";
 
 impl AuthServer {
-    /// Records an event; time and request id are filled in.
+    /// Records an event; time, request id and address are filled in.
     pub(super) async fn record(&self, call: &Call<'_>, record: AuthRecord) {
-        let record = AuthRecord { time: call.now, request_id: call.request_id.to_owned(), ..record };
+        let record =
+            AuthRecord { time: call.now, request_id: call.request_id.to_owned(), address: call.from, ..record };
         tracing::info!(
             request_id = record.request_id,
             event = record.event,

@@ -8,7 +8,8 @@ use tokio::sync::{Mutex, broadcast};
 
 use super::restart::needing_restart;
 use super::{ConfigErrors, Loaded, Snapshot, Sources, attempt};
-use crate::telemetry::{Metrics, ReloadOutcome};
+use crate::ambient::Ambient;
+use crate::telemetry::{Metrics, Reload, ReloadOutcome};
 
 /// Outcomes that a slow subscriber may lag behind.
 const OUTCOMES: usize = 16;
@@ -75,7 +76,7 @@ impl Reloader {
             Ok(attempt) => attempt,
             Err(error) => {
                 tracing::error!(%error, "the configuration could not be read; the last good one stays in effect");
-                return Some(self.tell(ReloadOutcome::Rejected));
+                return Some(self.tell(ReloadOutcome::Rejected, vec![error.to_string()]));
             }
         };
         let fingerprint = sources.fingerprint;
@@ -85,42 +86,44 @@ impl Reloader {
         }
         if state.in_effect.fingerprint == fingerprint {
             tracing::info!("configuration unchanged");
-            return Some(self.tell(ReloadOutcome::Unchanged));
+            return Some(self.tell(ReloadOutcome::Unchanged, Vec::new()));
         }
-        let outcome = self.put_in_effect(result);
+        let (outcome, errors) = self.put_in_effect(result);
         if outcome == ReloadOutcome::Applied {
             state.in_effect = sources;
         }
-        Some(self.tell(outcome))
+        Some(self.tell(outcome, errors))
     }
 
-    fn put_in_effect(&self, result: Result<Snapshot, ConfigErrors>) -> ReloadOutcome {
+    /// Also returns what stands against it.
+    fn put_in_effect(&self, result: Result<Snapshot, ConfigErrors>) -> (ReloadOutcome, Vec<String>) {
         let old = self.current.load_full();
         let new = match result {
             Ok(new) => new,
             Err(errors) => {
                 tracing::error!(%errors, "configuration rejected; the last good one stays in effect");
-                return ReloadOutcome::Rejected;
+                return (ReloadOutcome::Rejected, errors.lines().collect());
             }
         };
         let keys = needing_restart(&old, &new);
         if !keys.is_empty() {
-            let keys = keys.join(", ");
+            let named = keys.join(", ");
             tracing::error!(
-                keys,
+                keys = named,
                 "these keys cannot change while running; the last configuration stays in effect until a restart"
             );
-            return ReloadOutcome::NeedsRestart;
+            return (ReloadOutcome::NeedsRestart, keys.into_iter().map(str::to_owned).collect());
         }
         let generation = old.generation + 1;
         new.keep_registered(&old);
         self.current.store(Arc::new(Snapshot { generation, ..new }));
         tracing::info!(generation, "configuration applied");
-        ReloadOutcome::Applied
+        (ReloadOutcome::Applied, Vec::new())
     }
 
-    fn tell(&self, outcome: ReloadOutcome) -> ReloadOutcome {
-        self.metrics.reload(&outcome, self.current.load().generation);
+    fn tell(&self, outcome: ReloadOutcome, errors: Vec<String>) -> ReloadOutcome {
+        let (at, generation) = (Ambient::system().now(), self.current.load().generation);
+        self.metrics.reload(Reload { outcome: outcome.clone(), at, generation, errors });
         // Nobody listening is fine.
         let _ = self.outcomes.send(outcome.clone());
         outcome

@@ -264,6 +264,18 @@ impl Permit {
         self.rule
     }
 
+    /// What goes to the FHIR server first, where that is known before anything was looked up.
+    pub fn request(&self) -> Option<&UpstreamRequest> {
+        match &self.action {
+            Action::Stream { request, .. } | Action::Guard { request, .. } | Action::Write { request, .. } => {
+                Some(request)
+            }
+            Action::Operation(call) => Some(call.request()),
+            Action::Conditional(write) => write.search(),
+            Action::Answer(_) | Action::Checked(_) | Action::Targets(_) | Action::Export(_) | Action::Bundle => None,
+        }
+    }
+
     /// The name of the path it takes: `answer`, `stream` or `guard`.
     pub fn path(&self) -> &'static str {
         match &self.action {

@@ -5,7 +5,7 @@ use http::Method;
 use super::reference::is_id;
 use super::search::{KeyError, MAX_CRITERIA, Parameter, print_parameters};
 use super::target::parse_query;
-use super::{FhirVersion, ResourceType};
+use super::{AddressKey, FhirVersion, ResourceType};
 
 /// The level an operation is called at (FHIR R4 operations.html).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -128,6 +128,20 @@ impl Interaction {
         }
     }
 
+    /// The id of the resource that the path names.
+    pub fn resource_id(&self) -> Option<&str> {
+        match self {
+            Self::Read { id, .. }
+            | Self::Vread { id, .. }
+            | Self::HistoryInstance { id, .. }
+            | Self::Update { id, .. }
+            | Self::Patch { id, .. }
+            | Self::Delete { id, .. }
+            | Self::Operation { level: Level::Instance(_, id), .. } => Some(id),
+            _ => None,
+        }
+    }
+
     /// Whether the request carries search parameters in a form body (FHIR R4 http.html#search, POST `_search`).
     pub fn is_search(&self) -> bool {
         matches!(self, Self::SearchType { .. } | Self::SearchCompartment { .. } | Self::SearchSystem)
@@ -145,6 +159,8 @@ pub struct PagePosition {
     pub size: Option<usize>,
     /// Whether verification removed something on the way here, so that a further page of the upstream may hold nothing visible.
     pub doubtful: bool,
+    /// The address that made that page: FHIR servers keep searches for a while, each its own.
+    pub at: Option<AddressKey>,
 }
 
 /// One FHIR request as the decision sees it.

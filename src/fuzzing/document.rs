@@ -7,11 +7,12 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::decision::{WORLD, World};
 use crate::fhir::json::{self, Document, Json};
-use crate::fhir::moving::{Bases, Moving};
 use crate::fhir::patch::{Bounds, Patch, PatchError};
 use crate::fhir::rewrite::{LinkSink, Place, RewriteError, Rewriter};
 use crate::fhir::tree::Tree;
+use crate::guard::moving::{Bases, Moving};
 
 const DEPTH: usize = 64;
 
@@ -216,7 +217,8 @@ fn is_placed(json: Json<'_>) -> bool {
 
 /// What is read whole is moved as what flows through is.
 fn moved(bytes: &[u8]) {
-    let bases = Bases { upstream: "http://u/fhir", public: "https://p/fhir" };
+    let Some(World { snapshot, .. }) = &*WORLD else { panic!("the configuration does not load") };
+    let bases = Bases { upstream: &snapshot.fhir.upstream.addresses, public: &snapshot.fhir.public_base };
     let Ok(document) = Document::parse(bytes, DEPTH) else { return };
     let mut out = String::new();
     Moving::of(&document, bases).copy(document.root(), &mut out);
@@ -273,9 +275,9 @@ fn rewritten<'d, S: LinkSink>(sink: impl Fn() -> S, chunks: impl IntoIterator<It
 }
 
 /// Moves URLs from one base to another.
-struct Moves(Bases<'static>);
+struct Moves<'b>(Bases<'b>);
 
-impl LinkSink for Moves {
+impl LinkSink for Moves<'_> {
     fn link(&mut self, _: Place<'_>, url: &str) -> Result<Option<String>, RewriteError> {
         Ok(self.0.to_public(url))
     }

@@ -20,9 +20,6 @@ use crate::fhir::target::{Target, parse_query};
 use crate::guard::{Answer, Exchange, Outcome, PAGE_PARAMETER, is_json, needs_body};
 use crate::token::{Claims, Stamp};
 
-/// How long the gate trusts its own view of revocations without the store, in seconds (design.md §4).
-const STORE_STALE_MAX: i64 = 60;
-
 static IF_NONE_EXIST: header::HeaderName = header::HeaderName::from_static("if-none-exist");
 
 impl Gate {
@@ -63,10 +60,15 @@ impl Gate {
         }
         let grant = self.grant(snapshot, head).await?;
         visit.granted(&grant);
+        self.rates.of_client(&grant, snapshot, visit.started)?;
         let Asked { request, original, body } = self.request(session, snapshot, head, &path, &grant).await?;
         visit.interaction(&request);
+        if snapshot.audit.search_values {
+            visit.asked(&original);
+        }
         let decided = decide_in_mode(snapshot, &grant, &request, self.parts.ambient.now())?;
         visit.decided(&decided);
+        visit.sends(decided.permit(), snapshot.audit.search_values);
         let body = match body {
             Some(body) => body,
             None if needs_body(decided.permit()) => {
@@ -126,7 +128,7 @@ impl Gate {
         visit.interaction(&request);
         let permit = decide_public(&request)?;
         visit.permitted(&permit);
-        self.parts.guard.capabilities.answer(snapshot).map(Reply::Whole)
+        self.parts.guard.capabilities(snapshot).await.map(Reply::Whole)
     }
 
     /// The rights of the token that the request shows.
@@ -143,7 +145,7 @@ impl Gate {
             && grant.claims.expires > now
         {
             self.parts.metrics.token_cache(true);
-            self.still_valid(&grant.claims, now)?;
+            self.still_valid(snapshot, &grant.claims, now)?;
             return Ok(grant);
         }
         if !is_token(token) {
@@ -154,7 +156,7 @@ impl Gate {
             let rule = if error.unavailable() { &rules::TOKEN_UNCHECKED } else { &rules::TOKEN_REFUSED };
             rule.refuse().because(error.rule())
         })?;
-        self.still_valid(&claims, now)?;
+        self.still_valid(snapshot, &claims, now)?;
         let grant = Arc::new(Grant::of(claims, snapshot)?);
         for reason in &grant.ignored {
             tracing::warn!(client = grant.claims.client.as_deref(), reason, "a scope grants nothing");
@@ -163,11 +165,11 @@ impl Gate {
         Ok(grant)
     }
 
-    fn still_valid(&self, claims: &Claims, now: i64) -> Result<(), Refusal> {
+    fn still_valid(&self, snapshot: &Snapshot, claims: &Claims, now: i64) -> Result<(), Refusal> {
         if self.parts.revocations.is_revoked(claims) {
             return Err(rules::TOKEN_REFUSED.refuse().because("token-revoked"));
         }
-        if claims.own && now - self.parts.revocations.last_synced() > STORE_STALE_MAX {
+        if claims.own && self.parts.revocations.is_stale(now, snapshot.store.stale_max) {
             return Err(rules::TOKEN_UNCHECKED.refuse().because("the store has not answered for too long"));
         }
         Ok(())

@@ -7,16 +7,22 @@ use pingora::http::RequestHeader;
 use tokio::time::Instant;
 
 use super::cors::{self, Origins};
+use crate::address::ClientAddress;
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::Snapshot;
-use crate::decide::{Decided, Grant, Permit, Refusal};
+use crate::decide::{Decided, Grant, Permit, Refusal, UpstreamRequest};
 use crate::fhir::interaction::{Interaction, Request};
 use crate::guard::{EntryAnswer, Waited, Would};
 use crate::telemetry::{AuditLog, AuditRecord, DecisionRecord, Metrics, PathTaken};
 
+/// The rule of an answer that could not be finished.
+pub const ANSWER_CUT_OFF: &str = "answer-cut-off";
+
 /// One request being answered.
 pub(super) struct Visit {
     pub(super) request_id: String,
+    /// Who asks, where the connection has an address.
+    pub(super) address: Option<ClientAddress>,
     pub(super) method: Method,
     pub(super) origin: Option<HeaderValue>,
     pub(super) origins: Origins,
@@ -24,11 +30,14 @@ pub(super) struct Visit {
     /// What enforcement would have done, in report mode.
     pub(super) would: Would,
     time: UnixSeconds,
-    started: Instant,
+    pub(super) started: Instant,
     grant: Option<Arc<Grant>>,
     interaction: &'static str,
     resource_type: Option<&'static str>,
+    resource_id: Option<String>,
     parameters: Vec<String>,
+    query: Option<String>,
+    sent: Option<String>,
     path: PathTaken,
     /// Whether the decision let it pass; none while there was no decision.
     permitted: Option<bool>,
@@ -41,7 +50,7 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    pub(super) fn new(ambient: &Ambient, request: &RequestHeader) -> Self {
+    pub(super) fn new(ambient: &Ambient, request: &RequestHeader, address: Option<ClientAddress>) -> Self {
         Self {
             request_id: ambient.id(),
             method: request.method.clone(),
@@ -51,10 +60,14 @@ impl Visit {
             would: Would::default(),
             time: ambient.now(),
             started: Instant::now(),
+            address,
             grant: None,
             interaction: "none",
             resource_type: None,
+            resource_id: None,
             parameters: Vec::new(),
+            query: None,
+            sent: None,
             path: PathTaken::Answer,
             permitted: None,
             rule: "",
@@ -88,7 +101,18 @@ impl Visit {
             // Which one it was tells an auditor more than that it was one; the metric's label stays bounded.
             self.detail = Some(format!("${name}"));
         }
+        self.resource_id = request.interaction.resource_id().map(str::to_owned);
         self.parameters = parameters(request);
+    }
+
+    /// What was asked, search values and all.
+    pub(super) fn asked(&mut self, original: &str) {
+        self.query = Some(original.to_owned());
+    }
+
+    /// What goes to the FHIR server first.
+    pub(super) fn sends(&mut self, permit: &Permit, search_values: bool) {
+        self.sent = permit.request().map(|request| line_of(request, search_values));
     }
 
     pub(super) fn permitted(&mut self, permit: &Permit) {
@@ -138,7 +162,7 @@ impl Visit {
     pub(super) fn cut_off(&mut self, why: &str) {
         tracing::warn!(request_id = self.request_id, why, "an answer was cut off");
         self.permitted = Some(false);
-        self.rule = "answer-cut-off";
+        self.rule = ANSWER_CUT_OFF;
         self.detail = Some(why.to_owned());
     }
 
@@ -188,10 +212,14 @@ impl Visit {
             subject: claims.map(|claims| claims.subject.as_str()),
             fhir_user: claims.and_then(|claims| claims.fhir_user.as_deref()),
             patient: claims.and_then(|claims| claims.patient.as_deref()),
+            address: self.address,
             method: self.method.as_str(),
             interaction: self.interaction,
             resource_type: self.resource_type,
+            resource_id: self.resource_id.as_deref(),
             parameters: &self.parameters,
+            query: self.query.as_deref(),
+            sent: self.sent.as_deref(),
             decision: decision(self.permitted == Some(true)),
             rule: self.rule,
             detail: self.detail.as_deref(),
@@ -226,7 +254,10 @@ fn line<'a>(
         method: request.map_or("", |request| request.method.as_str()),
         interaction: entry.interaction(),
         resource_type: request.and_then(|request| request.interaction.resource_type()).map(|of| of.name()),
+        resource_id: request.and_then(|request| request.interaction.resource_id()),
         parameters,
+        query: None,
+        sent: None,
         decision: decision(entry.permitted),
         rule: entry.rule,
         detail: entry.detail.as_deref(),
@@ -245,6 +276,16 @@ fn line<'a>(
 /// The names of a request's parameters, never their values.
 fn parameters(request: &Request) -> Vec<String> {
     request.parameters.iter().map(|parameter| parameter.key.to_string()).collect()
+}
+
+/// A request to the FHIR server in a line; of its search values nothing is left but that they are there.
+fn line_of(request: &UpstreamRequest, search_values: bool) -> String {
+    let target = request.target();
+    let Some((path, query)) = target.split_once('?').filter(|_| !search_values) else {
+        return format!("{} {target}", request.method());
+    };
+    let names: Vec<&str> = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default()).collect();
+    format!("{} {path}?{}", request.method(), names.join("&"))
 }
 
 fn decision(permitted: bool) -> &'static str {

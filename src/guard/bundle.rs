@@ -11,7 +11,7 @@ use crate::decide::{
 use crate::fhir::ResourceType;
 use crate::fhir::bundle::{NewLink, ObjectWriter, RawEntry, print_bundle};
 use crate::fhir::json::Json;
-use crate::fhir::moving::Moving;
+use crate::guard::moving::Moving;
 use crate::scope::Letter;
 
 /// What a verified Bundle is made from.
@@ -159,7 +159,7 @@ fn self_link(exchange: &Exchange<'_>) -> NewLink {
 fn links(guard: &Guard, exchange: &Exchange<'_>, filled: &Filled) -> Result<Vec<NewLink>, Refusal> {
     let mut links = vec![self_link(exchange)];
     for PageLink { relation, position } in &filled.links {
-        let pages = guard.pages(exchange.snapshot, exchange.grant);
+        let pages = exchange.pages(guard);
         let url = pages
             .seal_position(exchange.original, position.clone())
             .ok_or_else(|| unreadable("a page link cannot be sealed"))?;

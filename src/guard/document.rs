@@ -9,7 +9,7 @@ use super::{Answer, Exchange, Guard, Outcome, own_words};
 use crate::decide::{Includes, Refusal, Seen, UpstreamRequest};
 use crate::fhir::bundle::{ObjectWriter, RawBundle};
 use crate::fhir::json::JsonError;
-use crate::fhir::moving::Moving;
+use crate::guard::moving::Moving;
 use crate::scope::Letter;
 use crate::upstream::UpstreamAnswer;
 

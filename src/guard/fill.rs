@@ -13,7 +13,7 @@ use crate::decide::{BundleKind, PageRule, Refusal, Trail, request as rules};
 use crate::fhir::bundle::RawBundle;
 use crate::fhir::interaction::{PagePosition, Request};
 use crate::fhir::json::Document;
-use crate::fhir::moving::Moving;
+use crate::guard::moving::Moving;
 use crate::upstream::UpstreamAnswer;
 
 /// One page of the gate's.
@@ -335,7 +335,7 @@ pub(super) fn link(
     let Some(link) = source.link.iter().find(|link| relations.contains(&link.relation)) else {
         return Ok(None);
     };
-    let pages = guard.pages(exchange.snapshot, exchange.grant);
+    let pages = exchange.pages(guard);
     let target = pages.below_base(link.url).ok_or_else(|| unreadable("a page link leads away from the FHIR server"))?;
     Ok(Some(PagePosition { target, ..PagePosition::default() }))
 }

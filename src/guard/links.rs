@@ -1,30 +1,32 @@
 //! URLs in answers: those below the upstream's base point at the gate's public base, page links are sealed
 //! (enforcement.md §7).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use memchr::memmem;
 
+use super::moving::{Bases, Moving};
 use super::page::Pages;
-use crate::config::Fhir;
+use crate::config::{Addresses, Fhir};
 use crate::fhir::json::{Document, JsonError, MAX_DEPTH};
-use crate::fhir::moving::{Bases, Moving};
 use crate::fhir::rewrite::{LinkSink, Place, RewriteError};
 use crate::fhir::{FhirVersion, ResourceType, TypeSet};
 
 /// Where the URLs of answers are moved from and to.
 pub(super) fn bases(fhir: &Fhir) -> Bases<'_> {
-    Bases { upstream: &fhir.upstream.base, public: &fhir.public_base }
+    Bases { upstream: &fhir.upstream.addresses, public: &fhir.public_base }
 }
 
 /// The same for an answer that outlives its request.
 pub(super) struct OwnBases {
-    upstream: String,
+    upstream: Arc<Addresses>,
     public: String,
 }
 
 impl OwnBases {
     pub(super) fn of(fhir: &Fhir) -> Self {
-        Self { upstream: fhir.upstream.base.clone(), public: fhir.public_base.clone() }
+        Self { upstream: fhir.upstream.addresses.clone(), public: fhir.public_base.clone() }
     }
 
     pub(super) fn get(&self) -> Bases<'_> {
@@ -48,7 +50,8 @@ pub(super) fn moved(document: &Document<'_>, body: &Bytes, fhir: &Fhir) -> Bytes
 /// # Errors
 /// The body is not JSON.
 pub(super) fn move_urls(body: Bytes, fhir: &Fhir) -> Result<Bytes, JsonError> {
-    if memmem::find(&body, fhir.upstream.authority.as_bytes()).is_none() {
+    let named = |authority: &str| memmem::find(&body, authority.as_bytes()).is_some();
+    if !fhir.upstream.addresses.iter().any(|address| named(&address.authority)) {
         return Ok(body);
     }
     let document = Document::parse_flawed(&body, MAX_DEPTH)?;

@@ -93,7 +93,7 @@ pub(super) fn start(
                 return Ok(Box::new(Stream { status, headers, answer, ahead: None, through: None }));
             }
             let own_bases = OwnBases::of(fhir);
-            let pages = guard.pages(exchange.snapshot, exchange.grant);
+            let pages = exchange.pages(guard);
             let original = exchange.original.to_owned();
             let flowing = Flowing { bases: own_bases, pages, version: fhir.version, entries, original };
             Some(Through::Bundle(Box::new(Rewriter::new(flowing))))

@@ -9,7 +9,7 @@ use super::{Exchange, Guard, own_words};
 use crate::decide::{Action, Entry, Processing, Refusal, UpstreamRequest, bundle_request, type_of, visible};
 use crate::fhir::ResourceType;
 use crate::fhir::bundle::{ObjectWriter, RawBundle, RawEntry};
-use crate::fhir::moving::Moving;
+use crate::guard::moving::Moving;
 use crate::scope::Letter;
 
 pub(super) async fn carry_out(

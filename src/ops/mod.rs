@@ -1,14 +1,17 @@
-//! The admin listener: metrics, health, readiness. Open to whoever can connect, so nothing here names a client, a user or a
-//! patient.
+//! The admin listener. Metrics, health and readiness are open to whoever can connect, so they name no client, user or patient;
+//! the admin page and the search for decisions need `[admin] token`, and are not there without one.
 
+mod access;
+mod page;
 mod readiness;
+mod state;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
@@ -16,21 +19,49 @@ use pingora::protocols::http::ServerSession;
 
 pub use readiness::Readiness;
 
+use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::Snapshot;
+use crate::guard::Capabilities;
 use crate::store::SharedStore;
-use crate::telemetry::Metrics;
+use crate::telemetry::{AuditLog, LoginOutcome, Metrics};
+use crate::token::{Fetcher, GateKeys};
+use crate::upstream::UpstreamClient;
+use access::{Access, Admission};
 
 /// The content type of Prometheus' text format.
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The application behind the admin listener: `/metrics`, `/healthz`, `/readyz`.
-pub struct AdminApp {
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+
+/// How a browser is asked for the token. It would not understand a line with a second scheme.
+const CHALLENGE: HeaderValue =
+    HeaderValue::from_static("Basic realm=\"Smartgate: the admin token as password\", charset=\"UTF-8\"");
+
+/// Longest request id that is looked for.
+const MAX_ID: usize = 128;
+
+/// The parts of the gate that the admin listener tells of.
+pub struct Watched {
     pub config: Arc<ArcSwap<Snapshot>>,
     pub metrics: Metrics,
+    pub audit: AuditLog,
     pub readiness: Arc<Readiness>,
     pub store: SharedStore,
+    pub keys: Arc<GateKeys>,
+    pub fetcher: Arc<Fetcher>,
+    pub capabilities: Arc<Capabilities>,
+    pub upstream: Arc<UpstreamClient>,
+    pub ambient: Ambient,
+    /// When the process began to serve.
+    pub started: UnixSeconds,
+}
+
+/// The application behind the admin listener: `/metrics`, `/healthz`, `/readyz`, and with the admin token `/` and `/decisions`.
+pub struct AdminApp {
+    watched: Watched,
+    access: Access,
 }
 
 /// What is asked for.
@@ -39,6 +70,10 @@ enum Asked {
     Metrics,
     Health,
     Readiness,
+    /// The admin page.
+    Page,
+    /// Decisions by request id.
+    Decisions,
     Refused(StatusCode),
 }
 
@@ -51,6 +86,8 @@ impl Asked {
             "/metrics" => Self::Metrics,
             "/healthz" => Self::Health,
             "/readyz" => Self::Readiness,
+            "/" => Self::Page,
+            "/decisions" => Self::Decisions,
             _ => return Self::Refused(StatusCode::NOT_FOUND),
         };
         let reads = method == Method::GET || method == Method::HEAD;
@@ -71,6 +108,72 @@ fn is_trusted(host: &str, hosts: &[String]) -> bool {
         || hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
 }
 
+impl AdminApp {
+    pub fn new(watched: Watched) -> Self {
+        Self { watched, access: Access::default() }
+    }
+
+    async fn open(&self, asked: Asked, head: bool) -> Response<Vec<u8>> {
+        let (status, content_type, body) = match asked {
+            Asked::Metrics => (StatusCode::OK, METRICS, self.watched.metrics.render()),
+            Asked::Health => (StatusCode::OK, JSON, r#"{"healthy":true}"#.to_owned()),
+            Asked::Readiness => match self.watched.readiness.missing(&*self.watched.store).await {
+                None => (StatusCode::OK, JSON, r#"{"ready":true}"#.to_owned()),
+                Some(missing) => {
+                    let body = format!(r#"{{"ready":false,"because":"{missing}"}}"#);
+                    (StatusCode::SERVICE_UNAVAILABLE, JSON, body)
+                }
+            },
+            Asked::Page | Asked::Decisions => return refusal(StatusCode::NOT_FOUND, head),
+            Asked::Refused(status) => return refusal(status, head),
+        };
+        answer(status, content_type, body, head)
+    }
+
+    /// What needs the token; without one configured there is no such path.
+    async fn guarded(&self, session: &ServerSession, asked: Asked, head: bool) -> Response<Vec<u8>> {
+        let snapshot = self.watched.config.load_full();
+        let Some(token) = &snapshot.admin.token else {
+            return refusal(StatusCode::NOT_FOUND, head);
+        };
+        let request = session.req_header();
+        let address = session.client_addr().and_then(|address| address.as_inet()).map(SocketAddr::ip);
+        let authorization = request.headers.get(header::AUTHORIZATION);
+        match self.access.admit(authorization, token, address, self.watched.ambient.now()) {
+            Admission::Granted => self.watched.metrics.admin_access(LoginOutcome::Success),
+            Admission::Asked => return unauthorized(head),
+            Admission::Wrong => {
+                self.watched.metrics.admin_access(LoginOutcome::Failure);
+                tracing::warn!(?address, "somebody showed a wrong admin token");
+                return unauthorized(head);
+            }
+            Admission::Paused(seconds) => {
+                self.watched.metrics.admin_access(LoginOutcome::Refused);
+                let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, head);
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                return response;
+            }
+        }
+        let query = request.uri.query().unwrap_or_default().as_bytes();
+        let id = form_urlencoded::parse(query).find(|(name, _)| name == "request_id").map(|(_, id)| id);
+        let id = id.as_deref().map(str::trim).filter(|id| !id.is_empty() && id.len() <= MAX_ID);
+        if let Some(request_id) = id {
+            tracing::info!(?address, request_id, "a decision was looked up");
+        }
+        match (asked, id) {
+            (Asked::Decisions, None) => refusal(StatusCode::BAD_REQUEST, head),
+            (Asked::Decisions, Some(id)) => match serde_json::to_string(&page::Found::of(&self.watched, id)) {
+                Ok(found) => answer(StatusCode::OK, JSON, found, head),
+                Err(error) => failed(&error, head),
+            },
+            _ => match page::page(&self.watched, &snapshot, id).await {
+                Ok((html, policy)) => html_answer(html, &policy, head),
+                Err(error) => failed(&error, head),
+            },
+        }
+    }
+}
+
 #[async_trait]
 impl ServeHttp for AdminApp {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
@@ -79,22 +182,39 @@ impl ServeHttp for AdminApp {
             Some(authority) => Some(authority.as_str()),
             None => request.headers.get(header::HOST).and_then(|host| host.to_str().ok()),
         };
-        let asked = Asked::read(&request.method, request.uri.path(), host, &self.config.load().admin.hosts);
+        let asked = Asked::read(&request.method, request.uri.path(), host, &self.watched.config.load().admin.hosts);
         let head = request.method == Method::HEAD;
-        let (status, content_type, body) = match asked {
-            Asked::Metrics => (StatusCode::OK, METRICS, self.metrics.render()),
-            Asked::Health => (StatusCode::OK, JSON, r#"{"healthy":true}"#.to_owned()),
-            Asked::Readiness => match self.readiness.missing(&*self.store).await {
-                None => (StatusCode::OK, JSON, r#"{"ready":true}"#.to_owned()),
-                Some(missing) => {
-                    let body = format!(r#"{{"ready":false,"because":"{missing}"}}"#);
-                    (StatusCode::SERVICE_UNAVAILABLE, JSON, body)
-                }
-            },
-            Asked::Refused(status) => (status, JSON, format!(r#"{{"status":{}}}"#, status.as_u16())),
-        };
-        answer(status, content_type, body, head)
+        match asked {
+            Asked::Page | Asked::Decisions => self.guarded(session, asked, head).await,
+            _ => self.open(asked, head).await,
+        }
     }
+}
+
+fn unauthorized(head: bool) -> Response<Vec<u8>> {
+    let mut response = refusal(StatusCode::UNAUTHORIZED, head);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    response
+}
+
+fn failed(error: &dyn std::error::Error, head: bool) -> Response<Vec<u8>> {
+    tracing::error!(%error, "an answer of the admin listener could not be written");
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, head)
+}
+
+fn refusal(status: StatusCode, head: bool) -> Response<Vec<u8>> {
+    answer(status, JSON, format!(r#"{{"status":{}}}"#, status.as_u16()), head)
+}
+
+fn html_answer(html: String, policy: &str, head: bool) -> Response<Vec<u8>> {
+    let mut response = answer(StatusCode::OK, HTML, html, head);
+    let headers = response.headers_mut();
+    let closed = HeaderValue::from_static("default-src 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_str(policy).unwrap_or(closed));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+    response
 }
 
 fn answer(status: StatusCode, content_type: HeaderValue, body: String, head: bool) -> Response<Vec<u8>> {

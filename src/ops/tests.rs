@@ -6,23 +6,27 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::ambient::UnixSeconds;
-use crate::gate::Listeners;
+use crate::gate::{Inherited, Listeners};
 use crate::store::{
     ClientsVersion, Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation,
     Store, StoreError, StoredClient, StoredKey,
 };
+use crate::telemetry::{AuditSink, OnFull};
+use crate::token::install_crypto;
 
 fn asked(method: &Method, path: &str, host: &str) -> Asked {
     Asked::read(method, path, Some(host), &["smartgate.internal".to_owned()])
 }
 
 #[test]
-fn three_paths_are_read() {
+fn the_paths_that_there_are() {
     for method in [Method::GET, Method::HEAD] {
         assert_eq!(asked(&method, "/metrics", "127.0.0.1:9090"), Asked::Metrics);
         assert_eq!(asked(&method, "/healthz", "127.0.0.1:9090"), Asked::Health);
         assert_eq!(asked(&method, "/readyz", "127.0.0.1:9090"), Asked::Readiness);
-        for path in ["/", "/metrics/", "/metrics/..", "//metrics", "/fhir/metadata", "/debug"] {
+        assert_eq!(asked(&method, "/", "localhost"), Asked::Page);
+        assert_eq!(asked(&method, "/decisions", "localhost"), Asked::Decisions);
+        for path in ["/metrics/", "/metrics/..", "//metrics", "/fhir/metadata", "/debug"] {
             assert_eq!(asked(&method, path, "localhost"), Asked::Refused(StatusCode::NOT_FOUND), "{path}");
         }
     }
@@ -215,21 +219,31 @@ async fn exchange(address: std::net::SocketAddr, requests: &str) -> String {
 
 #[tokio::test]
 async fn it_answers_on_the_wire() {
+    install_crypto();
     let folder = tempfile::tempdir().unwrap();
     let main = "[server]\nlisten = [\"127.0.0.1:0\"]\npublic_url = \"https://gate.example.org\"\n\
                 [admin]\nlisten = [\"127.0.0.1:0\"]\n[fhir]\nupstream = \"http://127.0.0.1:1/fhir\"\n";
     let loaded = crate::config::load_str(main, folder.path()).unwrap_or_else(|errors| panic!("{errors}"));
-    let app = AdminApp {
+    let (metrics, ambient) = (Metrics::new().unwrap(), Ambient::system());
+    let readiness = Arc::new(Readiness::default());
+    let app = AdminApp::new(Watched {
         config: Arc::new(ArcSwap::from_pointee(loaded.snapshot)),
-        metrics: Metrics::new().unwrap(),
-        readiness: Arc::default(),
+        audit: AuditLog::open(&AuditSink::File(folder.path().join("audit.log")), OnFull::Block, metrics.clone())
+            .unwrap(),
+        metrics,
+        readiness: readiness.clone(),
         store: Arc::new(Pinged::default()),
-    };
-    let readiness = app.readiness.clone();
-    let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        keys: Arc::new(GateKeys::of(&[], &ambient).unwrap()),
+        fetcher: Arc::new(Fetcher::new(ambient.clone()).unwrap()),
+        capabilities: Arc::default(),
+        upstream: Arc::default(),
+        started: ambient.now(),
+        ambient,
+    });
+    let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()], &mut Inherited::default()).unwrap();
     let address = listeners.addresses()[0];
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let serving = tokio::spawn(listeners.serve("admin", app, None, stopped));
+    let serving = tokio::spawn(listeners.serve(app, None, stopped.into()));
 
     let metrics = exchange(address, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     assert!(metrics.starts_with("HTTP/1.1 200 "), "{metrics}");

@@ -1,5 +1,7 @@
 //! Outcomes that are counted: closed sets, so that labels stay bounded.
 
+use crate::ambient::UnixSeconds;
+
 /// How a login went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LoginOutcome {
@@ -21,6 +23,47 @@ impl LoginOutcome {
             Self::Refused => "refused",
         }
     }
+}
+
+/// Why a connection was closed before its first request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TurnedAway {
+    /// There are as many connections as there may be.
+    Full,
+    /// Its address has as many as one may have.
+    Address,
+    /// A load balancer's PROXY header was not there or not right.
+    Proxy,
+    /// No TLS was agreed on, or the client showed no good certificate.
+    Tls,
+    /// All of this took too long.
+    Slow,
+}
+
+impl TurnedAway {
+    pub(super) const ALL: [Self; 5] = [Self::Full, Self::Address, Self::Proxy, Self::Tls, Self::Slow];
+
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Address => "address",
+            Self::Proxy => "proxy",
+            Self::Tls => "tls",
+            Self::Slow => "slow",
+        }
+    }
+}
+
+/// One reading of the configuration while the gate runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reload {
+    pub outcome: ReloadOutcome,
+    pub at: UnixSeconds,
+    /// The configuration in effect afterwards.
+    pub generation: u64,
+    /// What is wrong with the files, each with its line; or the keys that need a restart.
+    pub errors: Vec<String>,
 }
 
 /// How a reload went.

@@ -1,32 +1,15 @@
 //! What a token with a good signature must say to be an access token for this FHIR server, now.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::Claims;
 use super::jws::{Jws, Members};
 use super::verify::TokenError;
 use crate::ambient::UnixSeconds;
-use crate::config::{ClaimNames, TokenType};
+use crate::config::{ClaimNames, ScopeForm, TokenType};
 use crate::fhir::reference::is_id;
-
-/// Names of claims that issuers call differently.
-#[derive(Clone, Copy)]
-pub(super) struct Names<'a> {
-    scope: &'a str,
-    patient: &'a str,
-    fhir_user: &'a str,
-    client: &'a str,
-}
-
-impl<'a> Names<'a> {
-    /// As [`super::AccessToken`] has them.
-    pub(super) const OWN: Names<'static> =
-        Names { scope: "scope", patient: "patient", fhir_user: "fhirUser", client: "client_id" };
-
-    pub(super) fn of(names: &'a ClaimNames) -> Self {
-        Self { scope: &names.scope, patient: &names.patient, fhir_user: &names.fhir_user, client: &names.client }
-    }
-}
 
 /// What is expected of an issuer's tokens.
 pub(super) struct Expected<'a> {
@@ -36,50 +19,82 @@ pub(super) struct Expected<'a> {
     pub(super) token_type: TokenType,
     /// For `iat` and `nbf`, in seconds.
     pub(super) leeway: i64,
-    pub(super) names: Names<'a>,
+    pub(super) names: &'a ClaimNames,
+    /// Claims that must be there, and their values.
+    pub(super) require: &'a [(String, String)],
 }
 
 impl Expected<'_> {
     /// The claims of a token whose signature was verified.
-    pub(super) fn claims(&self, jws: &Jws<'_>, now: UnixSeconds) -> Result<Claims, TokenError> {
-        let claims = &jws.claims;
+    pub(super) fn signed(&self, jws: &Jws<'_>, now: UnixSeconds) -> Result<Claims, TokenError> {
+        if self.has_type(jws)? { self.claims(&jws.claims, now) } else { Err(TokenError::Refused("token-type")) }
+    }
+
+    fn claims(&self, claims: &Members, now: UnixSeconds) -> Result<Claims, TokenError> {
         // The token is bound to a key or a certificate (RFC 7800); whoever shows it without either may have stolen it.
         if claims.has("cnf") {
             return Err(TokenError::Refused("token-bound"));
         }
-        let client = text(claims, self.names.client, "token-client")?;
-        let audience = claims.texts("aud")?;
-        if !self.has_type(jws, client, &audience)? {
-            return Err(TokenError::Refused("token-type"));
-        }
-        if !audience.iter().any(|audience| self.audience.iter().any(|ours| ours == audience)) {
+        if !claims.texts("aud")?.iter().any(|audience| self.audience.iter().any(|ours| ours == audience)) {
             return Err(TokenError::Refused("token-audience"));
+        }
+        let has = |name: &str, value: &str| claims.get(name).and_then(Value::as_str) == Some(value);
+        if !self.require.iter().all(|(name, value)| has(name, value)) {
+            return Err(TokenError::Refused("token-required"));
         }
         let expires = self.times(claims, now)?;
         let subject = claims.text("sub")?.filter(|subject| !subject.is_empty());
+        let names = self.names;
         Ok(Claims {
             issuer: self.issuer.into(),
             own: self.own,
             subject: subject.ok_or(TokenError::Refused("token-subject"))?.to_owned(),
-            client: client.map(str::to_owned),
+            client: self.client(claims)?.map(str::to_owned),
             scope: self.scope(claims)?,
-            patient: id(claims, self.names.patient, "Patient/", "token-patient")?,
-            encounter: id(claims, "encounter", "Encounter/", "token-encounter")?,
-            fhir_user: text(claims, self.names.fhir_user, "token-fhir-user")?.map(str::to_owned),
+            patient: id(claims, &names.patient, "Patient/", "token-patient")?,
+            encounter: id(claims, &names.encounter, "Encounter/", "token-encounter")?,
+            fhir_user: text(claims, &names.fhir_user, "token-fhir-user")?.map(str::to_owned),
             expires,
             token_id: claims.text("jti")?.map(str::to_owned),
             grant: if self.own { claims.text("grant")?.map(str::to_owned) } else { None },
         })
     }
 
-    /// Whether it is an access token: by its `typ` (RFC 9068 §2.1), or, where an issuer does not set one, because it is
-    /// nothing else that this issuer signs.
-    fn has_type(&self, jws: &Jws<'_>, client: Option<&str>, audience: &[&str]) -> Result<bool, TokenError> {
+    /// Whether it is an access token: by its `typ` (RFC 9068 §2.1), or, where an issuer does not set one, because it says for
+    /// which client it is and is nothing else that this issuer signs.
+    fn has_type(&self, jws: &Jws<'_>) -> Result<bool, TokenError> {
         match (self.token_type, jws.media_type.as_deref()) {
             (_, Some("at+jwt")) => Ok(true),
-            (TokenType::Jwt, None | Some("jwt")) => is_other_token(&jws.claims, client, audience).map(|other| !other),
+            (TokenType::Jwt, None | Some("jwt")) => {
+                Ok(self.client_or_party(&jws.claims)?.is_some() && !self.is_other_token(&jws.claims)?)
+            }
             _ => Ok(false),
         }
+    }
+
+    fn client<'c>(&self, claims: &'c Members) -> Result<Option<&'c str>, TokenError> {
+        text(claims, &self.names.client, "token-client")
+    }
+
+    fn client_or_party<'c>(&self, claims: &'c Members) -> Result<Option<&'c str>, TokenError> {
+        Ok(match self.client(claims)? {
+            Some(client) => Some(client),
+            None => claims.text("azp")?,
+        })
+    }
+
+    /// Whether these are the claims of an id_token (OpenID Connect Core §2, §3.1.3.6, §3.3.2.11), or of a token that says itself
+    /// that it is no access token (Keycloak's `typ` claim).
+    fn is_other_token(&self, claims: &Members) -> Result<bool, TokenError> {
+        if ["nonce", "at_hash", "c_hash", "s_hash"].iter().any(|name| claims.has(name)) {
+            return Ok(true);
+        }
+        if claims.text("typ")?.is_some_and(|typ| !typ.eq_ignore_ascii_case("bearer")) {
+            return Ok(true);
+        }
+        let audience = claims.texts("aud")?;
+        let for_client = self.client_or_party(claims)?;
+        Ok(for_client.is_some_and(|client| !audience.is_empty() && audience.iter().all(|audience| *audience == client)))
     }
 
     fn times(&self, claims: &Members, now: UnixSeconds) -> Result<UnixSeconds, TokenError> {
@@ -96,31 +111,42 @@ impl Expected<'_> {
         Ok(expires)
     }
 
-    /// A string with spaces between (RFC 6749 §3.3); under another name, such as `scp`, an array will do.
+    /// The scopes in the first claim that the token has for them: a string with spaces between (RFC 6749 §3.3); under another
+    /// name, such as `scp`, an array will do.
     fn scope(&self, claims: &Members) -> Result<Vec<String>, TokenError> {
-        let name = self.names.scope;
-        if name != "scope" && claims.get(name).is_some_and(Value::is_array) {
-            return Ok(claims.texts(name)?.into_iter().map(str::to_owned).collect());
-        }
-        let scope = text(claims, name, "token-scope")?.unwrap_or_default();
-        Ok(scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect())
+        let Some(name) = self.names.scope.iter().find(|name| claims.get(name).is_some()) else {
+            return Ok(Vec::new());
+        };
+        let listed = if name != "scope" && claims.get(name).is_some_and(Value::is_array) {
+            claims.texts(name)?
+        } else {
+            let text = text(claims, name, "token-scope")?.unwrap_or_default();
+            text.split(' ').filter(|scope| !scope.is_empty()).collect()
+        };
+        Ok(listed.into_iter().filter_map(|scope| Some(smart(self.names, scope)?.into_owned())).collect())
     }
 }
 
-/// Whether these are the claims of an id_token (OpenID Connect Core §2, §3.1.3.6, §3.3.2.11), or of a token that says itself
-/// that it is no access token (Keycloak's `typ` claim).
-fn is_other_token(claims: &Members, client: Option<&str>, audience: &[&str]) -> Result<bool, TokenError> {
-    if ["nonce", "at_hash", "c_hash", "s_hash"].iter().any(|name| claims.has(name)) {
-        return Ok(true);
-    }
-    if claims.text("typ")?.is_some_and(|typ| !typ.eq_ignore_ascii_case("bearer")) {
-        return Ok(true);
-    }
-    let for_client = match client {
-        Some(client) => Some(client),
-        None => claims.text("azp")?,
+/// A scope as SMART writes it; none where it is for another API.
+fn smart<'a>(names: &ClaimNames, scope: &'a str) -> Option<Cow<'a, str>> {
+    let scope = match names.scope_prefix.as_deref() {
+        // The one scope that OpenID Connect itself names, and that no prefix is put before.
+        Some(_) if scope == "openid" => scope,
+        Some(prefix) => scope.strip_prefix(prefix)?,
+        None => scope,
     };
-    Ok(for_client.is_some_and(|client| !audience.is_empty() && audience.iter().all(|audience| *audience == client)))
+    if names.scope_form == ScopeForm::Smart {
+        return Some(scope.into());
+    }
+    let star = |part: &'a str| if part == "all" { "*" } else { part };
+    let mut parts = scope.splitn(3, '.');
+    Some(match (parts.next(), parts.next(), parts.next()) {
+        (Some(context @ ("patient" | "user" | "system")), Some(of), Some(may)) => {
+            format!("{context}/{}.{}", star(of), star(may)).into()
+        }
+        (Some("launch"), Some(of), None) => format!("launch/{of}").into(),
+        _ => scope.into(),
+    })
 }
 
 fn text<'a>(claims: &'a Members, name: &str, rule: &'static str) -> Result<Option<&'a str>, TokenError> {

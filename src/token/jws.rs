@@ -28,7 +28,8 @@ pub(super) enum Flaw {
     Critical,
 }
 
-/// The members of a JSON object, read by name and type; `null` is the same as absent.
+/// The members of a JSON object, read by name and type; `null` is the same as absent. A name that begins with `/` is a JSON
+/// Pointer (RFC 6901).
 pub(super) struct Members(Map<String, Value>);
 
 impl Members {
@@ -39,7 +40,14 @@ impl Members {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+        let value = match name.strip_prefix('/') {
+            None => self.0.get(name),
+            Some(path) => {
+                let (first, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
+                self.0.get(&first.replace("~1", "/").replace("~0", "~")).and_then(|value| value.pointer(rest))
+            }
+        };
+        value.filter(|value| !value.is_null())
     }
 
     /// Whether the member is there, whatever its value.

@@ -25,7 +25,7 @@ pub use assertion::{AssertionError, Assertions, serves_assertions};
 pub use cache::{Stamp, TokenCache};
 pub use fetch::{Fetcher, Provider, is_public_url};
 pub use identity::Identity;
-pub use keys::{GateKeys, KeyError};
+pub use keys::{GateKeys, KeyError, KeyFacts};
 pub use revocation::Revocations;
 pub use sign::{AccessToken, IdToken, LaunchContext};
 pub use verify::{TokenError, Verifier};

@@ -2,18 +2,21 @@
 //!
 //! In order: what can be read in one way only; `iss`, which says whose rules and keys apply; the signature; everything else.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use super::checks::{Expected, Names};
+use super::checks::Expected;
 use super::fetch::{NoKey, Purpose, Wanted};
 use super::jwks::Miss;
 use super::jws::{Flaw, Jws};
 use super::{Claims, Fetcher, GateKeys};
 use crate::ambient::Ambient;
-use crate::config::{Issuer, Snapshot, TokenType};
+use crate::config::{ClaimNames, Issuer, Snapshot, TokenType};
 
 /// How far the clocks of replicas may differ, in seconds.
 const OWN_LEEWAY: i64 = 30;
+
+/// As [`super::AccessToken`] has them.
+static OWN_NAMES: LazyLock<ClaimNames> = LazyLock::new(ClaimNames::default);
 
 /// Why a token is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -97,9 +100,10 @@ impl Verifier {
             audience: std::slice::from_ref(&snapshot.fhir.public_base),
             token_type: TokenType::AtJwt,
             leeway: OWN_LEEWAY,
-            names: Names::OWN,
+            names: &OWN_NAMES,
+            require: &[],
         };
-        expected.claims(jws, self.ambient.now())
+        expected.signed(jws, self.ambient.now())
     }
 
     async fn foreign(&self, jws: &Jws<'_>, issuer: &Issuer) -> Result<Claims, TokenError> {
@@ -117,9 +121,10 @@ impl Verifier {
             audience: &issuer.audience,
             token_type: issuer.token_type,
             leeway: i64::try_from(issuer.leeway.as_secs()).unwrap_or(i64::MAX),
-            names: Names::of(&issuer.claims),
+            names: &issuer.claims,
+            require: &issuer.require,
         };
-        expected.claims(jws, self.ambient.now())
+        expected.signed(jws, self.ambient.now())
     }
 
     /// Grows when a key of the gate or of an issuer changed: what was verified before must be verified again.

@@ -287,9 +287,18 @@ async fn other_claims_have_their_type_or_are_refused() {
     rules("sub", &[json!(null), json!("")], "token-subject").await;
     rules("sub", &[json!(5)], "token-malformed").await;
     rules("jti", &[json!(5)], "token-malformed").await;
-    for absent in ["scope", "fhirUser", "client_id", "jti", "iat", "patient"] {
+    for absent in ["scope", "fhirUser", "jti", "iat", "patient"] {
         assert_eq!(rule(json!({ absent: null })).await, None, "{absent}");
     }
+}
+
+#[tokio::test]
+async fn without_a_type_a_token_says_for_which_client_it_is() {
+    assert_eq!(rule(json!({ "client_id": null })).await, Some("token-type"), "it may be an id_token");
+    assert_eq!(rule(json!({ "client_id": null, "azp": "app" })).await, None);
+    let header = json!({ "typ": "at+jwt", "alg": "ES256", "kid": "es256" });
+    let typed = es256().signed(&header, &claims(json!({ "client_id": null })));
+    assert!(World::new().verify(&typed, &snapshot()).await.is_ok());
 }
 
 #[tokio::test]
@@ -309,6 +318,57 @@ async fn claims_go_by_the_issuers_names() {
     assert_eq!(world.verify(&token(json!(["a", 1])), &named).await, Err("token-malformed"));
     let claims = world.verify(&es256().token(&claims(json!({}))), &named).await.unwrap();
     assert_eq!((claims.scope.len(), claims.patient), (0, None), "the usual names say nothing then");
+}
+
+/// The scopes of a token with these claims, under these settings of the issuer.
+async fn scopes(settings: &str, changed: Value) -> Result<Vec<String>, &'static str> {
+    let named = snapshot_with(&format!("token_type = \"jwt\"\n{settings}"));
+    World::new().verify(&es256().token(&claims(changed)), &named).await.map(|claims| claims.scope)
+}
+
+#[tokio::test]
+async fn scopes_are_in_the_first_claim_that_a_token_has_for_them() {
+    let first = "claims = { scope = [\"scp\", \"/realm_access/roles\", \"/a~1b/0/x~0\"] }";
+    for (changed, expected) in [
+        (json!({ "scp": "a b", "realm_access": { "roles": ["c"] } }), ["a", "b"].as_slice()),
+        (json!({ "scp": "", "realm_access": { "roles": ["c"] } }), &[]),
+        (json!({ "realm_access": { "roles": ["c", "d"] } }), &["c", "d"]),
+        (json!({ "realm_access": "c" }), &[]),
+        (json!({ "realm_access": { "roles": null }, "a/b": [{ "x~": "e" }] }), &["e"]),
+        (json!({ "realm_access": [] }), &[]),
+    ] {
+        assert_eq!(scopes(first, changed.clone()).await.unwrap(), expected, "{changed}");
+    }
+    assert_eq!(scopes(first, json!({ "scp": { "a": 1 } })).await, Err("token-scope"));
+    assert_eq!(scopes(first, json!({ "realm_access": { "roles": ["c", ["d"]] } })).await, Err("token-malformed"));
+}
+
+#[tokio::test]
+async fn scopes_may_have_a_prefix_and_dots() {
+    let prefixed = "claims = { scope_prefix = \"gate/\" }";
+    let given =
+        json!({ "scope": "gate/patient/*.rs other/patient/*.cruds user/*.rs openid fhirUser gate/fhirUser gate/" });
+    assert_eq!(scopes(prefixed, given).await.unwrap(), ["patient/*.rs", "openid", "fhirUser", ""]);
+    let dotted = "claims = { scope_form = \"dotted\" }";
+    let given = json!({ "scope": "patient.Observation.rs user.all.read system.all.all launch.patient launch openid \
+        patient/Task.rs patient.Observation other.all.rs patient.Observation.rs?category=http://x.y|all launch.a.b" });
+    let expected = "patient/Observation.rs user/*.read system/*.* launch/patient launch openid \
+        patient/Task.rs patient.Observation other.all.rs patient/Observation.rs?category=http://x.y|all launch.a.b";
+    assert_eq!(scopes(dotted, given).await.unwrap().join(" "), expected);
+    let both = "claims = { scope_form = \"dotted\", scope_prefix = \"api://gate/\" }";
+    let given = json!({ "scope": "api://gate/user.all.rs user.all.cruds api://gate/patient/*.rs" });
+    assert_eq!(scopes(both, given).await.unwrap(), ["user/*.rs", "patient/*.rs"]);
+}
+
+#[tokio::test]
+async fn what_an_issuers_tokens_must_say_they_say() {
+    let named = "require = { tid = \"t1\", \"/act/kind\" = \"x\" }";
+    assert!(scopes(named, json!({ "tid": "t1", "act": { "kind": "x" } })).await.is_ok());
+    for other in [json!({ "tid": "t2" }), json!({ "tid": null }), json!({ "tid": ["t1"] }), json!({ "act": "x" })] {
+        let mut changed = json!({ "tid": "t1", "act": { "kind": "x" } });
+        other.as_object().unwrap().iter().for_each(|(name, value)| changed[name] = value.clone());
+        assert_eq!(scopes(named, changed).await, Err("token-required"), "{other}");
+    }
 }
 
 #[tokio::test]

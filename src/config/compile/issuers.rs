@@ -7,8 +7,8 @@ use jsonwebtoken::Algorithm;
 use super::keys::{Candidate, key_source};
 use super::{Named, scopes};
 use crate::config::document::Found;
-use crate::config::table::Table;
-use crate::config::{ClaimNames, Issuer, KeySource, TokenType, value};
+use crate::config::table::{OneOrMany, Table};
+use crate::config::{ClaimNames, Issuer, KeySource, ScopeForm, TokenType, value};
 use crate::fhir::FhirVersion;
 
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
@@ -38,7 +38,10 @@ pub(super) fn issuer<'a>(table: &mut Table<'a>, version: FhirVersion, own: Optio
     let token_types = [("at+jwt", TokenType::AtJwt), ("jwt", TokenType::Jwt)];
     let token_type = table.choice("token_type", TokenType::AtJwt, &token_types);
     let leeway = table.duration("leeway", DEFAULT_LEEWAY, Duration::ZERO..=MAX_LEEWAY);
-    let claims = table.table("claims").map(claims).unwrap_or_else(default_claims);
+    let claims = table.table("claims").map(claims).unwrap_or_default();
+    let require = table.open_table("require");
+    let require =
+        require.into_iter().filter_map(|(name, value)| Some((name.parse(claim)?, value.it.to_owned()))).collect();
     let origins = scopes::origins(table.texts("origins").unwrap_or_default());
     let issuer = || {
         Some(Issuer {
@@ -50,6 +53,7 @@ pub(super) fn issuer<'a>(table: &mut Table<'a>, version: FhirVersion, own: Optio
             token_type,
             leeway,
             claims,
+            require,
             origins,
         })
     };
@@ -68,10 +72,8 @@ fn identifier(text: &str, own: Option<&str>) -> Result<String, String> {
 /// An empty one would accept tokens that are for others.
 fn audience(table: &mut Table<'_>) -> Option<Vec<String>> {
     let example = "[\"https://gate.example.org/fhir\"]";
-    let named =
-        |text: &str| if text.is_empty() { Err("is empty; leave it out".to_owned()) } else { Ok(text.to_owned()) };
     let list = table.required_texts("audience", example);
-    let audience: Vec<String> = list.into_iter().filter_map(|found| found.parse(named)).collect();
+    let audience: Vec<String> = list.into_iter().filter_map(|found| found.parse(filled)).collect();
     (!audience.is_empty()).then_some(audience)
 }
 
@@ -94,31 +96,43 @@ fn algorithms(table: &mut Table<'_>) -> Vec<Algorithm> {
 }
 
 fn claims(mut table: Table<'_>) -> ClaimNames {
-    let mut name = |key, default: String| {
-        let found = table.text(key).and_then(|found| {
-            found.parse(
-                |text| if text.is_empty() { Err("is empty; leave it out".to_owned()) } else { Ok(text.to_owned()) },
-            )
-        });
-        found.unwrap_or(default)
-    };
-    let default = default_claims();
-    let claims = ClaimNames {
-        scope: name("scope", default.scope),
-        patient: name("patient", default.patient),
-        fhir_user: name("fhir_user", default.fhir_user),
-        client: name("client", default.client),
-    };
+    let mut names = ClaimNames::default();
+    match table.one_or_many("scope") {
+        Some(OneOrMany::One(name)) => names.scope = name.parse(claim).into_iter().collect(),
+        Some(OneOrMany::Many(place, list)) => {
+            if list.is_empty() {
+                place.wrong("is empty; leave it out");
+            }
+            names.scope = list.into_iter().filter_map(|name| name.parse(claim)).collect();
+        }
+        None => {}
+    }
+    names.scope_prefix = table.text("scope_prefix").and_then(|prefix| prefix.parse(filled));
+    names.scope_form =
+        table.choice("scope_form", ScopeForm::Smart, &[("smart", ScopeForm::Smart), ("dotted", ScopeForm::Dotted)]);
+    for (key, name) in [
+        ("patient", &mut names.patient),
+        ("encounter", &mut names.encounter),
+        ("fhir_user", &mut names.fhir_user),
+        ("client", &mut names.client),
+    ] {
+        if let Some(found) = table.text(key).and_then(|found| found.parse(claim)) {
+            *name = found;
+        }
+    }
     table.finish();
-    claims
+    names
 }
 
-/// As RFC 9068 and SMART name them.
-fn default_claims() -> ClaimNames {
-    ClaimNames {
-        scope: "scope".to_owned(),
-        patient: "patient".to_owned(),
-        fhir_user: "fhirUser".to_owned(),
-        client: "client_id".to_owned(),
+/// The name of a claim, or a JSON Pointer to it.
+fn claim(name: &str) -> Result<String, String> {
+    let escapes = name.split('~').skip(1);
+    if name.starts_with('/') && escapes.into_iter().any(|rest| !rest.starts_with(['0', '1'])) {
+        return Err(format!("{name:?} is no JSON Pointer; in one, ~ is written ~0 and / in a name ~1"));
     }
+    filled(name)
+}
+
+fn filled(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("is empty; leave it out".to_owned()) } else { Ok(text.to_owned()) }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Rate;
 use crate::scope::Scopes;
 
 /// One `[[issuers]]` entry.
@@ -20,6 +21,8 @@ pub struct Issuer {
     /// For `iat` and `nbf`; `exp` has none.
     pub leeway: Duration,
     pub claims: ClaimNames,
+    /// Claims that its tokens must have, and their values.
+    pub require: Vec<(String, String)>,
     pub origins: Vec<String>,
 }
 
@@ -43,13 +46,43 @@ pub enum TokenType {
     Jwt,
 }
 
-/// Names of the claims that carry what SMART needs.
+/// Names of the claims that carry what SMART needs, and how they carry it. A name that begins with `/` is a JSON Pointer
+/// (RFC 6901) into the claims.
 #[derive(Clone, Debug)]
 pub struct ClaimNames {
-    pub scope: String,
+    /// The first of these that a token has holds its scopes.
+    pub scope: Vec<String>,
+    /// What scopes begin with; those that do not are for another API.
+    pub scope_prefix: Option<String>,
+    pub scope_form: ScopeForm,
     pub patient: String,
+    pub encounter: String,
     pub fhir_user: String,
     pub client: String,
+}
+
+impl Default for ClaimNames {
+    /// As RFC 9068 and SMART name them.
+    fn default() -> Self {
+        Self {
+            scope: vec!["scope".to_owned()],
+            scope_prefix: None,
+            scope_form: ScopeForm::Smart,
+            patient: "patient".to_owned(),
+            encounter: "encounter".to_owned(),
+            fhir_user: "fhirUser".to_owned(),
+            client: "client_id".to_owned(),
+        }
+    }
+}
+
+/// How an issuer writes scopes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScopeForm {
+    /// `patient/Observation.rs`
+    Smart,
+    /// `patient.Observation.rs`, and `all` for `*`, where names of scopes can have no slash and no asterisk.
+    Dotted,
 }
 
 /// One client.
@@ -67,6 +100,8 @@ pub struct Client {
     pub origins: Vec<String>,
     pub consent: Consent,
     pub may_introspect: bool,
+    /// How fast its requests may come, where that is its own.
+    pub rate: Option<Rate>,
     /// Whether rules are enforced on it also in report mode.
     pub enforced: bool,
     /// Whether it is an EHR that launches apps, and how.

@@ -127,6 +127,13 @@ const WRONG_ISSUERS: &[(&str, &str)] = &[
     ("token_type = \"JWT\"", "is none of \"at+jwt\", \"jwt\""),
     ("leeway = \"1h\"", "is not from \"0s\" to \"5m\""),
     ("claims = { scopes = \"scp\" }", "claims.scopes: there is no such key"),
+    ("claims = { scope = [] }", "claims.scope: is empty"),
+    ("claims = { scope = [\"scp\", \"\"] }", "claims.scope: is empty"),
+    ("claims = { scope_form = \"dots\" }", "is none of \"smart\", \"dotted\""),
+    ("claims = { scope_prefix = \"\" }", "claims.scope_prefix: is empty"),
+    ("claims = { patient = \"/a~2b\" }", "is no JSON Pointer"),
+    ("require = { tid = 5 }", "is a whole number"),
+    ("require = \"tid\"", "is a string"),
     ("origins = [\"app.example\"]", "is no http or https URL"),
 ];
 

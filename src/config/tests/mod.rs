@@ -10,7 +10,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
-use super::{Fingerprint, PatientData, Snapshot, StoreUrl, UpstreamAuth, load, load_str, load_str_at};
+use super::{Fingerprint, PatientData, Snapshot, StoreTls, StoreUrl, UpstreamAuth, load, load_str, load_str_at};
 use crate::fhir::ResourceType;
 
 const RIGHT: &str = r#"[server]
@@ -97,7 +97,8 @@ fn every_error_is_told_at_once_with_file_and_line() {
              write for example \"http://127.0.0.1:8090/fhir\"",
             "smartgate.toml:5: [fhir] upstrem: there is no such key; there are base_path, version, patient_data, narrowing, \
              narrowing_by_type, shared_types, unpinned_writes, upsert, upstream, upstream_auth, ca_file, connect_timeout, \
-             read_timeout, idle_timeout, bulk_hosts, identity_headers",
+             read_timeout, idle_timeout, exchange_timeout, max_concurrent, max_waiting, max_wait, health, bulk_hosts, \
+             identity_headers",
             "smartgate.toml:7: [tokens] access_lifetime: is a whole number; write a string in quotes",
         ]
     );
@@ -131,7 +132,10 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("admin", "token = \"sesame\"", "[admin] token: a secret is not written here"),
     ("admin", "token = \"file:nowhere\"", "cannot be read"),
     ("admin", "token = \"env:SMARTGATE_NO_SUCH_VARIABLE\"", "no variable `SMARTGATE_NO_SUCH_VARIABLE`"),
-    ("fhir", "upstream = [\"http://a/fhir\", \"http://b/fhir\"]", "is not in this version yet"),
+    ("fhir", "upstream = []", "has no address"),
+    ("fhir", "upstream = [\"http://a/fhir\", \"http://a/fhir/\"]", "is there twice"),
+    ("fhir", "health = { fall = 0 }", "a whole number from 1"),
+    ("fhir", "health = { check = \"ping\" }", "is none of"),
     ("fhir", "upstream = \"http://a/fhir?x=1\"", "has a query"),
     ("fhir", "bulk_hosts = [\"https://files.example.org/x\"]", "is no origin"),
     ("fhir", "bulk_hosts = [\"files.example.org\"]", "is no http or https URL"),
@@ -164,7 +168,17 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("enforcement", "mode = \"report\"\nreport_until = \"2026-02-30\"", "is no day"),
     ("enforcement", "report_until = \"2026-2-3\"", "is no day"),
     ("enforcement", "report_until = 2027-01-31", "write a string in quotes"),
-    ("store", "url = \"postgres://u:sesame@h/db\"", "PostgreSQL is not in this version yet"),
+    ("store", "url = \"postgres://u:sesame@h/db\"", "has a password in it, which is not written here"),
+    ("store", "url = \"postgres://u@h/db?password=sesame\"", "has a password in it, which is not written here"),
+    ("store", "url = \"postgres://u@h:port/db\"", "is no URL of PostgreSQL (invalid connection string"),
+    ("store", "url = \"postgres://u@h/db?sslmode=verify-ca\"", "write one of disable, prefer, require, verify-full"),
+    (
+        "store",
+        "url = \"postgres://u@h/db?sslmode=disable\"\nca_file = \"ca.pem\"",
+        "sslmode=disable and sockets do without",
+    ),
+    ("store", "url = \"postgres:///db\"", "names no host"),
+    ("store", "connections = 5", "[store] connections: is for PostgreSQL; leave it out"),
     ("store", "url = \"redis://h\"", "is no store"),
     ("store", "url = \"sqlite::memory:\"", "is no store"),
     ("tokens", "algorithm = \"HS256\"", "is none of \"ES256\""),
@@ -230,7 +244,16 @@ fn paths_and_secrets_are_found_from_the_file_that_names_them() {
     assert!(
         matches!(&snapshot.fhir.upstream.auth, UpstreamAuth::Bearer(token) if token.expose_secret() == "upstream-token")
     );
-    assert_eq!(snapshot.store_url, StoreUrl::Sqlite(folder.path().join("state/smartgate.db")));
+    assert!(snapshot.store.url == StoreUrl::Sqlite(folder.path().join("state/smartgate.db")));
+    let main = with("store", "url = \"postgres://u@h/db\"\npassword = \"file:token\"\n");
+    let StoreUrl::Postgres(store) = load_in(folder.path(), &main).unwrap().store.url else { panic!("{main}") };
+    assert_eq!((store.config.get_password(), store.tls), (Some(&b"upstream-token"[..]), StoreTls::VerifyFull));
+    let socket = right(&with("store", "url = \"postgres://u@%2Frun%2Fpostgresql/db\"\n"));
+    assert!(
+        matches!(socket.store.url, StoreUrl::Postgres(store) if store.tls == StoreTls::Disable),
+        "a socket needs none"
+    );
+    let main = with("fhir", "upstream_auth = { kind = \"bearer\", token = \"file:token\" }\n");
     std::fs::write(folder.path().join("token"), "two\nlines").unwrap();
     let found = load_in(folder.path(), &main).err().unwrap();
     assert!(found[0].contains("no header may have") && !found[0].contains("lines"), "{found:?}");
@@ -238,10 +261,19 @@ fn paths_and_secrets_are_found_from_the_file_that_names_them() {
 
 #[test]
 fn the_upstream_is_taken_apart() {
-    let upstream = |url: &str| right(&with("fhir", &format!("upstream = \"{url}\"\n"))).fhir.upstream;
+    let upstream = |url: &str| {
+        let upstream = right(&with("fhir", &format!("upstream = \"{url}\"\n"))).fhir.upstream;
+        upstream.addresses.first.clone()
+    };
     let plain = upstream("http://[::1]:8090/fhir/");
     assert_eq!((&*plain.base, &*plain.authority), ("http://[::1]:8090/fhir", "[::1]:8090"));
     assert_eq!((&*plain.host, plain.port, plain.tls, &*plain.base_path), ("::1", 8090, false, "/fhir"));
+    let several = right(&with("fhir", "upstream = [\"http://a/fhir\", \"http://b:81/r4\"]\n")).fhir;
+    assert_eq!(several.bases().as_slice(), ["http://a/fhir", "http://b:81/r4", "https://gate.example.org/fhir"]);
+    let addresses = &several.upstream.addresses;
+    assert_eq!(addresses.below("http://b:81/r4/Patient/1"), Some("/Patient/1"));
+    assert_eq!(addresses.below("http://b:81/r45/Patient/1"), None);
+    assert_ne!(addresses.first.key, addresses.others[0].key);
     let root = upstream("https://fhir.example.org");
     assert_eq!((&*root.base, &*root.authority), ("https://fhir.example.org", "fhir.example.org"));
     assert_eq!((root.port, root.tls, &*root.base_path), (443, true, ""));

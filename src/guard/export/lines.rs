@@ -6,10 +6,10 @@ use crate::config::{Limits, Snapshot};
 use crate::decide::{Export, Refusal};
 use crate::fhir::bundle::{ObjectWriter, RawBundle, print_bundle};
 use crate::fhir::json::{Document, Json};
-use crate::fhir::moving::Moving;
 use crate::fhir::reference::Literal;
 use crate::fhir::rewrite::RewriteError;
 use crate::fhir::{FhirVersion, ResourceType, TypeSet};
+use crate::guard::moving::Moving;
 use RewriteError::{Malformed, Refused};
 
 const NOT_READABLE: RewriteError = Malformed("a line is no JSON of one reading, or not what the file holds");

@@ -1,15 +1,20 @@
 //! The audit log: one JSON line per decision and per auth event, through a bounded queue with one writer.
 
+mod recent;
 mod record;
 mod sink;
+mod spool;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+pub use recent::{Recent, Refusals, Refused};
 pub use record::{AuditRecord, AuthRecord, DecisionRecord};
+pub use spool::{Batch, Position, Spool};
 
 use super::Metrics;
 use sink::{Appended, Sink, StandardOutput};
@@ -21,6 +26,8 @@ const QUEUE: usize = 4096;
 /// Where audit lines go.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AuditSink {
+    /// Nowhere: nothing is kept of who saw what.
+    Off,
     Stdout,
     /// Appended to; made with mode 0640 where it is not there, and again after it was moved away (logrotate).
     File(PathBuf),
@@ -51,12 +58,16 @@ enum Message {
     Flush(oneshot::Sender<()>),
 }
 
-/// The sending end of the audit queue; clones share one writer.
+/// The sending ends of the audit queues; clones share the writers.
 #[derive(Clone)]
 pub struct AuditLog {
-    queue: mpsc::Sender<Message>,
+    /// The way to the sink; none where that is turned off.
+    queue: Option<mpsc::Sender<Message>>,
+    /// The way to the FHIR endpoint, where there is one.
+    spooled: Option<mpsc::Sender<Message>>,
     on_full: OnFull,
     metrics: Metrics,
+    recent: Arc<Recent>,
 }
 
 impl AuditLog {
@@ -65,34 +76,67 @@ impl AuditLog {
     /// # Errors
     /// The sink cannot be written.
     pub fn open(sink: &AuditSink, on_full: OnFull, metrics: Metrics) -> Result<Self, AuditError> {
+        let recent = Arc::new(Recent::new(0));
         match sink {
+            AuditSink::Off => {
+                tracing::warn!("[audit] file is \"off\": nothing is written of who saw what");
+                Ok(Self { queue: None, spooled: None, on_full, metrics, recent })
+            }
             AuditSink::Stdout => {
                 let failed = |why: std::io::Error| AuditError { sink: "stdout".into(), why: why.to_string() };
-                Self::start(StandardOutput::open().map_err(failed)?, QUEUE, on_full, metrics).map_err(failed)
+                Self::start(StandardOutput::open().map_err(failed)?, QUEUE, on_full, recent, metrics).map_err(failed)
             }
             AuditSink::File(path) => {
                 let failed =
                     |why: std::io::Error| AuditError { sink: path.display().to_string(), why: why.to_string() };
-                Self::start(Appended::open(path).map_err(failed)?, QUEUE, on_full, metrics).map_err(failed)
+                Self::start(Appended::open(path).map_err(failed)?, QUEUE, on_full, recent, metrics).map_err(failed)
             }
         }
+    }
+
+    /// Lets every line from now on go to `spool`, too.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn spooled(self, spool: &Arc<Spool>) -> Result<Self, AuditError> {
+        let failed = |why: std::io::Error| AuditError { sink: "spool".into(), why: why.to_string() };
+        let sink = spool::Segments::open(spool.clone()).map_err(failed)?;
+        let other = Self::start(sink, QUEUE, self.on_full, Arc::new(Recent::new(0)), self.metrics.clone());
+        Ok(Self { spooled: other.map_err(failed)?.queue, ..self })
     }
 
     fn start(
         sink: impl Sink + 'static,
         queue: usize,
         on_full: OnFull,
+        recent: Arc<Recent>,
         metrics: Metrics,
     ) -> Result<Self, std::io::Error> {
         let (sender, receiver) = mpsc::channel(queue);
-        let writer = Writer::new(sink, metrics.clone());
+        let writer = Writer::new(sink, recent.clone(), metrics.clone());
         // A thread of its own: writing to a file blocks, and the queue must be emptied whatever the runtimes do.
         std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(receiver))?;
-        Ok(Self { queue: sender, on_full, metrics })
+        Ok(Self { queue: Some(sender), spooled: None, on_full, metrics, recent })
+    }
+
+    /// The last lines that were written; none until it is told how many bytes it may hold.
+    pub fn recent(&self) -> &Arc<Recent> {
+        &self.recent
+    }
+
+    /// Lines that wait for the writer, and how many can.
+    pub fn queued(&self) -> (usize, usize) {
+        let room = |queue: &mpsc::Sender<Message>| {
+            (queue.max_capacity().saturating_sub(queue.capacity()), queue.max_capacity())
+        };
+        self.queue.as_ref().map_or((0, 0), room)
     }
 
     /// Queues a line. With [`OnFull::Block`] this waits for a place in the queue.
     pub async fn record(&self, record: AuditRecord<'_>) {
+        if self.queue.is_none() && self.spooled.is_none() {
+            return;
+        }
         let mut line = match serde_json::to_vec(&record) {
             Ok(line) => line,
             Err(error) => {
@@ -102,9 +146,18 @@ impl AuditLog {
             }
         };
         line.push(b'\n');
+        if let Some(spooled) = &self.spooled {
+            self.queue(spooled, line.clone()).await;
+        }
+        if let Some(queue) = &self.queue {
+            self.queue(queue, line).await;
+        }
+    }
+
+    async fn queue(&self, queue: &mpsc::Sender<Message>, line: Vec<u8>) {
         let queued = match self.on_full {
-            OnFull::Block => self.queue.send(Message::Line(line)).await.is_ok(),
-            OnFull::Shed => match self.queue.try_send(Message::Line(line)) {
+            OnFull::Block => queue.send(Message::Line(line)).await.is_ok(),
+            OnFull::Shed => match queue.try_send(Message::Line(line)) {
                 Ok(()) => true,
                 Err(TrySendError::Full(_)) => {
                     self.metrics.audit_shed();
@@ -121,9 +174,11 @@ impl AuditLog {
 
     /// Waits until everything queued so far is written; as long as the sink takes nothing, that is for ever.
     pub async fn flush(&self) {
-        let (done, written) = oneshot::channel();
-        if self.queue.send(Message::Flush(done)).await.is_err() || written.await.is_err() {
-            tracing::error!("the audit writer is gone; lines are lost");
+        for queue in self.queue.iter().chain(&self.spooled) {
+            let (done, written) = oneshot::channel();
+            if queue.send(Message::Flush(done)).await.is_err() || written.await.is_err() {
+                tracing::error!("the audit writer is gone; lines are lost");
+            }
         }
     }
 }

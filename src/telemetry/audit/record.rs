@@ -1,7 +1,8 @@
-//! What an audit line says. The types hold no token and no search value, so no line can.
+//! What an audit line says. The types hold no token; search values only in the two fields that `[audit] search_values` fills.
 
 use serde::{Serialize, Serializer};
 
+use crate::address::ClientAddress;
 use crate::ambient::UnixSeconds;
 
 /// One decision on one FHIR request.
@@ -10,6 +11,9 @@ pub struct DecisionRecord<'a> {
     #[serde(serialize_with = "rfc3339")]
     pub time: UnixSeconds,
     pub request_id: &'a str,
+    /// Where the request came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<ClientAddress>,
     /// The entry of a Bundle that the line is about; none on the line of the whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<usize>,
@@ -27,8 +31,17 @@ pub struct DecisionRecord<'a> {
     pub interaction: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_type: Option<&'static str>,
+    /// Of the resource that the path names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_id: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub parameters: &'a [String],
+    /// What was asked below the FHIR base, search values and all; only where `[audit] search_values` is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<&'a str>,
+    /// What went to the FHIR server first; without search values unless they are on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent: Option<&'a str>,
     pub decision: &'static str,
     pub rule: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,6 +69,9 @@ pub struct AuthRecord {
     #[serde(serialize_with = "rfc3339")]
     pub time: UnixSeconds,
     pub request_id: String,
+    /// Where the request came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<ClientAddress>,
     /// `authorize`, `launch`, `login`, `consent`, `token`, `introspect`, `revoke`, `userinfo`, `register`, `logout`.
     pub event: &'static str,
     /// `success` or `failure`.

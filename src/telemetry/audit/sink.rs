@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Mode of a new audit file: its group may read it, a log shipper for one.
-const MODE: u32 = 0o640;
+pub(super) const MODE: u32 = 0o640;
 
 /// How often it is looked whether the file was moved away.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -33,7 +33,12 @@ fn scripted(queue: usize, on_full: OnFull) -> (AuditLog, Script, Arc<Mutex<Vec<u
     let taken = Arc::new(Mutex::new(Vec::new()));
     let metrics = Metrics::new().unwrap();
     let sink = Scripted { script: receiver, taken: taken.clone() };
-    (AuditLog::start(sink, queue, on_full, metrics.clone()).unwrap(), script, taken, metrics)
+    (
+        AuditLog::start(sink, queue, on_full, Arc::new(Recent::new(1 << 20)), metrics.clone()).unwrap(),
+        script,
+        taken,
+        metrics,
+    )
 }
 
 fn event(id: usize) -> AuditRecord<'static> {
@@ -71,10 +76,14 @@ fn decision(parameters: &[String]) -> DecisionRecord<'_> {
         subject: None,
         fhir_user: None,
         patient: Some("A"),
+        address: None,
         method: "GET",
         interaction: "search",
         resource_type: Some("Observation"),
+        resource_id: None,
         parameters,
+        query: None,
+        sent: None,
         decision: "permit",
         rule: "patient-scope",
         detail: None,
@@ -169,7 +178,7 @@ async fn row_239_a_full_queue_blocks_and_loses_nothing() {
             }
         }
     });
-    while log.queue.capacity() > 0 {
+    while log.queue.as_ref().unwrap().capacity() > 0 {
         tokio::task::yield_now().await;
     }
     assert!(!sender.is_finished());
@@ -225,8 +234,17 @@ impl Sink for Rotated {
 async fn a_line_that_was_cut_is_whole_in_the_next_file() {
     let files = Arc::new(Mutex::new(vec![Vec::new()]));
     let sink = Rotated { files: files.clone(), writes: 0 };
-    let log = AuditLog::start(sink, 4, OnFull::Block, Metrics::new().unwrap()).unwrap();
+    let log = AuditLog::start(sink, 4, OnFull::Block, Arc::new(Recent::new(0)), Metrics::new().unwrap()).unwrap();
     log.record(event(5)).await;
     log.flush().await;
     assert_eq!(ids(&files.lock()[1]), [5]);
+}
+
+#[tokio::test]
+async fn turned_off_it_neither_keeps_lines_nor_waits_for_any() {
+    let metrics = Metrics::new().unwrap();
+    let log = AuditLog::open(&AuditSink::Off, OnFull::Block, metrics.clone()).unwrap();
+    log.record(event(1)).await;
+    log.flush().await;
+    assert_eq!(counted(&metrics, "smartgate_audit_lines_shed_total"), 0);
 }

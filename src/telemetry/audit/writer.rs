@@ -5,12 +5,13 @@
 //! lines are shed, as configured. Nothing is passed over in silence.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::Message;
 use super::sink::Sink;
+use super::{Message, Recent};
 use crate::telemetry::Metrics;
 
 /// Bytes that are gathered before they are written.
@@ -27,6 +28,7 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) struct Writer<S> {
     sink: S,
+    recent: Arc<Recent>,
     metrics: Metrics,
     batch: Vec<u8>,
     /// How much of the batch is written.
@@ -36,8 +38,8 @@ pub(super) struct Writer<S> {
 }
 
 impl<S: Sink> Writer<S> {
-    pub(super) fn new(sink: S, metrics: Metrics) -> Self {
-        Self { sink, metrics, batch: Vec::with_capacity(BATCH), written: 0, logged: None }
+    pub(super) fn new(sink: S, recent: Arc<Recent>, metrics: Metrics) -> Self {
+        Self { sink, recent, metrics, batch: Vec::with_capacity(BATCH), written: 0, logged: None }
     }
 
     /// Writes what comes until nobody can send any more.
@@ -56,6 +58,7 @@ impl<S: Sink> Writer<S> {
         match message {
             Message::Line(line) => {
                 self.batch.extend_from_slice(&line);
+                self.recent.keep(line);
                 if self.batch.len() >= BATCH {
                     self.write_batch();
                 }

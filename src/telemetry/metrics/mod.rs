@@ -2,19 +2,23 @@
 
 mod handles;
 mod make;
+mod upstream;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use prometheus::{
     Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use handles::{Handles, PerPath};
 use make::{Make, PREFIX};
+pub use upstream::UpstreamRetry;
+use upstream::Upstreams;
 
 use super::process::Process;
-use super::{LoginOutcome, ReloadOutcome, TokenGrant};
+use super::{LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
 
 /// How a request was answered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -46,11 +50,14 @@ pub struct Metrics(Arc<Instruments>);
 struct Instruments {
     registry: Registry,
     process: Process,
+    connections: IntGauge,
+    turned_away: IntCounterVec,
     in_flight: IntGauge,
     requests: IntCounterVec,
     request_handles: Handles<(&'static str, &'static str, PathTaken), IntCounter>,
     gate: PerPath,
     upstream: PerPath,
+    upstreams: Upstreams,
     refusals: IntCounterVec,
     refusal_handles: Handles<&'static str, IntCounter>,
     bundle_entries: IntCounterVec,
@@ -63,9 +70,11 @@ struct Instruments {
     reloads: IntCounterVec,
     reload_successful: IntGauge,
     generation: IntGauge,
+    last_reload: ArcSwapOption<Reload>,
     logins: IntCounterVec,
     client_authentications: IntCounterVec,
     introspections: IntCounterVec,
+    admin_accesses: IntCounterVec,
     tokens: IntCounterVec,
     registrations: IntCounterVec,
     store_durations: HistogramVec,
@@ -112,6 +121,12 @@ impl Metrics {
             make.histograms("upstream_duration_seconds", "Time that requests waited for the FHIR server.", "path")?;
         let instruments = Instruments {
             process: Process::new(&registry)?,
+            connections: make.gauge("connections", "Connections of apps that are open.")?,
+            turned_away: make.counters(
+                "connections_refused_total",
+                "Connections of apps that were closed before their first request, by reason.",
+                &["reason"],
+            )?,
             in_flight: make.gauge("requests_in_flight", "Requests being answered.")?,
             requests: make.counters(
                 "requests_total",
@@ -121,6 +136,7 @@ impl Metrics {
             request_handles: Handles::new(),
             gate: PerPath::of(&gate),
             upstream: PerPath::of(&upstream),
+            upstreams: Upstreams::new(&make)?,
             refusals: make.counters("refusals_total", "Requests refused, by rule.", &["rule"])?,
             refusal_handles: Handles::new(),
             bundle_entries: make.counters(
@@ -151,10 +167,16 @@ impl Metrics {
                 "Whether the configuration in effect is what the files say (1) or an older one (0).",
             )?,
             generation: make.gauge("config_generation", "Number of the configuration in effect.")?,
+            last_reload: ArcSwapOption::empty(),
             logins: make.counters("logins_total", "Logins of users, by outcome.", &["outcome"])?,
             client_authentications: make.counters(
                 "client_authentications_total",
                 "Authentications of clients by secret or assertion, by outcome.",
+                &["outcome"],
+            )?,
+            admin_accesses: make.counters(
+                "admin_accesses_total",
+                "Uses of the admin token, by outcome.",
                 &["outcome"],
             )?,
             introspections: make.counters(
@@ -190,6 +212,21 @@ impl Metrics {
         let metrics = Self(Arc::new(instruments));
         metrics.enforcement(false);
         Ok(metrics)
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self, open: usize) {
+        self.0.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// How many connections are open, as was said last.
+    pub fn open_connections(&self) -> i64 {
+        self.0.connections.get()
+    }
+
+    /// A connection was closed before its first request.
+    pub fn turned_away(&self, why: TurnedAway) {
+        self.0.turned_away.with_label_values(&[why.label()]).inc();
     }
 
     /// A request begins.
@@ -267,11 +304,17 @@ impl Metrics {
         if hit { self.0.cache_hits.inc() } else { self.0.cache_misses.inc() }
     }
 
-    /// The configuration was read again; `generation` is the one now in effect.
-    pub fn reload(&self, outcome: &ReloadOutcome, generation: u64) {
-        self.0.reloads.with_label_values(&[outcome.label()]).inc();
-        self.0.reload_successful.set(outcome.is_success().into());
-        self.0.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+    /// The configuration was read again.
+    pub fn reload(&self, reload: Reload) {
+        self.0.reloads.with_label_values(&[reload.outcome.label()]).inc();
+        self.0.reload_successful.set(reload.outcome.is_success().into());
+        self.0.generation.set(i64::try_from(reload.generation).unwrap_or(i64::MAX));
+        self.0.last_reload.store(Some(Arc::new(reload)));
+    }
+
+    /// How the last reload went; none while the configuration is the one of the start.
+    pub fn last_reload(&self) -> Option<Arc<Reload>> {
+        self.0.last_reload.load_full()
     }
 
     /// A user tried to log in.
@@ -282,6 +325,11 @@ impl Metrics {
     /// A client proved who it is, or did not.
     pub fn client_authentication(&self, outcome: LoginOutcome) {
         self.0.client_authentications.with_label_values(&[outcome.label()]).inc();
+    }
+
+    /// Somebody showed an admin token.
+    pub fn admin_access(&self, outcome: LoginOutcome) {
+        self.0.admin_accesses.with_label_values(&[outcome.label()]).inc();
     }
 
     /// A caller was told of a token.
@@ -341,9 +389,13 @@ impl Instruments {
         for outcome in ReloadOutcome::ALL {
             self.reloads.with_label_values(&[outcome.label()]);
         }
+        for why in TurnedAway::ALL {
+            self.turned_away.with_label_values(&[why.label()]);
+        }
         for outcome in LoginOutcome::ALL {
             self.logins.with_label_values(&[outcome.label()]);
             self.client_authentications.with_label_values(&[outcome.label()]);
+            self.admin_accesses.with_label_values(&[outcome.label()]);
         }
         for outcome in ["success", "failure"] {
             self.registrations.with_label_values(&[outcome]);
@@ -356,6 +408,7 @@ impl Instruments {
         }
         // The process runs, so its first configuration was right.
         self.reload_successful.set(1);
+        self.generation.set(1);
     }
 }
 

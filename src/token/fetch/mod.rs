@@ -197,6 +197,17 @@ impl Fetcher {
         }
     }
 
+    /// When the set of an issuer was fetched that is used now; none where it is in the configuration, or was never had.
+    pub fn fetched(&self, source: &KeySource) -> Option<UnixSeconds> {
+        let place = match source {
+            KeySource::Url(url) => Place::Set(url.clone()),
+            KeySource::Discovery(issuer) => Place::Discovery(issuer.clone()),
+            KeySource::Inline(_) | KeySource::ClientUrl(_) => return None,
+        };
+        let entry = self.places.peek(&(place, Purpose::Tokens))?;
+        Some(entry.held.load_full()?.at)
+    }
+
     /// The key that a token names.
     pub(super) async fn key(
         &self,

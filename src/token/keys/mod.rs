@@ -57,14 +57,39 @@ fn newest<'a, K>(keys: impl Iterator<Item = &'a K>, life: impl Fn(&K) -> Life, n
     })
 }
 
+/// What may be told of a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyFacts {
+    pub id: String,
+    pub purpose: KeyPurpose,
+    /// JWS name for signing keys, `A256GCM` for seal keys.
+    pub algorithm: String,
+    /// Used from here on.
+    pub active_from: UnixSeconds,
+    /// Not used for anything new from here on.
+    pub retired: Option<UnixSeconds>,
+}
+
+impl KeyFacts {
+    fn of(stored: &StoredKey) -> Self {
+        Self {
+            id: stored.id.clone(),
+            purpose: stored.purpose,
+            algorithm: stored.algorithm.clone(),
+            active_from: stored.active_from,
+            retired: stored.retired,
+        }
+    }
+}
+
 /// The keys as they were when they were read.
 struct Ring {
     signing: Vec<SigningKey>,
     seals: Vec<SealKey>,
     published: Arc<str>,
     verifying: Arc<KeySet>,
-    /// What tells this ring from another: each key and its retirement.
-    outline: Vec<(String, Option<UnixSeconds>)>,
+    /// What tells this ring from another.
+    facts: Vec<KeyFacts>,
 }
 
 /// The gate's keys in memory; [`GateKeys::refresh`] brings them in step with the store.
@@ -91,7 +116,7 @@ impl GateKeys {
     /// As [`GateKeys::open`]; what was in memory stays.
     pub async fn refresh(&self, store: &dyn Store, ambient: &Ambient, tokens: &Tokens) -> Result<bool, KeyError> {
         let ring = Ring::read(store, ambient, tokens).await?;
-        if ring.outline == self.ring.load().outline {
+        if ring.facts == self.ring.load().facts {
             return Ok(false);
         }
         self.ring.store(Arc::new(ring));
@@ -108,6 +133,11 @@ impl GateKeys {
             store.rotate_key(&make(purpose, ambient, tokens, tokens.key_overlap).await?).await?;
         }
         Ok(())
+    }
+
+    /// Every key that is not past use.
+    pub fn facts(&self) -> Vec<KeyFacts> {
+        self.ring.load().facts.clone()
     }
 
     /// The published JWK set (RFC 7517 §5) of every key that is not past use.
@@ -209,7 +239,7 @@ impl Ring {
             published: set(&|_| true).into(),
             verifying: Arc::new(KeySet::parse(access.as_bytes()).map_err(|error| KeyError::Key(error.to_string()))?),
             seals: seals.into_iter().map(SealKey::read).collect::<Result<_, _>>()?,
-            outline: keys.iter().map(|key| (key.id.clone(), key.retired)).collect(),
+            facts: keys.iter().map(KeyFacts::of).collect(),
             signing,
         })
     }

@@ -1,10 +1,11 @@
 //! URLs in a document that was read: those below the upstream's base are moved to the public one where it is copied. What nobody
-//! has read whole, [`super::rewrite`] moves.
+//! has read whole, [`crate::fhir::rewrite`] moves.
 
 use memchr::memmem;
 
-use super::bundle::quote;
-use super::json::{Document, Json};
+use crate::config::Addresses;
+use crate::fhir::bundle::quote;
+use crate::fhir::json::{Document, Json};
 
 /// Members whose texts are URLs, whatever they are members of.
 const URLS: [&str; 4] = ["reference", "url", "fullUrl", "location"];
@@ -12,19 +13,14 @@ const URLS: [&str; 4] = ["reference", "url", "fullUrl", "location"];
 /// Where URLs are moved from and to.
 #[derive(Clone, Copy, Debug)]
 pub struct Bases<'b> {
-    pub upstream: &'b str,
+    pub upstream: &'b Addresses,
     pub public: &'b str,
 }
 
 impl Bases<'_> {
-    /// What of `url` is behind the upstream's base; none where it does not lie there.
-    fn below<'u>(&self, url: &'u str) -> Option<&'u str> {
-        url.strip_prefix(self.upstream).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
-    }
-
-    /// Moves `url` from the upstream's base to the public one; none where it does not lie there.
+    /// Moves `url` from one of the upstream's bases to the public one; none where it does not lie there.
     pub fn to_public(&self, url: &str) -> Option<String> {
-        self.below(url).map(|rest| format!("{}{rest}", self.public))
+        self.upstream.below(url).map(|rest| format!("{}{rest}", self.public))
     }
 }
 
@@ -48,18 +44,17 @@ impl<'m> Moving<'m> {
         Self { text: document.text(), public: "", places: Vec::new() }
     }
 
-    /// Those below the upstream's base.
+    /// Those below one of the upstream's bases.
     pub fn of(document: &'m Document<'m>, bases: Bases<'m>) -> Self {
         let mut moving = Self { public: bases.public, ..Self::nothing(document) };
-        if bases.upstream == bases.public {
-            return moving;
-        }
         let named = |url: &Json<'_>| url.key().is_some_and(|key| URLS.contains(&key));
-        for start in memmem::find_iter(moving.text.as_bytes(), bases.upstream) {
-            let text = start.checked_sub(1).and_then(|quote| document.text_at(quote));
-            let url = text.filter(|url| !url.is_escaped() && named(url)).and_then(Json::as_str);
-            if url.is_some_and(|url| bases.below(url).is_some()) {
-                moving.places.push(Moves { start, end: start + bases.upstream.len(), with: None });
+        for address in bases.upstream.iter().filter(|address| address.base != bases.public) {
+            for start in memmem::find_iter(moving.text.as_bytes(), &address.base) {
+                let text = start.checked_sub(1).and_then(|quote| document.text_at(quote));
+                let url = text.filter(|url| !url.is_escaped() && named(url)).and_then(Json::as_str);
+                if let Some((url, rest)) = url.and_then(|url| Some((url, bases.upstream.below(url)?))) {
+                    moving.places.push(Moves { start, end: start + url.len() - rest.len(), with: None });
+                }
             }
         }
         for url in document.escaped().filter(named) {
@@ -70,6 +65,8 @@ impl<'m> Moving<'m> {
             }
         }
         moving.places.sort_unstable_by_key(|place| place.start);
+        // One base may lie within another.
+        moving.places.dedup_by_key(|place| place.start);
         moving
     }
 

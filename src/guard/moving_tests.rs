@@ -1,11 +1,24 @@
 use super::*;
+use crate::config::Address;
+use crate::fhir::AddressKey;
 
-const BASES: Bases<'_> = Bases { upstream: "http://u/fhir", public: "https://p/fhir" };
+fn addresses() -> Addresses {
+    let address = |base: &str| Address {
+        base: base.to_owned(),
+        authority: "u".to_owned(),
+        host: "u".to_owned(),
+        port: 80,
+        tls: false,
+        base_path: "/fhir".to_owned(),
+        key: AddressKey::of(base),
+    };
+    Addresses { first: address("http://u/fhir"), others: vec![address("http://u/fhir/inner")] }
+}
 
 fn moved(text: &str) -> String {
     let document = Document::parse(text.as_bytes(), 64).unwrap();
     let mut out = String::new();
-    Moving::of(&document, BASES).copy(document.root(), &mut out);
+    Moving::of(&document, Bases { upstream: &addresses(), public: "https://p/fhir" }).copy(document.root(), &mut out);
     out
 }
 
@@ -27,6 +40,7 @@ fn urls_are_moved_where_they_are_urls() {
             r#"{"url":"http://u/fhir#","reference":"http://u/fhir/1"}"#,
             r#"{"url":"https://p/fhir#","reference":"https://p/fhir/1"}"#,
         ),
+        (r#"{"url":"http://u/fhir/inner/A/1"}"#, r#"{"url":"https://p/fhir/A/1"}"#),
     ] {
         assert_eq!(moved(text), expected);
     }
@@ -63,7 +77,8 @@ fn everything_else_stays() {
 fn a_value_is_copied_without_its_neighbours() {
     let text = r#"{"a":{"url":"http://u/fhir/1"},"b":{"url":"http://u/fhir/2"},"url":"http://u/fhir/3"}"#;
     let document = Document::parse(text.as_bytes(), 64).unwrap();
-    let moving = Moving::of(&document, BASES);
+    let addresses = addresses();
+    let moving = Moving::of(&document, Bases { upstream: &addresses, public: "https://p/fhir" });
     let copied = |key: &str| {
         let mut out = String::new();
         moving.copy(document.root().get(key).unwrap(), &mut out);
