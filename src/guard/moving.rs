@@ -12,20 +12,20 @@ const URLS: [&str; 4] = ["reference", "url", "fullUrl", "location"];
 
 /// Where URLs are moved from and to.
 #[derive(Clone, Copy, Debug)]
-pub struct Bases<'b> {
-    pub upstream: &'b Addresses,
-    pub public: &'b str,
+pub(crate) struct Bases<'b> {
+    pub(crate) upstream: &'b Addresses,
+    pub(crate) public: &'b str,
 }
 
 impl Bases<'_> {
     /// Moves `url` from one of the upstream's bases to the public one; none where it does not lie there.
-    pub fn to_public(&self, url: &str) -> Option<String> {
+    pub(crate) fn to_public(self, url: &str) -> Option<String> {
         self.upstream.below(url).map(|rest| format!("{}{rest}", self.public))
     }
 }
 
 /// The URLs of a document that are moved where it is copied: where the upstream is not named, that is nothing but copying.
-pub struct Moving<'m> {
+pub(crate) struct Moving<'m> {
     text: &'m str,
     public: &'m str,
     places: Vec<Moves>,
@@ -40,12 +40,12 @@ struct Moves {
 
 impl<'m> Moving<'m> {
     /// None: the document is copied as it is.
-    pub fn nothing(document: &'m Document<'m>) -> Self {
+    pub(crate) fn nothing(document: &'m Document<'m>) -> Self {
         Self { text: document.text(), public: "", places: Vec::new() }
     }
 
     /// Those below one of the upstream's bases.
-    pub fn of(document: &'m Document<'m>, bases: Bases<'m>) -> Self {
+    pub(crate) fn of(document: &'m Document<'m>, bases: Bases<'m>) -> Self {
         let mut moving = Self { public: bases.public, ..Self::nothing(document) };
         let named = |url: &Json<'_>| url.key().is_some_and(|key| URLS.contains(&key));
         for address in bases.upstream.iter().filter(|address| address.base != bases.public) {
@@ -71,12 +71,12 @@ impl<'m> Moving<'m> {
     }
 
     /// Whether the document is copied as it is.
-    pub fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         self.places.is_empty()
     }
 
     /// Appends a value of the document to `out`.
-    pub fn copy(&self, value: Json<'_>, out: &mut String) {
+    pub(crate) fn copy(&self, value: Json<'_>, out: &mut String) {
         let span = value.span();
         let mut at = span.start;
         let first = self.places.partition_point(|place| place.start < at);
