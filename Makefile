@@ -7,7 +7,7 @@
 # make fuzz      each parser on random input for SECONDS (60); fuzz/README.md says what is asserted
 # make bench     times the steps of a request; docs/speed.md says what each command here measures
 # make bench-counts  counts their instructions and allocations: fails for 5 % more than benches/counts/baseline.tsv has
-# make bench-compare  measures Smartgate beside bare pingora, nginx and HAProxy; ROUNDS (5), SECONDS (10), ROWS (all)
+# make bench-compare  measures Smartgate beside bare pingora, nginx and HAProxy; ROUNDS (5), SECONDS (10), ROWS (all), KEEP=1 for the documentation
 # make deny      licences, sources and known vulnerabilities of what the product is built from; needs cargo-deny
 # make sbom      what the product is built from, as CycloneDX: target/smartgate.cdx.json; needs cargo-cyclonedx
 # make build     the release binary: target/release/smartgate
@@ -66,14 +66,14 @@ bench:
 	cargo bench --locked --features bench --bench path
 
 bench-counts:
-	@tools/setup demo
-	cargo build --locked --release -p smartgate-counts
-	@$(PYTHON) benches/counts/check $(TARGET)/release
+	@tools/setup counts
+	cargo build --locked --profile counts -p smartgate-counts
+	@$(PYTHON) benches/counts/check $(TARGET)/counts
 
 bench-compare:
 	@tools/setup bench
 	cargo build --locked --release -p smartgate -p smartgate-compare
-	@$(PYTHON) benches/compare/compare --rounds $(or $(ROUNDS),5) --seconds $(or $(SECONDS),10) --rows "$(ROWS)"
+	@$(PYTHON) benches/compare/compare --rounds $(or $(ROUNDS),5) --seconds $(or $(SECONDS),10) --rows "$(ROWS)" $(if $(KEEP),--keep)
 
 deny:
 	cargo deny --locked check

@@ -75,6 +75,24 @@ pub struct ObeyedInTransaction {
     pub absent: bool,
 }
 
+impl Obeyed {
+    /// What both obey.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let (mine, others) = (self.transaction, other.transaction);
+        Self {
+            put: self.put && other.put,
+            delete: self.delete && other.delete,
+            absent: self.absent && other.absent,
+            transaction: ObeyedInTransaction {
+                put: mine.put && others.put,
+                delete: mine.delete && others.delete,
+                absent: mine.absent && others.absent,
+            },
+        }
+    }
+}
+
 impl CheckedWrite {
     /// Whether it must be known what the FHIR server obeys: not for a creation, nor for a method that the operator has opened.
     pub fn needs_pin(&self, snapshot: &Snapshot) -> bool {

@@ -72,11 +72,13 @@ def test_check_warns_of_what_is_allowed_and_yet_a_risk(own_gate: Gate) -> None:
     bundle = {"resourceType": "Bundle", "type": "collection", "timestamp": "2026-01-31T12:00:00Z", "entry": [{"resource": brand}, {"resource": endpoint}]}
     (own_gate.folder / "brands.json").write_text(json.dumps(bundle))
     own_gate.config["brands"] = {"bundle": "brands.json"}
+    own_gate.config["audit"]["file"] = "off"
     own_gate.write()
     done = own_gate.run("check")
     assert done.returncode == 0
     line = 1 + own_gate.config_file.read_text().splitlines().index("may_launch = true")
-    unbound, elsewhere = sorted(done.stderr.splitlines(), key=lambda it: "brands" in it)
+    unseen, elsewhere, unbound = sorted(done.stderr.splitlines())
+    assert unseen.startswith(f"{own_gate.config_file}: warning: [audit] file is \"off\""), unseen
     assert unbound.startswith(f"{own_gate.config_file}:{line}: warning: whoever has a launch value of \"ehr\""), unbound
     assert elsewhere.startswith(f"{own_gate.config_file}: warning: no Endpoint of [brands] bundle"), elsewhere
 
