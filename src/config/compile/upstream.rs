@@ -92,7 +92,7 @@ fn host_of(url: &Url) -> Option<String> {
     })
 }
 
-fn certificate_authority(table: &mut Table<'_>, upstream: Option<&Url>) -> Option<Vec<u8>> {
+pub(super) fn certificate_authority(table: &mut Table<'_>, upstream: Option<&Url>) -> Option<Vec<u8>> {
     let found = table.text("ca_file")?;
     let document = found.place.document;
     if upstream.is_some_and(|url| url.scheme() == "http") {
@@ -106,7 +106,7 @@ fn certificate_authority(table: &mut Table<'_>, upstream: Option<&Url>) -> Optio
     })
 }
 
-fn upstream_auth(mut table: Table<'_>) -> Option<UpstreamAuth> {
+pub(super) fn upstream_auth(mut table: Table<'_>) -> Option<UpstreamAuth> {
     let kind = table.required("kind", "\"bearer\"").and_then(|found| found.parse(auth_kind));
     let token = table.text("token");
     let username = table.text("username");

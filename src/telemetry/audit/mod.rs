@@ -61,7 +61,7 @@ enum Message {
 pub struct AuditLog {
     queue: mpsc::Sender<Message>,
     /// The way to the FHIR endpoint, where there is one.
-    spooled: Option<mpsc::Sender<Message>>,
+    spooled: Option<(mpsc::Sender<Message>, Arc<Spool>)>,
     on_full: OnFull,
     metrics: Metrics,
     recent: Arc<Recent>,
@@ -95,7 +95,7 @@ impl AuditLog {
         let failed = |why: std::io::Error| AuditError { sink: "spool".into(), why: why.to_string() };
         let sink = spool::Segments::open(spool.clone()).map_err(failed)?;
         let other = Self::start(sink, QUEUE, self.on_full, Arc::new(Recent::new(0)), self.metrics.clone());
-        Ok(Self { spooled: Some(other.map_err(failed)?.queue), ..self })
+        Ok(Self { spooled: Some((other.map_err(failed)?.queue, spool.clone())), ..self })
     }
 
     fn start(
@@ -117,6 +117,11 @@ impl AuditLog {
         &self.recent
     }
 
+    /// Bytes that wait for the FHIR endpoint, where there is one.
+    pub fn spooled_bytes(&self) -> Option<u64> {
+        self.spooled.as_ref().map(|(_, spool)| spool.waiting())
+    }
+
     /// Lines that wait for the writer, and how many can.
     pub fn queued(&self) -> (usize, usize) {
         let room = self.queue.max_capacity();
@@ -134,7 +139,7 @@ impl AuditLog {
             }
         };
         line.push(b'\n');
-        if let Some(spooled) = &self.spooled {
+        if let Some((spooled, _)) = &self.spooled {
             self.queue(spooled, line.clone()).await;
         }
         self.queue(&self.queue, line).await;
@@ -160,7 +165,7 @@ impl AuditLog {
 
     /// Waits until everything queued so far is written; as long as the sink takes nothing, that is for ever.
     pub async fn flush(&self) {
-        for queue in [Some(&self.queue), self.spooled.as_ref()].into_iter().flatten() {
+        for queue in [Some(&self.queue), self.spooled.as_ref().map(|(queue, _)| queue)].into_iter().flatten() {
             let (done, written) = oneshot::channel();
             if queue.send(Message::Flush(done)).await.is_err() || written.await.is_err() {
                 tracing::error!("the audit writer is gone; lines are lost");
