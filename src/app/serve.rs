@@ -54,7 +54,8 @@ pub async fn start(config: Arc<ArcSwap<Snapshot>>, metrics: Metrics, ambient: Am
     // Bound first: a port that is taken is found before anything else is touched.
     let listeners = Listeners::bind(&snapshot.server.listen).map_err(Failure::new)?;
     let admin_listeners = Listeners::bind(&snapshot.admin.listen).map_err(Failure::new)?;
-    let mut audit = AuditLog::open(&snapshot.audit.sink, snapshot.audit.on_full, metrics.clone()).map_err(Failure::new)?;
+    let mut audit =
+        AuditLog::open(&snapshot.audit.sink, snapshot.audit.on_full, metrics.clone()).map_err(Failure::new)?;
     let spool = open_spool(&snapshot)?;
     if let Some(spool) = &spool {
         audit = audit.spooled(spool).map_err(Failure::new)?;

@@ -112,7 +112,9 @@ fn audit(watched: &Watched) -> Vec<Fact> {
     let (queued, room) = watched.audit.queued();
     // A sink that works empties the queue in milliseconds.
     let mut facts = vec![fact_that(queued < room / 2, "Lines waiting", format!("{queued} of {room}"))];
-    facts.extend(watched.audit.spooled_bytes().map(|bytes| fact("Bytes waiting for the FHIR endpoint", bytes.to_string())));
+    facts.extend(
+        watched.audit.spooled_bytes().map(|bytes| fact("Bytes waiting for the FHIR endpoint", bytes.to_string())),
+    );
     facts
 }
 

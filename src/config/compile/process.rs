@@ -4,8 +4,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
 
-use crate::ambient::UnixSeconds;
 use super::upstream::{certificate_authority, upstream_auth};
+use crate::ambient::UnixSeconds;
 use crate::config::table::{LATER, Table};
 use crate::config::{Audit, AuditEndpoint, Enforcement, Limits, Log, Report, StoreUrl, UpstreamAuth, value};
 use crate::fhir::json::MAX_DEPTH;

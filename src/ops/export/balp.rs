@@ -100,7 +100,10 @@ fn decision(line: &Line, gate: &Gate<'_>, pattern: Pattern) -> Value {
         400..=499 => "4",
         _ => "8",
     };
-    let patient = line.patient.as_deref().or(line.resource_id.as_deref().filter(|_| line.resource_type.as_deref() == Some("Patient")));
+    let patient = line
+        .patient
+        .as_deref()
+        .or(line.resource_id.as_deref().filter(|_| line.resource_type.as_deref() == Some("Patient")));
     let mut event = json!({
         "resourceType": "AuditEvent",
         "type": coding(EVENT, "rest", "Restful Operation"),

@@ -48,7 +48,10 @@ fn a_read_of_a_patients_resource() {
         texts(&event, &references),
         [format!("{base}/Observation/o1"), format!("{base}/Patient/amy"), format!("{base}/Patient/amy")]
     );
-    assert_eq!(texts(&event, &["/agent/0/who/identifier/value", "/agent/0/network/address"]), ["growth-chart", "192.0.2.1"]);
+    assert_eq!(
+        texts(&event, &["/agent/0/who/identifier/value", "/agent/0/network/address"]),
+        ["growth-chart", "192.0.2.1"]
+    );
     assert_eq!(texts(&event, &["/entity/0/what/identifier/value"]), ["u3Jx0fL2nq8cQ1rT5wYzAg"]);
 }
 

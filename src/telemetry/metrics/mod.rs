@@ -203,10 +203,8 @@ impl Metrics {
                 "audit_events_rejected_total",
                 "AuditEvents that the FHIR endpoint will not take; their lines are put aside.",
             )?,
-            audit_send_errors: make.counter(
-                "audit_send_errors_total",
-                "Failed attempts to send AuditEvents; they are tried again.",
-            )?,
+            audit_send_errors: make
+                .counter("audit_send_errors_total", "Failed attempts to send AuditEvents; they are tried again.")?,
             audit_spool_bytes: make.gauge("audit_spool_bytes", "Audit lines that wait for the FHIR endpoint.")?,
             audit_backlog: make.gauge("audit_backlog_seconds", "Age of the oldest of them.")?,
             registry,
