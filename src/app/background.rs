@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::ambient::Ambient;
 use crate::auth::follow_registered;
@@ -91,10 +92,10 @@ impl Background {
     }
 
     async fn follow_revocations(self) {
-        let mut every = ticks(REVOCATIONS_EVERY);
+        let (mut every, news) = (ticks(REVOCATIONS_EVERY), self.store.news());
         let mut failing = false;
         loop {
-            every.tick().await;
+            turn(&mut every, &news.revocations).await;
             let outcome = self.revocations.sync(&*self.store, self.ambient.now()).await;
             match &outcome {
                 Ok(()) if failing => tracing::info!("revocations are in step with the store again"),
@@ -108,10 +109,10 @@ impl Background {
     }
 
     async fn follow_clients(self) {
-        let mut every = ticks(CLIENTS_EVERY);
+        let (mut every, news) = (ticks(CLIENTS_EVERY), self.store.news());
         let mut known = None;
         loop {
-            every.tick().await;
+            turn(&mut every, &news.clients).await;
             let snapshot = self.config.load_full();
             if snapshot.registration.is_none() {
                 continue;
@@ -131,9 +132,9 @@ impl Background {
     }
 
     async fn follow_keys(self) {
-        let mut every = ticks(KEYS_EVERY);
+        let (mut every, news) = (ticks(KEYS_EVERY), self.store.news());
         loop {
-            every.tick().await;
+            turn(&mut every, &news.keys).await;
             let snapshot = self.config.load_full();
             match self.keys.refresh(&*self.store, &self.ambient, &snapshot.tokens).await {
                 Ok(true) => tracing::info!("the gate's keys changed"),
@@ -185,9 +186,9 @@ impl Background {
     }
 
     async fn follow_pins(self) {
-        let mut every = ticks(PINS_EVERY);
+        let (mut every, news) = (ticks(PINS_EVERY), self.store.news());
         loop {
-            every.tick().await;
+            turn(&mut every, &news.probes).await;
             self.pins.follow(&self.config.load_full()).await;
         }
     }
@@ -219,7 +220,15 @@ impl Background {
     }
 }
 
-fn ticks(every: Duration) -> tokio::time::Interval {
+/// Waits for the next turn, or for news.
+async fn turn(every: &mut Interval, news: &Notify) {
+    tokio::select! {
+        _ = every.tick() => {}
+        () = news.notified() => {}
+    }
+}
+
+fn ticks(every: Duration) -> Interval {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks

@@ -87,7 +87,7 @@ async fn examine(snapshot: &Snapshot) -> Result<Vec<Finding>, Failure> {
     findings.extend(narrowing(&probe, snapshot, &statement).await);
     match probe.conditions().await {
         Ok(obeyed) => {
-            let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
+            let store = open_store(&snapshot.store.url).await.map_err(Failure::new)?;
             let pins = Pins::new(client.clone(), store);
             pins.record(&snapshot.fhir.upstream.base, obeyed).await.map_err(Failure::new)?;
             findings.extend(conditions(snapshot, obeyed));

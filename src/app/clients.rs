@@ -23,7 +23,7 @@ pub(super) enum Action {
 pub(super) fn clients(path: &Path, action: &Action) -> Result<(), Failure> {
     let loaded = config::load(path).map_err(Failure::new)?;
     small_runtime()?.block_on(async {
-        let store = open_store(&loaded.snapshot.store_url).map_err(Failure::new)?;
+        let store = open_store(&loaded.snapshot.store.url).await.map_err(Failure::new)?;
         match action {
             Action::List => {
                 for client in store.clients().await.map_err(Failure::new)? {

@@ -56,7 +56,7 @@ pub(super) fn explain(path: &Path, asked: &Asked) -> Result<(), Failure> {
     let of_client = asked.client.is_some() || asked.token.is_some();
     if of_client && snapshot.registration.is_some() {
         small_runtime()?.block_on(async {
-            let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
+            let store = open_store(&snapshot.store.url).await.map_err(Failure::new)?;
             follow_registered(&*store, &snapshot).await.map_err(Failure::new)
         })?;
     }
@@ -149,7 +149,7 @@ fn grant(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<Grant, Refusa
     };
     small_runtime()?.block_on(async {
         let ambient = Ambient::system();
-        let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
+        let store = open_store(&snapshot.store.url).await.map_err(Failure::new)?;
         let keys = Arc::new(GateKeys::open(&*store, &ambient, &snapshot.tokens).await.map_err(Failure::new)?);
         let fetcher = Arc::new(Fetcher::new(ambient.clone()).map_err(Failure::new)?);
         let revocations = Revocations::new();

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use super::{Failure, small_runtime};
 use crate::ambient::Ambient;
 use crate::config::{self, StoreUrl};
-use crate::store::{SharedStore, SqliteStore, StoreError};
+use crate::store::{PostgresStore, SharedStore, SqliteStore, StoreError};
 use crate::token::GateKeys;
 
 #[derive(Subcommand, Debug)]
@@ -23,7 +23,7 @@ pub(super) fn keys(path: &Path, action: &Action) -> Result<(), Failure> {
     let loaded = config::load(path).map_err(Failure::new)?;
     let ambient = Ambient::system();
     small_runtime()?.block_on(async {
-        let store = open_store(&loaded.snapshot.store_url).map_err(Failure::new)?;
+        let store = open_store(&loaded.snapshot.store.url).await.map_err(Failure::new)?;
         if matches!(action, Action::Rotate) {
             GateKeys::rotate(&*store, &ambient, &loaded.snapshot.tokens).await.map_err(Failure::new)?;
         }
@@ -43,8 +43,12 @@ pub(super) fn keys(path: &Path, action: &Action) -> Result<(), Failure> {
 }
 
 /// Opens the configured store.
-pub(super) fn open_store(url: &StoreUrl) -> Result<SharedStore, StoreError> {
+pub(super) async fn open_store(url: &StoreUrl) -> Result<SharedStore, StoreError> {
     match url {
         StoreUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path)?)),
+        StoreUrl::Postgres(settings) => match PostgresStore::open(settings).await {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(StoreError(why)) => Err(StoreError(format!("[store] url: {why}"))),
+        },
     }
 }

@@ -60,7 +60,7 @@ pub async fn start(config: Arc<ArcSwap<Snapshot>>, metrics: Metrics, ambient: Am
     if let Some(spool) = &spool {
         audit = audit.spooled(spool).map_err(Failure::new)?;
     }
-    let store = open_store(&snapshot.store_url).map_err(Failure::new)?;
+    let store = open_store(&snapshot.store.url).await.map_err(Failure::new)?;
     let store = Arc::new(MeasuredStore::new(store, metrics.clone()));
     all_rules().map(|rule| rule.name).chain([ANSWER_CUT_OFF]).for_each(|rule| metrics.declare_rule(rule));
     let core = Core::open(&config, &metrics, &audit, store, &ambient).await?;

@@ -128,7 +128,12 @@ impl AuthServer {
     /// The claims of a token of the gate's own that is neither expired nor revoked.
     pub(super) async fn own_valid_token(&self, call: &Call<'_>, token: &str) -> Result<Option<Claims>, ApiError> {
         match self.parts.verifier.verify(token, call.snapshot).await {
-            Ok(claims) => Ok(Some(claims).filter(|claims| claims.own && !self.parts.revocations.is_revoked(claims))),
+            Ok(claims) if !claims.own || self.parts.revocations.is_revoked(&claims) => Ok(None),
+            Ok(_) if self.parts.revocations.is_stale(call.now, call.snapshot.store.stale_max) => {
+                tracing::warn!(request_id = call.request_id, "the store has not answered for too long");
+                Err(ApiError::Unavailable)
+            }
+            Ok(claims) => Ok(Some(claims)),
             Err(TokenError::Refused(_)) => Ok(None),
             Err(error @ TokenError::Unavailable(_)) => {
                 tracing::warn!(request_id = call.request_id, %error, "a presented token went unchecked");

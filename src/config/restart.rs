@@ -11,7 +11,7 @@ pub(super) fn needing_restart(old: &Snapshot, new: &Snapshot) -> Vec<&'static st
         ("[server] tls (from none to some or back)", old.server.tls.is_some() == new.server.tls.is_some()),
         ("[server] threads", old.server.threads == new.server.threads),
         ("[admin] listen", old.admin.listen == new.admin.listen),
-        ("[store] url", old.store_url == new.store_url),
+        ("[store] (all but stale_max)", old.store.url == new.store.url),
         ("[audit] file", old.audit.sink == new.audit.sink),
         ("[audit] on_full", old.audit.on_full == new.audit.on_full),
         ("[audit.fhir] (from none to some or back)", old.audit.fhir.is_some() == new.audit.fhir.is_some()),

@@ -20,9 +20,6 @@ use crate::fhir::target::{Target, parse_query};
 use crate::guard::{Answer, Exchange, Outcome, PAGE_PARAMETER, is_json, needs_body};
 use crate::token::{Claims, Stamp};
 
-/// How long the gate trusts its own view of revocations without the store, in seconds (design.md §4).
-const STORE_STALE_MAX: i64 = 60;
-
 static IF_NONE_EXIST: header::HeaderName = header::HeaderName::from_static("if-none-exist");
 
 impl Gate {
@@ -147,7 +144,7 @@ impl Gate {
             && grant.claims.expires > now
         {
             self.parts.metrics.token_cache(true);
-            self.still_valid(&grant.claims, now)?;
+            self.still_valid(snapshot, &grant.claims, now)?;
             return Ok(grant);
         }
         if !is_token(token) {
@@ -158,7 +155,7 @@ impl Gate {
             let rule = if error.unavailable() { &rules::TOKEN_UNCHECKED } else { &rules::TOKEN_REFUSED };
             rule.refuse().because(error.rule())
         })?;
-        self.still_valid(&claims, now)?;
+        self.still_valid(snapshot, &claims, now)?;
         let grant = Arc::new(Grant::of(claims, snapshot)?);
         for reason in &grant.ignored {
             tracing::warn!(client = grant.claims.client.as_deref(), reason, "a scope grants nothing");
@@ -167,11 +164,11 @@ impl Gate {
         Ok(grant)
     }
 
-    fn still_valid(&self, claims: &Claims, now: i64) -> Result<(), Refusal> {
+    fn still_valid(&self, snapshot: &Snapshot, claims: &Claims, now: i64) -> Result<(), Refusal> {
         if self.parts.revocations.is_revoked(claims) {
             return Err(rules::TOKEN_REFUSED.refuse().because("token-revoked"));
         }
-        if claims.own && now - self.parts.revocations.last_synced() > STORE_STALE_MAX {
+        if claims.own && self.parts.revocations.is_stale(now, snapshot.store.stale_max) {
             return Err(rules::TOKEN_UNCHECKED.refuse().because("the store has not answered for too long"));
         }
         Ok(())

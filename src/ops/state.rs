@@ -98,8 +98,9 @@ fn upstreams(watched: &Watched, snapshot: &Snapshot) -> Vec<Fact> {
 async fn store(watched: &Watched, snapshot: &Snapshot) -> Vec<Fact> {
     let began = Instant::now();
     let answers = watched.readiness.store_answers(&*watched.store, began.into_std()).await;
-    let kind = match snapshot.store_url {
+    let kind = match snapshot.store.url {
         StoreUrl::Sqlite(_) => "SQLite",
+        StoreUrl::Postgres(_) => "PostgreSQL",
     };
     let told = match answers {
         true => format!("answers in {:.1} ms", began.elapsed().as_secs_f64() * 1000.0),

@@ -1,13 +1,14 @@
 //! A store whose every operation is timed and counted.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{
-    ClientsVersion, Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation,
-    SharedStore, Store, StoreError, StoredClient, StoredKey,
+    ClientsVersion, Digest, LiveGrant, News, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated,
+    Rotation, SharedStore, Store, StoreError, StoredClient, StoredKey,
 };
 use crate::ambient::UnixSeconds;
 use crate::telemetry::Metrics;
@@ -155,5 +156,9 @@ impl Store for MeasuredStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.timed("ping", self.inner.ping()).await
+    }
+
+    fn news(&self) -> Arc<News> {
+        self.inner.news()
     }
 }

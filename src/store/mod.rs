@@ -6,15 +6,18 @@
 #[cfg(test)]
 pub(crate) mod battery;
 mod measured;
+mod postgres;
 mod sqlite;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::Notify;
 
 use crate::ambient::UnixSeconds;
 
 pub use measured::MeasuredStore;
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 
 /// A shared handle to the store.
@@ -28,6 +31,12 @@ pub type Digest = [u8; 32];
 #[error("the store failed: {0}")]
 pub struct StoreError(pub String);
 
+/// Revocations in one answer of [`Store::revocations_after`].
+const PAGE: i64 = 1000;
+
+/// Grants of one user that are listed at once.
+const MOST_GRANTS: i64 = 200;
+
 /// What a key of the gate is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
 pub enum KeyPurpose {
@@ -37,6 +46,21 @@ pub enum KeyPurpose {
     Identity,
     /// Seals page links.
     Seal,
+}
+
+impl KeyPurpose {
+    /// What stands for it in a table.
+    fn number(self) -> i64 {
+        match self {
+            Self::Access => 0,
+            Self::Identity => 1,
+            Self::Seal => 2,
+        }
+    }
+
+    fn numbered(number: i64) -> Option<Self> {
+        [Self::Access, Self::Identity, Self::Seal].into_iter().find(|purpose| purpose.number() == number)
+    }
 }
 
 /// One key of the gate as the store keeps it.
@@ -130,6 +154,44 @@ pub enum Revoked {
     Grant(String),
 }
 
+/// Which of [`Revoked`] a row is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RevokedKind {
+    Token,
+    Grant,
+}
+
+impl RevokedKind {
+    /// What stands for it in a table.
+    fn number(self) -> i64 {
+        match self {
+            Self::Token => 0,
+            Self::Grant => 1,
+        }
+    }
+
+    fn numbered(number: i64) -> Option<Self> {
+        [Self::Token, Self::Grant].into_iter().find(|kind| kind.number() == number)
+    }
+}
+
+impl Revoked {
+    /// Kind, issuer and id as the tables have them.
+    fn columns(&self) -> (RevokedKind, &str, &str) {
+        match self {
+            Self::Token { issuer, id } => (RevokedKind::Token, issuer, id),
+            Self::Grant(grant) => (RevokedKind::Grant, "", grant),
+        }
+    }
+
+    fn of(kind: RevokedKind, issuer: String, id: String) -> Self {
+        match kind {
+            RevokedKind::Token => Self::Token { issuer, id },
+            RevokedKind::Grant => Self::Grant(id),
+        }
+    }
+}
+
 /// A revocation and the moment from which nobody needs it any more.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Revocation {
@@ -152,6 +214,15 @@ pub struct StoredClient {
 pub struct ClientsVersion {
     pub(super) count: i64,
     pub(super) last: i64,
+}
+
+/// What rings when another process may have changed something. Who follows it looks for itself at intervals too.
+#[derive(Default)]
+pub struct News {
+    pub revocations: Notify,
+    pub keys: Notify,
+    pub clients: Notify,
+    pub probes: Notify,
 }
 
 /// What the gate keeps. Every method is atomic and durable when it returns.
@@ -250,4 +321,9 @@ pub trait Store: Send + Sync {
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// What rings; of a store that cannot tell nothing ever does.
+    fn news(&self) -> Arc<News> {
+        Arc::default()
+    }
 }

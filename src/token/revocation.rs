@@ -1,6 +1,7 @@
 //! What is revoked, in memory: asked on every request without a lock, kept in step with the store.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use papaya::{Equivalent, HashMap};
 
@@ -81,6 +82,12 @@ impl Revocations {
         self.grants.pin().retain(|_, expires| *expires > now);
         self.synced.store(now, Ordering::Release);
         Ok(())
+    }
+
+    /// Whether [`Revocations::sync`] last succeeded longer than `max` ago: what was revoked since is not known here.
+    pub fn is_stale(&self, now: UnixSeconds, max: Duration) -> bool {
+        let max = i64::try_from(max.as_secs()).unwrap_or(i64::MAX);
+        now.saturating_sub(self.last_synced()) > max
     }
 
     /// When [`Revocations::sync`] last succeeded; 0 before the first time.

@@ -16,6 +16,7 @@ use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Request, Response, StatusCode, header};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -328,11 +329,20 @@ impl World {
             ambient,
         });
         let from = Mutex::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        Self { server, snapshot, store, patients, revocations, verifier, from, clock, audit, folder }
+        let world = Self { server, snapshot, store, patients, revocations, verifier, from, clock, audit, folder };
+        world.synchronise();
+        world
     }
 
     pub(super) fn wait(&self, seconds: UnixSeconds) {
         self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+        self.synchronise();
+    }
+
+    /// Does what goes on in the background; where the store is down, nothing.
+    fn synchronise(&self) {
+        let now = self.clock.0.load(Ordering::SeqCst);
+        let _ = self.revocations.sync(&*self.store, now).now_or_never();
     }
 
     /// Changes the configuration as a reload would.

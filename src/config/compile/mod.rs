@@ -12,6 +12,7 @@ mod process;
 mod registration;
 mod scopes;
 mod server;
+mod store;
 mod tls;
 mod tokens;
 mod upstream;
@@ -41,7 +42,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let public_url = server.as_ref().map(|server| server.public_url.as_str());
     let fhir = fhir::fhir(root.section("fhir"), public_url);
     let enforcement = process::enforcement(root.section("enforcement"));
-    let store_url = process::store(root.section("store"));
+    let store = store::store(root.section("store"));
     let tokens = tokens::tokens(root.section("tokens"));
     let audit = process::audit(root.section("audit"));
     let log = process::log(root.section("log"));
@@ -66,7 +67,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
         fhir: fhir?,
         enforcement,
         operations,
-        store_url: store_url?,
+        store: store?,
         tokens,
         audit,
         log,

@@ -1,4 +1,4 @@
-//! The sections about the process itself: `[enforcement]`, `[store]`, `[audit]`, `[log]`, `[limits]`.
+//! The sections about the process itself: `[enforcement]`, `[audit]`, `[log]`, `[limits]`.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -6,12 +6,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::upstream::{certificate_authority, upstream_auth};
 use crate::ambient::UnixSeconds;
-use crate::config::table::{LATER, Table};
-use crate::config::{Audit, AuditEndpoint, Enforcement, Limits, Log, Report, StoreUrl, UpstreamAuth, value};
+use crate::config::table::Table;
+use crate::config::{Audit, AuditEndpoint, Enforcement, Limits, Log, Report, UpstreamAuth, value};
 use crate::fhir::json::MAX_DEPTH;
 use crate::telemetry::{AuditSink, LogFormat, OnFull};
 
-const DEFAULT_STORE: &str = "state/smartgate.db";
 const DEFAULT_FILTER: &str = "info";
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -48,22 +47,6 @@ fn midnight(text: &str) -> Result<UnixSeconds, String> {
     let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
     day.and_then(|day| Some(day.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp().as_second()))
         .ok_or_else(|| format!("{text:?} is no day; write for example \"2027-01-31\""))
-}
-
-pub(super) fn store(mut table: Table<'_>) -> Option<StoreUrl> {
-    let url = table.text("url");
-    let folder = table.document().folder();
-    table.finish();
-    let Some(url) = url else {
-        return Some(StoreUrl::Sqlite(folder.join(DEFAULT_STORE)));
-    };
-    url.parse(|url| match url.split_once(':') {
-        Some(("postgres" | "postgresql", _)) => Err(format!("PostgreSQL {LATER}, or write \"sqlite:{DEFAULT_STORE}\"")),
-        Some(("sqlite", path)) if !path.is_empty() && !path.starts_with("//") && !path.starts_with(':') => {
-            Ok(StoreUrl::Sqlite(folder.join(path)))
-        }
-        _ => Err(format!("is no store; write for example \"sqlite:{DEFAULT_STORE}\"")),
-    })
 }
 
 pub(super) fn audit(mut table: Table<'_>) -> Audit {

@@ -32,7 +32,7 @@ pub struct Snapshot {
     pub enforcement: Enforcement,
     /// Operations that pass besides the built-in ones.
     pub operations: Vec<OperationRow>,
-    pub store_url: StoreUrl,
+    pub store: StoreSettings,
     pub tokens: Tokens,
     pub audit: Audit,
     /// Cannot change while running.
@@ -122,10 +122,44 @@ pub struct Report {
     pub day: String,
 }
 
-/// `[store] url`; cannot change while running.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// `[store]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// Cannot change while running.
+    pub url: StoreUrl,
+    /// How long the gate goes on to take its own tokens after it last heard from the store what is revoked.
+    pub stale_max: Duration,
+}
+
+/// Which store it is, and all that belongs to it.
+#[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     Sqlite(PathBuf),
+    Postgres(Box<Postgres>),
+}
+
+/// A PostgreSQL database.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Postgres {
+    /// The URL without its `sslmode`, and the password.
+    pub config: tokio_postgres::Config,
+    pub tls: StoreTls,
+    /// The authorities that the server's certificate must come from, PEM; None means the system's.
+    pub ca: Option<Vec<u8>>,
+    /// Connections held open at most, one more that listens not counted.
+    pub connections: usize,
+    /// Longest time for one operation, waiting for a connection included.
+    pub timeout: Duration,
+}
+
+/// `sslmode` of the store's URL.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreTls {
+    Disable,
+    /// TLS where the server offers it; whoever is in the way can keep it from that.
+    Prefer,
+    Require,
+    VerifyFull,
 }
 
 /// `[tokens]`.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
-use super::{Fingerprint, PatientData, Snapshot, StoreUrl, UpstreamAuth, load, load_str, load_str_at};
+use super::{Fingerprint, PatientData, Snapshot, StoreTls, StoreUrl, UpstreamAuth, load, load_str, load_str_at};
 use crate::fhir::ResourceType;
 
 const RIGHT: &str = r#"[server]
@@ -164,7 +164,17 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("enforcement", "mode = \"report\"\nreport_until = \"2026-02-30\"", "is no day"),
     ("enforcement", "report_until = \"2026-2-3\"", "is no day"),
     ("enforcement", "report_until = 2027-01-31", "write a string in quotes"),
-    ("store", "url = \"postgres://u:sesame@h/db\"", "PostgreSQL is not in this version yet"),
+    ("store", "url = \"postgres://u:sesame@h/db\"", "has a password in it, which is not written here"),
+    ("store", "url = \"postgres://u@h/db?password=sesame\"", "has a password in it, which is not written here"),
+    ("store", "url = \"postgres://u@h:port/db\"", "is no URL of PostgreSQL (invalid connection string"),
+    ("store", "url = \"postgres://u@h/db?sslmode=verify-ca\"", "write one of disable, prefer, require, verify-full"),
+    (
+        "store",
+        "url = \"postgres://u@h/db?sslmode=disable\"\nca_file = \"ca.pem\"",
+        "sslmode=disable and sockets do without",
+    ),
+    ("store", "url = \"postgres:///db\"", "names no host"),
+    ("store", "connections = 5", "[store] connections: is for PostgreSQL; leave it out"),
     ("store", "url = \"redis://h\"", "is no store"),
     ("store", "url = \"sqlite::memory:\"", "is no store"),
     ("tokens", "algorithm = \"HS256\"", "is none of \"ES256\""),
@@ -230,7 +240,16 @@ fn paths_and_secrets_are_found_from_the_file_that_names_them() {
     assert!(
         matches!(&snapshot.fhir.upstream.auth, UpstreamAuth::Bearer(token) if token.expose_secret() == "upstream-token")
     );
-    assert_eq!(snapshot.store_url, StoreUrl::Sqlite(folder.path().join("state/smartgate.db")));
+    assert!(snapshot.store.url == StoreUrl::Sqlite(folder.path().join("state/smartgate.db")));
+    let main = with("store", "url = \"postgres://u@h/db\"\npassword = \"file:token\"\n");
+    let StoreUrl::Postgres(store) = load_in(folder.path(), &main).unwrap().store.url else { panic!("{main}") };
+    assert_eq!((store.config.get_password(), store.tls), (Some(&b"upstream-token"[..]), StoreTls::VerifyFull));
+    let socket = right(&with("store", "url = \"postgres://u@%2Frun%2Fpostgresql/db\"\n"));
+    assert!(
+        matches!(socket.store.url, StoreUrl::Postgres(store) if store.tls == StoreTls::Disable),
+        "a socket needs none"
+    );
+    let main = with("fhir", "upstream_auth = { kind = \"bearer\", token = \"file:token\" }\n");
     std::fs::write(folder.path().join("token"), "two\nlines").unwrap();
     let found = load_in(folder.path(), &main).err().unwrap();
     assert!(found[0].contains("no header may have") && !found[0].contains("lines"), "{found:?}");

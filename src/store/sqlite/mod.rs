@@ -12,14 +12,11 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    ClientsVersion, Digest, KeyPurpose, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked,
-    Rotated, Rotation, Store, StoreError, StoredClient, StoredKey,
+    ClientsVersion, Digest, KeyPurpose, LiveGrant, PAGE, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked,
+    RevokedKind, Rotated, Rotation, Store, StoreError, StoredClient, StoredKey,
 };
 use crate::ambient::UnixSeconds;
 use worker::{Access, Worker};
-
-/// Revocations in one answer of [`Store::revocations_after`].
-const PAGE: i64 = 1000;
 
 /// A store in a SQLite file.
 pub struct SqliteStore {
@@ -312,13 +309,10 @@ fn redeem(
 
 /// A revocation that lasts longer than the one there is replaces it, under a new sequence: everybody must hear of it.
 fn revoke(connection: &Connection, revoked: &Revoked, expires: UnixSeconds) -> rusqlite::Result<()> {
-    let (kind, issuer, id) = match revoked {
-        Revoked::Token { issuer, id } => (TOKEN, issuer.as_str(), id.as_str()),
-        Revoked::Grant(grant) => {
-            refresh::forget(connection, grant)?;
-            (GRANT, "", grant.as_str())
-        }
-    };
+    if let Revoked::Grant(grant) = revoked {
+        refresh::forget(connection, grant)?;
+    }
+    let (kind, issuer, id) = revoked.columns();
     connection
         .prepare_cached("DELETE FROM revocations WHERE kind = ?1 AND issuer = ?2 AND id = ?3 AND expires < ?4")?
         .execute(params![kind, issuer, id, expires])?;
@@ -331,20 +325,9 @@ fn revoke(connection: &Connection, revoked: &Revoked, expires: UnixSeconds) -> r
     Ok(())
 }
 
-const TOKEN: i64 = 0;
-const GRANT: i64 = 1;
-
 fn revocation(row: &Row<'_>) -> rusqlite::Result<Revocation> {
-    let (issuer, id) = (row.get(2)?, row.get(3)?);
-    Ok(Revocation {
-        sequence: row.get(0)?,
-        revoked: match row.get(1)? {
-            TOKEN => Revoked::Token { issuer, id },
-            GRANT => Revoked::Grant(id),
-            kind => return Err(rusqlite::Error::IntegralValueOutOfRange(1, kind)),
-        },
-        expires: row.get(4)?,
-    })
+    let revoked = Revoked::of(row.get(1)?, row.get(2)?, row.get(3)?);
+    Ok(Revocation { sequence: row.get(0)?, revoked, expires: row.get(4)? })
 }
 
 fn stored_key(row: &Row<'_>) -> rusqlite::Result<StoredKey> {
@@ -361,22 +344,27 @@ fn stored_key(row: &Row<'_>) -> rusqlite::Result<StoredKey> {
 
 impl ToSql for KeyPurpose {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::from(match self {
-            Self::Access => 0,
-            Self::Identity => 1,
-            Self::Seal => 2,
-        }))
+        Ok(ToSqlOutput::from(self.number()))
     }
 }
 
 impl FromSql for KeyPurpose {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        match value.as_i64()? {
-            0 => Ok(Self::Access),
-            1 => Ok(Self::Identity),
-            2 => Ok(Self::Seal),
-            other => Err(FromSqlError::OutOfRange(other)),
-        }
+        let number = value.as_i64()?;
+        Self::numbered(number).ok_or(FromSqlError::OutOfRange(number))
+    }
+}
+
+impl ToSql for RevokedKind {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.number()))
+    }
+}
+
+impl FromSql for RevokedKind {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let number = value.as_i64()?;
+        Self::numbered(number).ok_or(FromSqlError::OutOfRange(number))
     }
 }
 

@@ -2,12 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::super::{Digest, LiveGrant, RefreshGrant, RefreshToken, Revoked, Rotated, Rotation};
+use super::super::{
+    Digest, LiveGrant, MOST_GRANTS, RefreshGrant, RefreshToken, Revoked, RevokedKind, Rotated, Rotation,
+};
 use super::revoke;
 use crate::ambient::UnixSeconds;
-
-/// Grants of one user that are listed at once.
-const MOST_GRANTS: i64 = 200;
 
 pub(super) fn put(
     connection: &Connection,
@@ -22,7 +21,7 @@ pub(super) fn put(
              SELECT ?1, ?2, ?3, ?4, ?5, ?6
              WHERE NOT EXISTS (SELECT 1 FROM revocations WHERE kind = ?7 AND issuer = '' AND id = ?1)",
         )?
-        .execute(params![grant.id, grant.client, grant.username, grant.payload, now, expires, super::GRANT])?;
+        .execute(params![grant.id, grant.client, grant.username, grant.payload, now, expires, RevokedKind::Grant])?;
     if kept == 0 {
         return Ok(false);
     }

@@ -1,0 +1,76 @@
+//! Failures under one name, of a user or a client, and the pauses they bring: the rule, which is the same in every database.
+
+use crate::ambient::UnixSeconds;
+
+/// Failures in a row that are let through without a pause.
+const FREE_FAILURES: i64 = 10;
+
+/// The first pause in seconds; each further failure doubles it.
+const FIRST_PAUSE: UnixSeconds = 60;
+
+/// Seconds without a failure after which a name starts afresh.
+const MEMORY: UnixSeconds = 60 * 60;
+
+/// Names remembered; those beyond it that have been quiet longest are forgotten by the next [`super::Store::sweep`].
+pub(super) const MAX_NAMES: i64 = 10_000;
+
+/// What came of an attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Attempt {
+    /// It counts as failed until it is forgiven.
+    Counted,
+    /// There is a pause; it was not counted.
+    Paused { until: UnixSeconds },
+}
+
+/// The row of a name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Failures {
+    pub(super) count: i64,
+    pub(super) last: UnixSeconds,
+    pub(super) pause_until: UnixSeconds,
+}
+
+impl Failures {
+    /// Of a name that never failed.
+    pub(super) fn none(now: UnixSeconds) -> Self {
+        Self { count: 0, last: now, pause_until: 0 }
+    }
+
+    /// What the row becomes by one more attempt; its pauses grow to `longest` seconds.
+    ///
+    /// # Errors
+    /// There is a pause until then.
+    pub(super) fn attempt(self, now: UnixSeconds, longest: UnixSeconds) -> Result<Self, UnixSeconds> {
+        if now < self.pause_until {
+            return Err(self.pause_until);
+        }
+        let before = if now.saturating_sub(self.last) > MEMORY { 0 } else { self.count };
+        let count = before.saturating_add(1);
+        let pause_until = match count - FREE_FAILURES {
+            beyond @ 0.. => now.saturating_add(pause(beyond, longest)),
+            _ => 0,
+        };
+        Ok(Self { count, last: now, pause_until })
+    }
+}
+
+/// Rows whose last failure is not later than this are forgotten.
+pub(super) fn forgotten(now: UnixSeconds) -> UnixSeconds {
+    now.saturating_sub(MEMORY + 1)
+}
+
+fn pause(beyond: i64, longest: UnixSeconds) -> UnixSeconds {
+    (FIRST_PAUSE << beyond.clamp(0, 8)).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_have_an_end() {
+        assert_eq!((0..6).map(|n| pause(n, 900)).collect::<Vec<_>>(), [60, 120, 240, 480, 900, 900]);
+        assert_eq!((pause(i64::MAX, 900), pause(i64::MAX, 60)), (900, 60));
+    }
+}
