@@ -5,6 +5,7 @@ mod events;
 mod logging;
 mod metrics;
 mod process;
+mod trace_context;
 
 pub use audit::{
     AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, Batch, DecisionRecord, OnFull, Position, Recent,
@@ -13,3 +14,4 @@ pub use audit::{
 pub use events::{LoginOutcome, Reload, ReloadOutcome, TokenGrant};
 pub use logging::{LogFormat, init_logging};
 pub use metrics::{InFlight, Metrics, PathTaken};
+pub use trace_context::{TraceParent, is_trace_state};
