@@ -207,8 +207,9 @@ fn describe(snapshot: &Snapshot, grant: Option<&Grant>, permit: &Permit) -> Stri
     let _ = writeln!(text, "decision     permit");
     let _ = writeln!(text, "rule         {}", permit.rule());
     let _ = writeln!(text, "path         {}", permit.path());
-    let upstream =
-        |request: &UpstreamRequest| format!("{} {}{}", request.method(), snapshot.fhir.upstream.base, request.target());
+    let upstream = |request: &UpstreamRequest| {
+        format!("{} {}{}", request.method(), snapshot.fhir.upstream.addresses.first.base, request.target())
+    };
     let (sent, then) = match permit.action() {
         Action::Answer(answer) => ("nothing".to_owned(), format!("the gate answers by itself: {answer:?}")),
         Action::Stream { request, .. } => (upstream(request), "passed on as it comes".to_owned()),
@@ -224,7 +225,7 @@ fn describe(snapshot: &Snapshot, grant: Option<&Grant>, permit: &Permit) -> Stri
             (upstream(call.request()), format!("{input}{first}the answer must be {:?}", call.answers()))
         }
         Action::Checked(write) => (
-            write.look_up().as_ref().map_or_else(|| format!("POST {}/{}", snapshot.fhir.upstream.base, write.of()), upstream),
+            write.look_up().as_ref().map_or_else(|| format!("POST {}/{}", snapshot.fhir.upstream.addresses.first.base, write.of()), upstream),
             "the stored version and the new one must both be the patient's, then the write goes up for that version only"
                 .to_owned(),
         ),
@@ -236,7 +237,7 @@ fn describe(snapshot: &Snapshot, grant: Option<&Grant>, permit: &Permit) -> Stri
             write.search().map_or_else(|| "nothing".to_owned(), upstream),
             "what meets the criteria and is the patient's is looked for; one is written to by its id, several are refused".to_owned(),
         ),
-        Action::Bundle => (format!("POST {}", snapshot.fhir.upstream.base), "each entry is decided by itself".to_owned()),
+        Action::Bundle => (format!("POST {}", snapshot.fhir.upstream.addresses.first.base), "each entry is decided by itself".to_owned()),
     };
     let _ = writeln!(text, "upstream     {sent}");
     let _ = writeln!(text, "answer       {then}");
@@ -245,7 +246,7 @@ fn describe(snapshot: &Snapshot, grant: Option<&Grant>, permit: &Permit) -> Stri
 
 /// What goes up in a step of a bulk export, and what becomes of the answer.
 fn export_step(snapshot: &Snapshot, export: &Export) -> (String, String) {
-    let base = &snapshot.fhir.upstream.base;
+    let base = &snapshot.fhir.upstream.addresses.first.base;
     let (sent, then) = match export.step() {
         ExportStep::KickOff { request, body } => {
             let body = body.as_ref().map(|body| format!(" with {body}")).unwrap_or_default();

@@ -6,6 +6,7 @@ mod clients;
 mod explain;
 mod keys;
 mod password;
+mod ready;
 mod run;
 mod serve;
 mod statement;
@@ -14,13 +15,14 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::telemetry::version;
 use crate::token::install_crypto;
 
 pub use serve::{Running, start};
 
 /// SMART on FHIR in front of any FHIR server.
 #[derive(Parser, Debug)]
-#[command(version, about, disable_help_subcommand = true)]
+#[command(version = version(), about, disable_help_subcommand = true)]
 pub struct CommandLine {
     /// The configuration file
     #[arg(long, global = true, env = "SMARTGATE_CONFIG", default_value = "conf/smartgate.toml")]
@@ -39,6 +41,8 @@ enum Command {
         #[arg(long)]
         upstream: bool,
     },
+    /// Exit 0 if the gate that runs with this configuration is ready, as `/readyz` says
+    Ready,
     /// Print the decision on one request, its rule and what would be sent to the FHIR server
     Explain(Box<explain::Asked>),
     /// Hash a password read from standard input, for `[[users]]`; with --secret a client secret, for `[[clients]]`
@@ -79,6 +83,7 @@ pub fn execute(line: CommandLine) -> Result<(), Failure> {
     match line.command {
         Command::Run => run::run(&line.config),
         Command::Check { upstream } => check::check(&line.config, upstream),
+        Command::Ready => ready::ready(&line.config),
         Command::Explain(asked) => explain::explain(&line.config, &asked),
         Command::HashPassword { secret } => password::hash(secret),
         Command::Clients { action } => clients::clients(&line.config, &action),

@@ -120,7 +120,7 @@ impl Core {
         follow_registered(&*store, &snapshot).await.map_err(Failure::new)?;
         let fetcher = Arc::new(Fetcher::new(ambient.clone()).map_err(Failure::new)?);
         let verifier = Arc::new(Verifier { keys: keys.clone(), fetcher: fetcher.clone(), ambient: ambient.clone() });
-        let upstream = Arc::new(UpstreamClient::new());
+        let upstream = Arc::new(UpstreamClient::counting(metrics.clone()));
         let capabilities = Arc::new(Capabilities::default());
         let pins = Arc::new(Pins::new(upstream.clone(), store.clone()));
         let auth = AuthServer::new(AuthParts {

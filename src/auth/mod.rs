@@ -26,6 +26,7 @@ mod federation;
 mod form;
 mod grant_types;
 mod granted;
+mod hashing;
 mod introspect;
 mod language;
 mod launch;

@@ -85,6 +85,13 @@ pub const SEAL_REFUSED: Rule = Rule::other(
 pub const UPSTREAM_UNREACHABLE: Rule =
     Rule::other("upstream-unreachable", 502, "transient", "the FHIR server cannot be reached; try again shortly");
 
+pub const UPSTREAM_BUSY: Rule = Rule::other(
+    "upstream-busy",
+    503,
+    "throttled",
+    "as many requests as may be are with the FHIR server already; try again shortly",
+);
+
 pub const UPSTREAM_TIMEOUT: Rule =
     Rule::other("upstream-timeout", 504, "timeout", "the FHIR server took too long; try again shortly");
 
@@ -144,6 +151,7 @@ pub(super) const RULES: &[&Rule] = &[
     &UPGRADE_REFUSED,
     &SEAL_REFUSED,
     &UPSTREAM_UNREACHABLE,
+    &UPSTREAM_BUSY,
     &UPSTREAM_TIMEOUT,
     &UPSTREAM_UNREADABLE,
     &UPSTREAM_ERROR,

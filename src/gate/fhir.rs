@@ -127,7 +127,7 @@ impl Gate {
         visit.interaction(&request);
         let permit = decide_public(&request)?;
         visit.permitted(&permit);
-        self.parts.guard.capabilities.answer(snapshot).map(Reply::Whole)
+        self.parts.guard.capabilities(snapshot).await.map(Reply::Whole)
     }
 
     /// The rights of the token that the request shows.

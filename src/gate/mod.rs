@@ -22,7 +22,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::ErrorType;
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use tokio::time::timeout;
@@ -129,9 +129,9 @@ impl HttpServerApp for Gate {
         session.set_write_timeout(Some(times.server.client_timeout));
         let idle = times.server.idle_timeout;
         session.set_keepalive(Some(idle.as_secs()));
-        let within = idle + times.server.request_timeout;
+        let within = times.server.request_timeout;
         drop(times);
-        match timeout(within, next_request(&mut session, shutdown)).await {
+        match timeout(within, next_request(&mut session)).await {
             Ok(true) => {}
             Ok(false) => return None,
             Err(_) => {
@@ -152,9 +152,8 @@ impl HttpServerApp for Gate {
             session.shutdown().await;
             return None;
         }
-        let settings = HttpPersistentSettings::for_session(&session);
         match session.finish().await {
-            Ok(stream) => stream.map(|stream| ReusedHttpStream::from_reusable_stream(stream, settings)),
+            Ok(stream) => stream.map(|stream| ReusedHttpStream::new(stream.into_parts().0, None)),
             Err(error) => {
                 tracing::debug!(%error, "a client connection ended early");
                 None
@@ -167,15 +166,9 @@ impl HttpServerApp for Gate {
     }
 }
 
-/// Waits for a request; false when there is none and the connection is to be closed.
-async fn next_request(session: &mut ServerSession, shutdown: &ShutdownWatch) -> bool {
-    let mut closing = shutdown.clone();
-    let read = tokio::select! {
-        biased;
-        read = session.read_request() => read,
-        _ = closing.wait_for(|closing| *closing) => return false,
-    };
-    match read {
+/// Reads a request that has begun; false when it is none and the connection is to be closed.
+async fn next_request(session: &mut ServerSession) -> bool {
+    match session.read_request().await {
         Ok(more) => more,
         Err(error) => {
             if matches!(error.etype(), ErrorType::InvalidHTTPHeader) {

@@ -236,6 +236,7 @@ async fn it_answers_on_the_wire() {
         keys: Arc::new(GateKeys::of(&[], &ambient).unwrap()),
         fetcher: Arc::new(Fetcher::new(ambient.clone()).unwrap()),
         capabilities: Arc::default(),
+        upstream: Arc::default(),
         started: ambient.now(),
         ambient,
     });

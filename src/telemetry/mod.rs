@@ -6,6 +6,7 @@ mod logging;
 mod metrics;
 mod process;
 mod trace_context;
+mod version;
 
 pub use audit::{
     AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, Batch, DecisionRecord, OnFull, Position, Recent,
@@ -14,4 +15,6 @@ pub use audit::{
 pub use events::{LoginOutcome, Reload, ReloadOutcome, TokenGrant};
 pub use logging::{LogFormat, init_logging};
 pub use metrics::{InFlight, Metrics, PathTaken};
+pub use metrics::{InFlight, Metrics, PathTaken, UpstreamRetry};
 pub use trace_context::{TraceParent, is_trace_state};
+pub use version::version;

@@ -16,6 +16,7 @@ mod store;
 mod tls;
 mod tokens;
 mod upstream;
+mod upstream_auth;
 mod users;
 
 use std::collections::{HashMap, HashSet};

@@ -4,7 +4,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
 
-use super::upstream::{certificate_authority, upstream_auth};
+use super::upstream::certificate_authority;
+use super::upstream_auth::upstream_auth;
 use crate::ambient::UnixSeconds;
 use crate::config::table::Table;
 use crate::config::{Audit, AuditEndpoint, Enforcement, Limits, Log, Report, UpstreamAuth, value};
@@ -53,9 +54,10 @@ pub(super) fn audit(mut table: Table<'_>) -> Audit {
     let sink = match table.text("file") {
         None => AuditSink::Stdout,
         Some(file) if file.it == "stdout" => AuditSink::Stdout,
+        Some(file) if file.it == "off" => AuditSink::Off,
         Some(file) => {
             if file.it.is_empty() {
-                file.place.wrong("is empty; write \"stdout\" or a path");
+                file.place.wrong("is empty; write \"stdout\", a path or \"off\"");
             }
             AuditSink::File(table.document().folder().join(file.it))
         }
@@ -78,7 +80,7 @@ fn audit_endpoint(audit: &mut Table<'_>) -> Option<AuditEndpoint> {
         None => Some(UpstreamAuth::None),
         Some(table) => own_auth(table),
     };
-    let ca = certificate_authority(&mut table, url.as_ref());
+    let ca = certificate_authority(&mut table, url.as_slice());
     let folder = table.document().folder();
     let spool = table.text("spool").map_or(DEFAULT_SPOOL, |found| found.it);
     let spool_bytes = table.number("spool_bytes", GIB, 64 * KIB..=1024 * GIB);

@@ -4,6 +4,7 @@
 
 mod fhir;
 mod parties;
+mod upstream;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -21,6 +22,7 @@ use crate::telemetry::{AuditSink, LogFormat, OnFull};
 
 pub use fhir::*;
 pub use parties::*;
+pub use upstream::*;
 
 /// One consistent configuration.
 pub struct Snapshot {

@@ -2,6 +2,7 @@
 
 mod handles;
 mod make;
+mod upstream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use prometheus::{
 
 use handles::{Handles, PerPath};
 use make::{Make, PREFIX};
+pub use upstream::UpstreamRetry;
+use upstream::Upstreams;
 
 use super::process::Process;
 use super::{LoginOutcome, Reload, ReloadOutcome, TokenGrant};
@@ -52,6 +55,7 @@ struct Instruments {
     request_handles: Handles<(&'static str, &'static str, PathTaken), IntCounter>,
     gate: PerPath,
     upstream: PerPath,
+    upstreams: Upstreams,
     refusals: IntCounterVec,
     refusal_handles: Handles<&'static str, IntCounter>,
     bundle_entries: IntCounterVec,
@@ -129,6 +133,7 @@ impl Metrics {
             request_handles: Handles::new(),
             gate: PerPath::of(&gate),
             upstream: PerPath::of(&upstream),
+            upstreams: Upstreams::new(&make)?,
             refusals: make.counters("refusals_total", "Requests refused, by rule.", &["rule"])?,
             refusal_handles: Handles::new(),
             bundle_entries: make.counters(
