@@ -14,7 +14,6 @@ pub use audit::{
 };
 pub use events::{LoginOutcome, Reload, ReloadOutcome, TokenGrant};
 pub use logging::{LogFormat, init_logging};
-pub use metrics::{InFlight, Metrics, PathTaken};
 pub use metrics::{InFlight, Metrics, PathTaken, UpstreamRetry};
 pub use trace_context::{TraceParent, is_trace_state};
 pub use version::version;
