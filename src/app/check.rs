@@ -85,6 +85,14 @@ fn warnings(path: &Path, snapshot: &Snapshot) -> Vec<(String, String)> {
         (path.display().to_string(), text.to_owned())
     });
     let mut warnings: Vec<_> = unverified.chain(unbound).chain(elsewhere).chain(long).chain(unseen).collect();
+    let server = &snapshot.server;
+    let forwarded = server.forwarded.as_ref().map(|forwarded| (&forwarded.from, "forwarded"));
+    for (from, key) in forwarded.into_iter().chain([(&server.proxy_protocol, "proxy_protocol")]) {
+        if from.everybody() {
+            let text = format!("[server] {key} believes everybody: whoever connects can say to be anybody");
+            warnings.push((path.display().to_string(), text));
+        }
+    }
     warnings.sort();
     warnings
 }

@@ -1,6 +1,5 @@
 //! Who the client is: `client_secret_basic`, `client_secret_post`, `private_key_jwt`, or a public client's bare `client_id` (RFC 6749 §2.3).
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -94,7 +93,8 @@ impl AuthServer {
         basic: bool,
     ) -> Result<Arc<Client>, ClientError> {
         let (id, _) = readings.first().ok_or(ClientError::Refused { basic })?;
-        let name = format!("{} {id}", place(call.from));
+        let place = call.from.map(|from| from.block().to_string()).unwrap_or_default();
+        let name = format!("{place} {id}");
         if let Err(seconds) = self.secrets.attempt(&name, call.now) {
             let client = registered(call, id).map(|client| client.id.clone());
             tracing::warn!(request_id = call.request_id, client, seconds, "too many wrong secrets for a client");
@@ -190,15 +190,6 @@ fn with_secret(call: &Call<'_>, id: &str, secret: &str) -> Option<Arc<Client>> {
     let fits = verify_slices_are_equal(&Sha256::digest(secret.as_bytes()), expected.unwrap_or(&[0; 32])).is_ok();
     let fits = fits && expected.is_some();
     client.filter(|_| fits)
-}
-
-/// Where a connection comes from, as wide as one owner may have it.
-fn place(from: Option<IpAddr>) -> String {
-    match from.map(|address| address.to_canonical()) {
-        Some(IpAddr::V6(address)) => format!("{:x?}", address.segments().first_chunk::<4>()),
-        Some(address) => address.to_string(),
-        None => String::new(),
-    }
 }
 
 #[cfg(test)]

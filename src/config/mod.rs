@@ -1,6 +1,7 @@
 //! Configuration: files, checked and compiled as a whole into an immutable snapshot; reload while running.
 
 mod brands;
+mod certificates;
 mod clients;
 mod color;
 mod compile;

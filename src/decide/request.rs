@@ -73,6 +73,20 @@ pub const METHOD_NOT_ALLOWED: Rule =
 pub const PARAMETER_MALFORMED: Rule =
     Rule::bad_request("parameter-malformed", "a search parameter's name is not in the grammar of FHIR search");
 
+pub const RATE_ADDRESS: Rule = Rule::other(
+    "rate-address",
+    429,
+    "throttled",
+    "too many requests come from this address; wait as long as `Retry-After` says",
+);
+
+pub const RATE_CLIENT: Rule = Rule::other(
+    "rate-client",
+    429,
+    "throttled",
+    "too many requests come from this client; wait as long as `Retry-After` says",
+);
+
 pub const UPGRADE_REFUSED: Rule = Rule::bad_request("upgrade-refused", "this server upgrades no connection");
 
 pub const SEAL_REFUSED: Rule = Rule::other(
@@ -148,6 +162,8 @@ pub(super) const RULES: &[&Rule] = &[
     &NOT_FHIR,
     &METHOD_NOT_ALLOWED,
     &PARAMETER_MALFORMED,
+    &RATE_ADDRESS,
+    &RATE_CLIENT,
     &UPGRADE_REFUSED,
     &SEAL_REFUSED,
     &UPSTREAM_UNREACHABLE,

@@ -60,6 +60,7 @@ impl Gate {
         }
         let grant = self.grant(snapshot, head).await?;
         visit.granted(&grant);
+        self.rates.of_client(&grant, snapshot, visit.started)?;
         let Asked { request, original, body } = self.request(session, snapshot, head, &path, &grant).await?;
         visit.interaction(&request);
         if snapshot.audit.search_values {

@@ -37,36 +37,34 @@ impl FirstBytes {
     }
 
     /// Whether the connection speaks HTTP/2; none where it is over before that can be said.
-    async fn is_http2(&self, stream: &mut Stream, shutdown: &ShutdownWatch) -> Option<bool> {
+    async fn is_http2(&self, stream: &mut Stream) -> Option<bool> {
         if stream.get_ssl_digest().is_some() {
             return Some(stream.selected_alpn_proto() == Some(ALPN::H2));
         }
-        let mut closing = shutdown.clone();
         let mut first = [0; PREFACE.len()];
         tokio::select! {
             came = timeout(self.idle_timeout(), stream.try_peek(&mut first)) => came.ok()?.ok()?,
-            _ = closing.wait_for(|closing| *closing) => return None,
+            () = self.0.ending.last_call() => return None,
         };
         Some(first == *PREFACE)
     }
 
     /// Answers one HTTP/1 request after another.
-    async fn turns(&self, mut stream: Stream, shutdown: &ShutdownWatch) {
-        let mut closing = shutdown.clone();
-        let mut closed = pin!(closing.wait_for(|closing| *closing));
+    async fn turns(&self, mut stream: Stream, end: &ShutdownWatch) {
+        let mut closed = pin!(self.0.ending.last_call());
         let mut alarm = pin!(sleep_until(Instant::now() + self.idle_timeout()));
         loop {
             let until = Instant::now() + self.idle_timeout();
             let began = tokio::select! {
                 biased;
                 began = first_bytes(&mut stream) => began,
-                _ = closed.as_mut() => return,
+                () = closed.as_mut() => return,
                 () = silence(alarm.as_mut(), until) => return,
             };
             let Some(began) = began.ok().filter(|began| !began.is_empty()) else { return };
             let mut session = ServerSession::new_http1(stream);
             session.set_pipelined_prefix(began);
-            match self.0.process_new_http(session, shutdown).await {
+            match self.0.process_new_http(session, end).await {
                 Some(reused) => (stream, _) = reused.consume(),
                 None => return,
             }
@@ -100,11 +98,11 @@ async fn silence(mut alarm: Pin<&mut Sleep>, until: Instant) {
 
 #[async_trait]
 impl ServerApp for FirstBytes {
-    async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        if self.is_http2(&mut stream, shutdown).await? {
-            return self.0.process_new(stream, shutdown).await;
+    async fn process_new(self: &Arc<Self>, mut stream: Stream, end: &ShutdownWatch) -> Option<Stream> {
+        if self.is_http2(&mut stream).await? {
+            return self.0.process_new(stream, end).await;
         }
-        self.turns(stream, shutdown).await;
+        self.turns(stream, end).await;
         None
     }
 

@@ -45,7 +45,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 
-pub use answer::{Answer, EntryAnswer};
+pub use answer::{Answer, EntryAnswer, retry_after};
 pub use capabilities::Capabilities;
 pub use page::{PAGE_PARAMETER, Page, Pages};
 pub use patients::UpstreamPatients;

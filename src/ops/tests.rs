@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::ambient::UnixSeconds;
-use crate::gate::Listeners;
+use crate::gate::{Inherited, Listeners};
 use crate::store::{
     ClientsVersion, Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation,
     Store, StoreError, StoredClient, StoredKey,
@@ -240,10 +240,10 @@ async fn it_answers_on_the_wire() {
         started: ambient.now(),
         ambient,
     });
-    let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+    let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()], &mut Inherited::default()).unwrap();
     let address = listeners.addresses()[0];
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let serving = tokio::spawn(listeners.serve("admin", app, None, stopped));
+    let serving = tokio::spawn(listeners.serve(app, None, stopped.into()));
 
     let metrics = exchange(address, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     assert!(metrics.starts_with("HTTP/1.1 200 "), "{metrics}");

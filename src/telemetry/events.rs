@@ -25,6 +25,36 @@ impl LoginOutcome {
     }
 }
 
+/// Why a connection was closed before its first request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TurnedAway {
+    /// There are as many connections as there may be.
+    Full,
+    /// Its address has as many as one may have.
+    Address,
+    /// A load balancer's PROXY header was not there or not right.
+    Proxy,
+    /// No TLS was agreed on, or the client showed no good certificate.
+    Tls,
+    /// All of this took too long.
+    Slow,
+}
+
+impl TurnedAway {
+    pub(super) const ALL: [Self; 5] = [Self::Full, Self::Address, Self::Proxy, Self::Tls, Self::Slow];
+
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Address => "address",
+            Self::Proxy => "proxy",
+            Self::Tls => "tls",
+            Self::Slow => "slow",
+        }
+    }
+}
+
 /// One reading of the configuration while the gate runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reload {

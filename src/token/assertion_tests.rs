@@ -48,6 +48,7 @@ fn client(auth: ClientAuth) -> Client {
         enforced: false,
         launcher: None,
         self_registered: false,
+        rate: None,
         launch_uris: Vec::new(),
         enabled: true,
     }

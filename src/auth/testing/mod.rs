@@ -29,6 +29,7 @@ use super::{
     AuthParts, AuthServer, DirectoryError, EncounterSummary, PatientDirectory, PatientQuery, PatientSummary,
     hash_secret,
 };
+use crate::address::ClientAddress;
 use crate::ambient::{Ambient, Clock, Entropy, UnixSeconds};
 use crate::config::{self, Snapshot};
 use crate::fhir::ResourceType;
@@ -354,7 +355,7 @@ impl World {
 
     pub(super) async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
         let from = *self.from.lock();
-        self.server.handle(request, "request-1", Some(from), &self.snapshot).await
+        self.server.handle(request, "request-1", Some(ClientAddress::new(from)), &self.snapshot).await
     }
 
     pub(super) async fn get(&self, path: &str) -> Response<Bytes> {

@@ -1,5 +1,7 @@
 //! The sections about the process itself: `[enforcement]`, `[audit]`, `[log]`, `[limits]`.
 
+use std::num::NonZeroU32;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
@@ -8,7 +10,7 @@ use super::upstream::certificate_authority;
 use super::upstream_auth::upstream_auth;
 use crate::ambient::UnixSeconds;
 use crate::config::table::Table;
-use crate::config::{Audit, AuditEndpoint, Enforcement, Limits, Log, Report, UpstreamAuth, value};
+use crate::config::{Audit, AuditEndpoint, Enforcement, Limits, Log, Rate, Report, UpstreamAuth, value};
 use crate::fhir::json::MAX_DEPTH;
 use crate::telemetry::{AuditSink, LogFormat, OnFull};
 
@@ -17,6 +19,9 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 const GIB: usize = 1024 * MIB;
 const DEFAULT_SPOOL: &str = "state/audit-spool";
+
+/// Requests a second that a limit can name at most.
+const MAX_RATE: usize = 1_000_000;
 
 /// Longest time that report mode may be on, in days (enforcement.md §9).
 const MAX_REPORT_DAYS: i64 = 90;
@@ -120,6 +125,24 @@ fn filter(text: &str) -> Result<String, String> {
     }
 }
 
+/// How fast requests may come, where that is limited.
+pub(super) fn rate(table: &mut Table<'_>, key: &'static str) -> Option<Rate> {
+    let mut table = table.table(key)?;
+    let place = table.place("per_second");
+    if !table.has("per_second") {
+        table.missing("per_second", "50");
+    }
+    let per_second = table.number("per_second", 1, 1..=MAX_RATE);
+    let burst = table.number("burst", per_second, 1..=MAX_RATE);
+    table.finish();
+    let number = |number: usize| u32::try_from(number).ok().and_then(NonZeroU32::new);
+    let rate = number(per_second).zip(number(burst)).map(|(per_second, burst)| Rate { per_second, burst });
+    if rate.is_none() {
+        place.wrong(format!("write a whole number from 1 to {MAX_RATE}"));
+    }
+    rate
+}
+
 pub(super) fn limits(mut table: Table<'_>) -> Limits {
     let limits = Limits {
         request_body: table.number("request_body", 8 * MIB, KIB..=1024 * MIB),
@@ -133,6 +156,8 @@ pub(super) fn limits(mut table: Table<'_>) -> Limits {
         look_ups: table.number("look_ups", 50, 0..=1000),
         bundle_entries: table.number("bundle_entries", 500, 1..=100_000),
         json_depth: table.number("json_depth", 64, 8..=MAX_DEPTH),
+        client_rate: rate(&mut table, "client_rate"),
+        address_rate: rate(&mut table, "address_rate"),
         token_cache: table.number("token_cache", 10_000, 1..=10_000_000),
     };
     table.finish();

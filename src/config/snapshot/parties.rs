@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Rate;
 use crate::scope::Scopes;
 
 /// One `[[issuers]]` entry.
@@ -99,6 +100,8 @@ pub struct Client {
     pub origins: Vec<String>,
     pub consent: Consent,
     pub may_introspect: bool,
+    /// How fast its requests may come, where that is its own.
+    pub rate: Option<Rate>,
     /// Whether rules are enforced on it also in report mode.
     pub enforced: bool,
     /// Whether it is an EHR that launches apps, and how.

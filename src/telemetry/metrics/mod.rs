@@ -18,7 +18,7 @@ pub use upstream::UpstreamRetry;
 use upstream::Upstreams;
 
 use super::process::Process;
-use super::{LoginOutcome, Reload, ReloadOutcome, TokenGrant};
+use super::{LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
 
 /// How a request was answered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -50,6 +50,8 @@ pub struct Metrics(Arc<Instruments>);
 struct Instruments {
     registry: Registry,
     process: Process,
+    connections: IntGauge,
+    turned_away: IntCounterVec,
     in_flight: IntGauge,
     requests: IntCounterVec,
     request_handles: Handles<(&'static str, &'static str, PathTaken), IntCounter>,
@@ -124,6 +126,12 @@ impl Metrics {
             make.histograms("upstream_duration_seconds", "Time that requests waited for the FHIR server.", "path")?;
         let instruments = Instruments {
             process: Process::new(&registry)?,
+            connections: make.gauge("connections", "Connections of apps that are open.")?,
+            turned_away: make.counters(
+                "connections_refused_total",
+                "Connections of apps that were closed before their first request, by reason.",
+                &["reason"],
+            )?,
             in_flight: make.gauge("requests_in_flight", "Requests being answered.")?,
             requests: make.counters(
                 "requests_total",
@@ -218,6 +226,21 @@ impl Metrics {
         let metrics = Self(Arc::new(instruments));
         metrics.enforcement(false);
         Ok(metrics)
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self, open: usize) {
+        self.0.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// How many connections are open, as was said last.
+    pub fn open_connections(&self) -> i64 {
+        self.0.connections.get()
+    }
+
+    /// A connection was closed before its first request.
+    pub fn turned_away(&self, why: TurnedAway) {
+        self.0.turned_away.with_label_values(&[why.label()]).inc();
     }
 
     /// A request begins.
@@ -400,6 +423,9 @@ impl Instruments {
     fn begin(&self) {
         for outcome in ReloadOutcome::ALL {
             self.reloads.with_label_values(&[outcome.label()]);
+        }
+        for why in TurnedAway::ALL {
+            self.turned_away.with_label_values(&[why.label()]);
         }
         for outcome in LoginOutcome::ALL {
             self.logins.with_label_values(&[outcome.label()]);
