@@ -139,7 +139,7 @@ impl Core {
         let revocations = Arc::new(Revocations::new());
         revocations.sync(&*store, ambient.now()).await.map_err(Failure::new)?;
         follow_registered(&*store, &snapshot).await.map_err(Failure::new)?;
-        let fetcher = Arc::new(Fetcher::new(ambient.clone()).map_err(Failure::new)?);
+        let fetcher = Arc::new(Fetcher::new(ambient.clone(), metrics.clone()).map_err(Failure::new)?);
         let verifier = Arc::new(Verifier { keys: keys.clone(), fetcher: fetcher.clone(), ambient: ambient.clone() });
         let upstream = Arc::new(UpstreamClient::counting(metrics.clone()));
         let capabilities = Arc::new(Capabilities::default());

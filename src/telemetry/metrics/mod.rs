@@ -18,7 +18,7 @@ pub use upstream::UpstreamRetry;
 use upstream::Upstreams;
 
 use super::process::Process;
-use super::{LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
+use super::{IssuerAnswer, LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
 
 /// How a request was answered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -74,6 +74,7 @@ struct Instruments {
     logins: IntCounterVec,
     client_authentications: IntCounterVec,
     introspections: IntCounterVec,
+    questions: IntCounterVec,
     admin_accesses: IntCounterVec,
     tokens: IntCounterVec,
     registrations: IntCounterVec,
@@ -188,6 +189,11 @@ impl Metrics {
                 "introspections_total",
                 "Tokens told of by introspection, by whether they were active.",
                 &["result"],
+            )?,
+            questions: make.counters(
+                "issuer_introspections_total",
+                "Questions to other issuers about opaque tokens, by what became of them.",
+                &["outcome"],
             )?,
             tokens: make.counters("tokens_issued_total", "Access tokens issued, by grant.", &["grant"])?,
             registrations: make.counters(
@@ -351,6 +357,11 @@ impl Metrics {
         self.0.introspections.with_label_values(&[if active { "active" } else { "inactive" }]).inc();
     }
 
+    /// Another issuer was asked about a token, or was not.
+    pub fn asked_issuer(&self, outcome: IssuerAnswer) {
+        self.0.questions.with_label_values(&[outcome.label()]).inc();
+    }
+
     /// An access token was issued.
     pub fn token_issued(&self, grant: TokenGrant) {
         self.0.tokens.with_label_values(&[grant.label()]).inc();
@@ -437,6 +448,9 @@ impl Instruments {
         }
         for result in ["active", "inactive"] {
             self.introspections.with_label_values(&[result]);
+        }
+        for outcome in IssuerAnswer::ALL {
+            self.questions.with_label_values(&[outcome.label()]);
         }
         for grant in TokenGrant::ALL {
             self.tokens.with_label_values(&[grant.label()]);
