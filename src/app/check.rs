@@ -1,4 +1,5 @@
-//! `smartgate check`: the configuration by itself, and with `--upstream` beside the FHIR server that it is for.
+//! `smartgate check`: the configuration by itself, and with `--upstream` beside the FHIR server that it is for, with `--issuers`
+//! beside the other authorization servers.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::issuers;
 use super::keys::open_store;
 use super::statement::{Finding, compare, tried_on};
 use super::{Failure, small_runtime};
@@ -23,7 +25,7 @@ const ADVISED_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// A patient that no server has.
 const NOBODY: &str = "smartgate-probe";
 
-pub(super) fn check(path: &Path, upstream: bool) -> Result<(), Failure> {
+pub(super) fn check(path: &Path, upstream: bool, issuers: bool) -> Result<(), Failure> {
     let loaded = config::load(path).map_err(Failure::new)?;
     let snapshot = &loaded.snapshot;
     let bases: Vec<&str> = snapshot.fhir.upstream.addresses.iter().map(|address| address.base.as_str()).collect();
@@ -39,22 +41,24 @@ pub(super) fn check(path: &Path, upstream: bool) -> Result<(), Failure> {
     for (place, text) in warnings(path, snapshot) {
         eprintln!("{place}: warning: {text}");
     }
-    if !upstream {
-        return Ok(());
-    }
     let runtime = small_runtime()?;
     let mut findings = Vec::new();
-    for address in snapshot.fhir.upstream.addresses.iter() {
+    let mut tell = |found: Vec<Finding>| {
+        found.iter().for_each(|finding| println!("{finding}"));
+        findings.extend(found);
+    };
+    for address in snapshot.fhir.upstream.addresses.iter().filter(|_| upstream) {
         if bases.len() > 1 {
             println!("{}:", address.base);
         }
-        let found = runtime.block_on(examine(snapshot, address))?;
-        found.iter().for_each(|finding| println!("{finding}"));
-        findings.extend(found);
+        tell(runtime.block_on(examine(snapshot, address))?);
+    }
+    if issuers {
+        tell(runtime.block_on(issuers::examine(snapshot))?);
     }
     match findings.iter().filter(|finding| matches!(finding, Finding::Wrong(_))).count() {
         0 => Ok(()),
-        wrong => Err(Failure::new(format!("{wrong} of the above make this configuration wrong for this FHIR server"))),
+        wrong => Err(Failure::new(format!("{wrong} of the above make this configuration wrong for what is around it"))),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::decide::{
 use crate::fhir::interaction::{Interaction, Request, classify};
 use crate::fhir::json::Json;
 use crate::fhir::target::{Target, parse_query};
+use crate::telemetry::Metrics;
 use crate::token::{Claims, Fetcher, GateKeys, Revocations, Verifier};
 
 /// What to decide on.
@@ -148,14 +149,15 @@ fn grant(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<Grant, Refusa
         });
     };
     small_runtime()?.block_on(async {
-        let ambient = Ambient::system();
+        let (ambient, metrics) = (Ambient::system(), Metrics::new().map_err(Failure::new)?);
         let store = open_store(&snapshot.store.url).await.map_err(Failure::new)?;
         let keys = Arc::new(GateKeys::open(&*store, &ambient, &snapshot.tokens).await.map_err(Failure::new)?);
-        let fetcher = Arc::new(Fetcher::new(ambient.clone()).map_err(Failure::new)?);
+        let fetcher = Arc::new(Fetcher::new(ambient.clone(), metrics).map_err(Failure::new)?);
         let revocations = Revocations::new();
         revocations.sync(&*store, ambient.now()).await.map_err(Failure::new)?;
         let verifier = Verifier { keys, fetcher, ambient };
         Ok(match verifier.verify(token, snapshot).await {
+            Err(error) if error.unavailable() => Err(rules::TOKEN_UNCHECKED.refuse().because(error.to_string())),
             Err(error) => Err(rules::TOKEN_REFUSED.refuse().because(error.to_string())),
             Ok(claims) if revocations.is_revoked(&claims) => {
                 Err(rules::TOKEN_REFUSED.refuse().because("token-revoked"))

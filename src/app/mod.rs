@@ -4,6 +4,7 @@ mod background;
 mod check;
 mod clients;
 mod explain;
+mod issuers;
 mod keys;
 mod password;
 mod ready;
@@ -40,6 +41,9 @@ enum Command {
         /// Hold it against the FHIR server, too, which gets a resource to try out `If-Match` on
         #[arg(long)]
         upstream: bool,
+        /// Try out, too, whether the other authorization servers are reached: their keys, and introspection with a made-up token
+        #[arg(long)]
+        issuers: bool,
     },
     /// Exit 0 if the gate that runs with this configuration is ready, as `/readyz` says
     Ready,
@@ -82,7 +86,7 @@ pub fn execute(line: CommandLine) -> Result<(), Failure> {
     install_crypto();
     match line.command {
         Command::Run => run::run(&line.config),
-        Command::Check { upstream } => check::check(&line.config, upstream),
+        Command::Check { upstream, issuers } => check::check(&line.config, upstream, issuers),
         Command::Ready => ready::ready(&line.config),
         Command::Explain(asked) => explain::explain(&line.config, &asked),
         Command::HashPassword { secret } => password::hash(secret),

@@ -230,11 +230,11 @@ async fn it_answers_on_the_wire() {
         config: Arc::new(ArcSwap::from_pointee(loaded.snapshot)),
         audit: AuditLog::open(&AuditSink::File(folder.path().join("audit.log")), OnFull::Block, metrics.clone())
             .unwrap(),
-        metrics,
+        metrics: metrics.clone(),
         readiness: readiness.clone(),
         store: Arc::new(Pinged::default()),
         keys: Arc::new(GateKeys::of(&[], &ambient).unwrap()),
-        fetcher: Arc::new(Fetcher::new(ambient.clone()).unwrap()),
+        fetcher: Arc::new(Fetcher::new(ambient.clone(), metrics).unwrap()),
         capabilities: Arc::default(),
         upstream: Arc::default(),
         started: ambient.now(),

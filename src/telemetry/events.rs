@@ -118,3 +118,28 @@ impl TokenGrant {
         }
     }
 }
+
+/// What became of a question to another issuer about a token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IssuerAnswer {
+    Active,
+    Inactive,
+    /// It did not answer, or not what can be read.
+    Failed,
+    /// It was not asked: there were too many questions.
+    Shed,
+}
+
+impl IssuerAnswer {
+    pub(super) const ALL: [Self; 4] = [Self::Active, Self::Inactive, Self::Failed, Self::Shed];
+
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Failed => "failed",
+            Self::Shed => "shed",
+        }
+    }
+}

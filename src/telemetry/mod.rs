@@ -5,13 +5,15 @@ mod events;
 mod logging;
 mod metrics;
 mod process;
+mod trace_context;
 mod version;
 
 pub use audit::{
     AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, Batch, DecisionRecord, OnFull, Position, Recent,
     Refusals, Refused, Spool,
 };
-pub use events::{LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
+pub use events::{IssuerAnswer, LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
 pub use logging::{LogFormat, init_logging};
 pub use metrics::{InFlight, Metrics, PathTaken, UpstreamRetry};
+pub use trace_context::{TraceParent, is_trace_state};
 pub use version::version;

@@ -311,7 +311,7 @@ impl World {
         let clock = Arc::new(StoppedClock(AtomicI64::new(NOW)));
         let ambient = Ambient { clock: clock.clone(), entropy: Arc::new(Counted(AtomicU64::new(0))) };
         let keys = Arc::new(GateKeys::open(&*store, &ambient, &snapshot.tokens).await.unwrap());
-        let fetcher = Arc::new(Fetcher::new(ambient.clone()).unwrap());
+        let fetcher = Arc::new(Fetcher::new(ambient.clone(), Metrics::new().unwrap()).unwrap());
         let verifier = Arc::new(Verifier { keys: keys.clone(), fetcher: fetcher.clone(), ambient: ambient.clone() });
         let revocations = Arc::new(Revocations::new());
         let metrics = Metrics::new().unwrap();

@@ -7,13 +7,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Rate;
+use crate::config::Introspection;
 use crate::scope::Scopes;
 
 /// One `[[issuers]]` entry.
 pub struct Issuer {
     pub issuer: String,
     pub audience: Vec<String>,
-    pub keys: KeySource,
+    /// Of the tokens that are verified here.
+    pub keys: Option<KeySource>,
+    /// How it is asked about the others; there is this or keys, or both.
+    pub introspection: Option<Introspection>,
     pub algorithms: Vec<jsonwebtoken::Algorithm>,
     /// The ceiling of what this issuer may grant.
     pub scopes: Scopes,

@@ -299,7 +299,9 @@ fn default_shared_types_are_no_patients() {
 
 #[test]
 fn what_later_versions_have_is_told_apart_from_mistakes() {
-    let found = errors(&format!("{RIGHT}\n[[issuers]]\n{ISSUER}introspection = 1\n"));
+    let auth =
+        "upstream_auth = { kind = \"bearer\", token = \"env:PATH\", token_url = \"https://idp.example/token\" }\n";
+    let found = errors(&with("fhir", auth));
     assert!(found.len() == 1 && found[0].ends_with("is not in this version yet; leave it out"), "{found:?}");
     let found = errors(&format!("{RIGHT}\n[fire]\n"));
     assert!(found[0].contains("fire: there is no such key; there are server, admin"), "{found:?}");

@@ -18,7 +18,7 @@ pub use upstream::UpstreamRetry;
 use upstream::Upstreams;
 
 use super::process::Process;
-use super::{LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
+use super::{IssuerAnswer, LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
 
 /// How a request was answered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -74,6 +74,7 @@ struct Instruments {
     logins: IntCounterVec,
     client_authentications: IntCounterVec,
     introspections: IntCounterVec,
+    questions: IntCounterVec,
     admin_accesses: IntCounterVec,
     tokens: IntCounterVec,
     registrations: IntCounterVec,
@@ -82,6 +83,11 @@ struct Instruments {
     store_errors: IntCounterVec,
     audit_shed: IntCounter,
     audit_write_errors: IntCounter,
+    audit_events_sent: IntCounter,
+    audit_events_rejected: IntCounter,
+    audit_send_errors: IntCounter,
+    audit_spool_bytes: IntGauge,
+    audit_backlog: IntGauge,
 }
 
 struct StoreHandles {
@@ -184,6 +190,11 @@ impl Metrics {
                 "Tokens told of by introspection, by whether they were active.",
                 &["result"],
             )?,
+            questions: make.counters(
+                "issuer_introspections_total",
+                "Questions to other issuers about opaque tokens, by what became of them.",
+                &["outcome"],
+            )?,
             tokens: make.counters("tokens_issued_total", "Access tokens issued, by grant.", &["grant"])?,
             registrations: make.counters(
                 "registrations_total",
@@ -206,6 +217,15 @@ impl Metrics {
                 "audit_write_errors_total",
                 "Failed attempts to write the audit log; the lines are tried again.",
             )?,
+            audit_events_sent: make.counter("audit_events_sent_total", "AuditEvents that the FHIR endpoint took.")?,
+            audit_events_rejected: make.counter(
+                "audit_events_rejected_total",
+                "AuditEvents that the FHIR endpoint will not take; their lines are put aside.",
+            )?,
+            audit_send_errors: make
+                .counter("audit_send_errors_total", "Failed attempts to send AuditEvents; they are tried again.")?,
+            audit_spool_bytes: make.gauge("audit_spool_bytes", "Audit lines that wait for the FHIR endpoint.")?,
+            audit_backlog: make.gauge("audit_backlog_seconds", "Age of the oldest of them.")?,
             registry,
         };
         instruments.begin();
@@ -337,6 +357,11 @@ impl Metrics {
         self.0.introspections.with_label_values(&[if active { "active" } else { "inactive" }]).inc();
     }
 
+    /// Another issuer was asked about a token, or was not.
+    pub fn asked_issuer(&self, outcome: IssuerAnswer) {
+        self.0.questions.with_label_values(&[outcome.label()]).inc();
+    }
+
     /// An access token was issued.
     pub fn token_issued(&self, grant: TokenGrant) {
         self.0.tokens.with_label_values(&[grant.label()]).inc();
@@ -373,6 +398,27 @@ impl Metrics {
         self.0.audit_write_errors.inc();
     }
 
+    /// The FHIR endpoint took an AuditEvent.
+    pub fn audit_sent(&self) {
+        self.0.audit_events_sent.inc();
+    }
+
+    /// The FHIR endpoint will not take an AuditEvent.
+    pub fn audit_rejected(&self) {
+        self.0.audit_events_rejected.inc();
+    }
+
+    /// AuditEvents could not be sent.
+    pub fn audit_send_error(&self) {
+        self.0.audit_send_errors.inc();
+    }
+
+    /// What waits for the FHIR endpoint: bytes, and the age of the oldest in seconds.
+    pub fn audit_backlog(&self, bytes: u64, seconds: i64) {
+        self.0.audit_spool_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.0.audit_backlog.set(seconds);
+    }
+
     /// The registry in Prometheus' text format 0.0.4, sorted by name.
     pub fn render(&self) -> String {
         self.0.process.refresh();
@@ -402,6 +448,9 @@ impl Instruments {
         }
         for result in ["active", "inactive"] {
             self.introspections.with_label_values(&[result]);
+        }
+        for outcome in IssuerAnswer::ALL {
+            self.questions.with_label_values(&[outcome.label()]);
         }
         for grant in TokenGrant::ALL {
             self.tokens.with_label_values(&[grant.label()]);
