@@ -185,7 +185,7 @@ fn only_http(urls: &[Url]) -> bool {
     !urls.is_empty() && urls.iter().all(|url| url.scheme() == "http")
 }
 
-fn certificate_authority(table: &mut Table<'_>, urls: &[Url]) -> Option<Vec<u8>> {
+pub(super) fn certificate_authority(table: &mut Table<'_>, urls: &[Url]) -> Option<Vec<u8>> {
     let found = table.text("ca_file")?;
     let document = found.place.document;
     if only_http(urls) {
