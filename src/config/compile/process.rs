@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
 
 use super::upstream::certificate_authority;
-use super::upstream_auth::upstream_auth;
+use super::upstream_auth::{FIXED, upstream_auth};
 use crate::ambient::UnixSeconds;
 use crate::config::table::Table;
 use crate::config::{Audit, AuditEndpoint, Enforcement, Limits, Log, Rate, Report, UpstreamAuth, value};
@@ -102,7 +102,7 @@ fn audit_endpoint(audit: &mut Table<'_>) -> Option<AuditEndpoint> {
 /// How the gate proves itself where no app's token is at hand.
 fn own_auth(table: Table<'_>) -> Option<UpstreamAuth> {
     let place = table.place("kind");
-    let auth = upstream_auth(table)?;
+    let auth = upstream_auth(table, &FIXED)?;
     if matches!(auth, UpstreamAuth::Passthrough) {
         place.wrong("\"passthrough\" has no token to pass here; write \"none\", \"bearer\" or \"basic\"");
         return None;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::{Host, Url};
 
 use super::tls::{self, certificates};
-use super::upstream_auth::upstream_auth;
+use super::upstream_auth::{EVERY, upstream_auth};
 use crate::config::table::{OneOrMany, Table};
 use crate::config::{Address, Addresses, Check, Health, Upstream, UpstreamAuth, UpstreamTls, value};
 use crate::fhir::AddressKey;
@@ -31,7 +31,7 @@ pub(super) fn upstream(table: &mut Table<'_>) -> Option<Upstream> {
     let urls = urls(table);
     let auth = match table.table("upstream_auth") {
         None => Some(UpstreamAuth::None),
-        Some(table) => upstream_auth(table),
+        Some(table) => upstream_auth(table, &EVERY),
     };
     let tls = upstream_tls(table, &urls);
     let timeouts = SHORTEST_TIMEOUT..=LONGEST_TIMEOUT;

@@ -26,13 +26,20 @@ const KEYS: [(&str, &str, &str, bool); 10] = [
     ("scope", "\"system/*.cruds\"", "client_credentials", false),
 ];
 
-pub(super) fn upstream_auth(mut table: Table<'_>) -> Option<UpstreamAuth> {
-    let kind = table.required("kind", "\"bearer\"").and_then(|found| found.parse(auth_kind));
+/// Kinds whose credentials are always the same, and every kind.
+pub(super) const FIXED: [&str; 4] = ["none", "passthrough", "bearer", "basic"];
+pub(super) const EVERY: [&str; 5] = ["none", "passthrough", "bearer", "basic", TOKENS];
+const TOKENS: &str = "client_credentials";
+
+/// Reads a table of one of these kinds.
+pub(super) fn upstream_auth(mut table: Table<'_>, kinds: &[&'static str]) -> Option<UpstreamAuth> {
+    let choices: Vec<_> = kinds.iter().map(|kind| (*kind, *kind)).collect();
+    let kind = table.required("kind", "\"bearer\"").and_then(|found| found.parse(|text| value::choice(text, &choices)));
     let token = table.text("token");
     let username = table.text("username");
     let password = table.text("password");
-    let client = service_client(&mut table, kind == Some("client_credentials"));
-    for (key, example, of, needed) in KEYS {
+    let client = kinds.contains(&TOKENS).then(|| service_client(&mut table, kind == Some(TOKENS))).flatten();
+    for (key, example, of, needed) in KEYS.into_iter().filter(|(_, _, of, _)| kinds.contains(of)) {
         match (kind, table.has(key)) {
             (Some(kind), true) if kind != of => {
                 table.place(key).wrong(format!("means nothing with kind = \"{kind}\"; leave it out"));
@@ -50,7 +57,7 @@ pub(super) fn upstream_auth(mut table: Table<'_>) -> Option<UpstreamAuth> {
             let password = password.and_then(secret);
             Some(UpstreamAuth::Basic { username: username?, password: password? })
         }
-        "client_credentials" => client.map(|client| UpstreamAuth::ClientCredentials(Arc::new(client))),
+        TOKENS => client.map(|client| UpstreamAuth::ClientCredentials(Arc::new(client))),
         _ => Some(UpstreamAuth::None),
     }
 }
@@ -111,10 +118,6 @@ fn private_key(found: Found<'_, &str>) -> Option<SecretSlice<u8>> {
             Err(why) => Err(format!("has no private key in PEM ({why})")),
         }
     })
-}
-
-fn auth_kind(text: &str) -> Result<&'static str, String> {
-    value::choice(text, &["none", "passthrough", "bearer", "basic", "client_credentials"].map(|kind| (kind, kind)))
 }
 
 /// RFC 7617 §2: no colon and no control characters.

@@ -267,6 +267,6 @@ fn authorized(request: RequestBuilder, auth: &UpstreamAuth) -> RequestBuilder {
     match auth {
         UpstreamAuth::Bearer(token) => request.bearer_auth(token.expose_secret()),
         UpstreamAuth::Basic { username, password } => request.basic_auth(username, Some(password.expose_secret())),
-        UpstreamAuth::None | UpstreamAuth::Passthrough => request,
+        UpstreamAuth::None | UpstreamAuth::Passthrough | UpstreamAuth::ClientCredentials(_) => request,
     }
 }
