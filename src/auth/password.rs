@@ -8,9 +8,10 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 
 use super::HashError;
-use super::throttle::Throttle;
+use super::throttle::digest;
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::Snapshot;
+use crate::store::{Attempt, SharedStore, StoreError};
 
 /// Memory in KiB, passes and lanes as the OWASP Password Storage Cheat Sheet recommends for argon2id.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -46,29 +47,36 @@ pub(super) enum Verdict {
 pub(super) struct Passwords {
     places: Semaphore,
     cores: Arc<Semaphore>,
-    throttle: Throttle,
+    store: SharedStore,
 }
 
 impl Passwords {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(store: SharedStore) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
-        Self {
-            places: Semaphore::new(cores + WAITING),
-            cores: Arc::new(Semaphore::new(cores)),
-            throttle: Throttle::new(LONGEST_PAUSE),
-        }
+        Self { places: Semaphore::new(cores + WAITING), cores: Arc::new(Semaphore::new(cores)), store }
     }
 
-    /// Whether `password` is that of the enabled user `username`.
-    pub(super) async fn check(&self, snapshot: &Snapshot, username: &str, password: &str, now: UnixSeconds) -> Verdict {
+    /// Whether `password` is that of the enabled user `username`. It counts as wrong until it has turned out right: of many at once
+    /// not more are looked at than may be wrong, whichever replicas they come to.
+    ///
+    /// # Errors
+    /// The store cannot count; the password was not looked at.
+    pub(super) async fn check(
+        &self,
+        snapshot: &Snapshot,
+        username: &str,
+        password: &str,
+        now: UnixSeconds,
+    ) -> Result<Verdict, StoreError> {
         let Ok(_place) = self.places.try_acquire() else {
-            return Verdict::Busy;
+            return Ok(Verdict::Busy);
         };
         let Ok(core) = Arc::clone(&self.cores).acquire_owned().await else {
-            return Verdict::Busy;
+            return Ok(Verdict::Busy);
         };
-        if self.throttle.attempt(username, now).is_err() {
-            return Verdict::Throttled;
+        let name = digest("user", username);
+        if self.store.attempt(&name, now, LONGEST_PAUSE).await? != Attempt::Counted {
+            return Ok(Verdict::Throttled);
         }
         let user = snapshot.users.get(username);
         // Another user's hash costs the same to compute as this one's would, if there were one.
@@ -82,10 +90,10 @@ impl Passwords {
         });
         let matches = matches.await.unwrap_or(false);
         if matches && user.is_some_and(|user| user.enabled) {
-            self.throttle.forgive(username);
-            Verdict::Right
+            self.store.forgive(&name).await?;
+            Ok(Verdict::Right)
         } else {
-            Verdict::Wrong
+            Ok(Verdict::Wrong)
         }
     }
 }
