@@ -7,9 +7,11 @@
 # make fuzz      each parser on random input for SECONDS (60); fuzz/README.md says what is asserted
 # make bench     times the steps of a request; docs/speed.md says what each command here measures
 # make bench-counts  counts their instructions and allocations: fails for 5 % more than benches/counts/baseline.tsv has
-# make bench-compare  measures Smartgate beside bare pingora, nginx and HAProxy; ROUNDS (5), SECONDS (10), ROWS (all)
+# make bench-compare  measures Smartgate beside bare pingora, nginx and HAProxy; ROUNDS (5), SECONDS (10), ROWS (all), KEEP=1 for the documentation
 # make deny      licences, sources and known vulnerabilities of what the product is built from; needs cargo-deny
+# make sbom      what the product is built from, as CycloneDX: target/smartgate.cdx.json; needs cargo-cyclonedx
 # make build     the release binary: target/release/smartgate
+# make build-static  the same, linked statically: target/HOST/release/smartgate runs on any Linux of this architecture
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -21,7 +23,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # tools/setup puts a cmake into the virtual environment, for machines without one: pingora's zlib is built with it.
 export PATH := $(PATH):$(HOME)/.cargo/bin:$(CACHE)/venv/bin
 
-.PHONY: help demo test test-leaks test-hfs soak lint fuzz bench bench-counts bench-compare deny build
+.PHONY: help demo test test-leaks test-hfs soak lint fuzz bench bench-counts bench-compare deny sbom build build-static
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -64,18 +66,31 @@ bench:
 	cargo bench --locked --features bench --bench path
 
 bench-counts:
-	@tools/setup demo
-	cargo build --locked --release -p smartgate-counts
-	@$(PYTHON) benches/counts/check $(TARGET)/release
+	@tools/setup counts
+	cargo build --locked --profile counts -p smartgate-counts
+	@$(PYTHON) benches/counts/check $(TARGET)/counts
 
 bench-compare:
 	@tools/setup bench
 	cargo build --locked --release -p smartgate -p smartgate-compare
-	@$(PYTHON) benches/compare/compare --rounds $(or $(ROUNDS),5) --seconds $(or $(SECONDS),10) --rows "$(ROWS)"
+	@$(PYTHON) benches/compare/compare --rounds $(or $(ROUNDS),5) --seconds $(or $(SECONDS),10) --rows "$(ROWS)" $(if $(KEEP),--keep)
 
 deny:
 	cargo deny --locked check
 
+sbom:
+	cargo cyclonedx --quiet --format json --spec-version 1.5 --no-build-deps --override-filename smartgate.cdx
+	@rm -f benches/*/smartgate.cdx.json && mkdir -p target && mv smartgate.cdx.json target/
+
+# What `smartgate --version` tells. The date is the commit's, not the clock's, so that two builds of one commit are the same bytes.
+build build-static: export SMARTGATE_COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
+build build-static: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+
 build:
 	@tools/setup demo
 	cargo build --locked --release
+
+# With --target, so that the flags are not those of procedural macros, too. glibc then resolves names from /etc/hosts and DNS alone.
+build-static:
+	@tools/setup demo
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$$(rustc --print host-tuple)"

@@ -1,9 +1,10 @@
 //! Smartgate: SMART on FHIR in front of any FHIR server.
 //!
 //! The modules stand on floors; a module imports only from the floors below its own (README, "Architecture"):
-//! `ambient`, `fhir`, `scope` and `telemetry` at the bottom, then `config`, then `token`, `decide`, `store` and
+//! `address`, `ambient`, `fhir`, `scope` and `telemetry` at the bottom, then `config`, then `token`, `decide`, `store` and
 //! `upstream`, then `guard` and `auth`, and `gate` and `ops` on top.
 
+pub mod address;
 pub mod ambient;
 pub mod app;
 pub mod auth;

@@ -81,7 +81,7 @@ class Process:
     started: list[Process] = []
 
     def __init__(self, name: str, command: Iterable[str | Path], log: Path, env: dict[str, str] | None = None,
-                 cwd: Path | None = None, user: str | None = None) -> None:
+                 cwd: Path | None = None, user: str | None = None, sockets: tuple[int, ...] = ()) -> None:
         self.name = name
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -89,6 +89,7 @@ class Process:
             self.child = subprocess.Popen(
                 [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})}, cwd=cwd, start_new_session=True, preexec_fn=_die_with_parent, user=user,
+                pass_fds=sockets,
             )
         Process.started.append(self)
 

@@ -91,13 +91,13 @@ class Bench:
             requests, extra = self.token_requests(), ["--once", "--same", str(SAME), *(extra or [])]
         else:
             requests = self.requests[row.asks]
-        if row.server == "smartgate" and row.asks != "token":
+        if row.is_gate and row.asks != "token":
             self.warm(process, "read-system" if row.asks == "read-system" else "read")
         body = self.folder / f"{row.name}.body"
         # An assertion counts once.
         first = material.token_request(self.url, self.host, self.service) if row.asks == "token" else material.first(requests)
         body.write_bytes(self.checked(row, first))
-        before = self.cache() if row.server == "smartgate" else None
+        before = self.cache() if row.is_gate else None
         measured = self.load(process, requests, body, row.status, extra or [])
         if before:
             measured["token_cache"] = hit_ratio(before, self.cache())

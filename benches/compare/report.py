@@ -6,7 +6,7 @@ from html import escape
 from statistics import median
 from typing import Any
 
-from rows import BY_NAME, TARGETS, Row, Target
+from rows import BY_NAME, TARGETS, UNAUDITED, Row, Target
 
 Json = dict[str, Any]
 
@@ -87,6 +87,15 @@ def targets_table(rows: dict[str, list[Json]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def short_table(rows: dict[str, list[Json]]) -> str:
+    """The ratios by themselves, for the README."""
+    lines = ["| per second of CPU time | measured (worst round) | aimed at |", "|---|---|---|"]
+    for target in TARGETS:
+        if found := ratio(rows, target, "capacity"):
+            lines.append(f"| {target.text} | {found[0]:.2f} ({found[1]:.2f}) | {target.at_least:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
 COLOURS = {"smartgate": "#1d5fa8", "pingora": "#e07b39"}
 HEIGHT, LEFT, WIDTH = 24, 270, 470
 
@@ -95,7 +104,7 @@ def plot(found: Json) -> str:
     """Bars of the requests that a second of CPU time has room for; bodies of a size share a scale."""
     bars: list[tuple[str, list[tuple[Row, float]]]] = []
     for title, bodies in (("468 bytes, and refusals", ("read", "any", "outcome")), ("45 kB", ("small",)), ("1 MB", ("large",))):
-        rows = [BY_NAME[name] for name, rounds in found["rows"].items() if rounds]
+        rows = [BY_NAME[name] for name, rounds in found["rows"].items() if rounds and BY_NAME[name].server != UNAUDITED]
         chosen = [row for row in rows if row.body in bodies or (row.body == "bundle" and row.asks in bodies)]
         if chosen:
             bars.append((title, [(row, middle(found["rows"][row.name], "capacity")) for row in chosen]))

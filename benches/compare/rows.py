@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -16,12 +16,27 @@ class Row:
     body: str
     status: int = 200
 
+    @property
+    def is_gate(self) -> bool:
+        return self.server in ("smartgate", UNAUDITED)
+
+
+# The gate with its audit log turned off.
+UNAUDITED = "smartgate-unaudited"
 
 READ = "/fhir/Observation/1"
 SMALL = "/fhir/Observation?patient=amy&category=small"
 LARGE = "/fhir/Observation?patient=amy&category=large"
 # A type that the patient's tokens have no scope for.
 DENIED = "/fhir/Encounter/1"
+
+AUDITED = [
+    Row("gate-stream", "Smartgate, stream path, 468 B", "smartgate", "read-system", "read"),
+    Row("gate-read", "Smartgate, guarded read, 468 B", "smartgate", "read", "read"),
+    Row("gate-small", "Smartgate, guarded search, 45 kB", "smartgate", "small", "bundle"),
+    Row("gate-large", "Smartgate, guarded search, 1 MB", "smartgate", "large", "bundle"),
+    Row("gate-denied", "Smartgate, refused, 403", "smartgate", "denied", "outcome", 403),
+]
 
 ROWS = [
     Row("pingora-read", "pingora, 468 B", "pingora", "read", "read"),
@@ -37,11 +52,8 @@ ROWS = [
     Row("haproxy-rs256-read", "HAProxy jwt_verify RS256, 468 B", "haproxy-rs256", "read-rs256", "read"),
     Row("haproxy-es256-read", "HAProxy jwt_verify ES256, 468 B", "haproxy-es256", "read", "read"),
     Row("nginx-403", "nginx, a static 403", "nginx-403", "denied", "any", 403),
-    Row("gate-stream", "Smartgate, stream path, 468 B", "smartgate", "read-system", "read"),
-    Row("gate-read", "Smartgate, guarded read, 468 B", "smartgate", "read", "read"),
-    Row("gate-small", "Smartgate, guarded search, 45 kB", "smartgate", "small", "bundle"),
-    Row("gate-large", "Smartgate, guarded search, 1 MB", "smartgate", "large", "bundle"),
-    Row("gate-denied", "Smartgate, refused, 403", "smartgate", "denied", "outcome", 403),
+    *AUDITED,
+    *(replace(row, name=f"{row.name}-unaudited", label=f"{row.label}, audit off", server=UNAUDITED) for row in AUDITED),
     Row("gate-token", "Smartgate, client_credentials", "smartgate", "token", "token"),
     Row("signatures", "ES384 verified + ES256 signed, alone", "", "", ""),
 ]

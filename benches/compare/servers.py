@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rows import UNAUDITED
 from sandbox import Process, wait_until
 
 MODULES = Path("/usr/lib/nginx/modules")
@@ -116,7 +117,7 @@ upstream = "http://127.0.0.1:{upstream}/fhir"
 [store]
 url = "sqlite:state/smartgate.db"
 [audit]
-file = "log/audit.jsonl"
+file = "{audit}"
 [[clients]]
 id = "growth-chart"
 kind = "public"
@@ -175,7 +176,7 @@ class Servers:
         return {
             "pingora": self._pingora, "nginx": self._nginx_pass, "nginx-njs": self._nginx_njs, "nginx-403": self._nginx_403,
             "haproxy": self._haproxy, "haproxy-rs256": self._haproxy_rs256, "haproxy-es256": self._haproxy_es256,
-            "smartgate": self.smartgate,
+            "smartgate": self.smartgate, UNAUDITED: lambda: self.smartgate(audit="off"),
         }[name]()
 
     def processes(self, process: Process) -> list[int]:
@@ -243,11 +244,11 @@ class Servers:
     def _pingora(self) -> list[str | Path]:
         return [self.binaries / "bare", f"127.0.0.1:{self.ports.proxy}", f"127.0.0.1:{self.ports.upstream}"]
 
-    def smartgate(self, more: str = "", limits: str = "") -> list[str | Path]:
+    def smartgate(self, more: str = "", limits: str = "", audit: str = "log/audit.jsonl") -> list[str | Path]:
         """The gate; its audit log begins anew. `more` is added to its configuration."""
         home = self.home("smartgate")
         shutil.rmtree(home / "log", ignore_errors=True)
         (home / "log").mkdir()
-        values = {"port": self.ports.proxy, "admin": self.ports.admin, "upstream": self.ports.upstream}
+        values = {"port": self.ports.proxy, "admin": self.ports.admin, "upstream": self.ports.upstream, "audit": audit}
         (home / "smartgate.toml").write_text(limits + GATE.format(**values) + more)
         return [self.binaries / "smartgate", "run", "--config", home / "smartgate.toml"]

@@ -40,6 +40,9 @@ const PINS_EVERY: Duration = Duration::from_secs(60);
 /// How often is looked whether report mode is on: its day may come, or another configuration; and what may be held in memory.
 const MODE_EVERY: Duration = Duration::from_secs(1);
 
+/// How often is looked whether an address of the FHIR server is in use, and whether a check of them is due.
+const UPSTREAM_EVERY: Duration = Duration::from_secs(1);
+
 /// How often expired rows are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -76,6 +79,7 @@ impl Background {
             keys: self.keys.clone(),
             fetcher: self.fetcher.clone(),
             capabilities: self.capabilities.clone(),
+            upstream: self.upstream.clone(),
             ambient: self.ambient.clone(),
             started: self.ambient.now(),
         }
@@ -92,6 +96,7 @@ impl Background {
         tasks.spawn(self.clone().sweep());
         tasks.spawn(self.clone().follow_pins());
         tasks.spawn(self.clone().follow_mode());
+        tasks.spawn(self.clone().follow_upstream());
         tasks.spawn(self.follow_capabilities());
         tasks
     }
@@ -205,6 +210,28 @@ impl Background {
         loop {
             turn(&mut every, &news.probes).await;
             self.pins.follow(&self.config.load_full()).await;
+        }
+    }
+
+    /// Checks the FHIR server's addresses, and shows what is known of them and how many requests they have.
+    async fn follow_upstream(self) {
+        let mut every = ticks(UPSTREAM_EVERY);
+        let mut due = Instant::now();
+        let mut checked = None;
+        loop {
+            every.tick().await;
+            let upstream = self.config.load_full().fhir.upstream.clone();
+            let (requests, waiting) = self.upstream.load();
+            self.metrics.upstream_load(requests, waiting);
+            let addresses = if Instant::now() >= due || checked.as_ref() != Some(&upstream.addresses) {
+                due = Instant::now() + upstream.health.interval;
+                checked = Some(upstream.addresses.clone());
+                self.upstream.check(&upstream).await
+            } else {
+                self.upstream.addresses(&upstream)
+            };
+            self.metrics
+                .upstream_addresses(addresses.iter().map(|address| (address.base.as_str(), address.standing as i64)));
         }
     }
 

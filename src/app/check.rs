@@ -1,4 +1,5 @@
-//! `smartgate check`: the configuration by itself, and with `--upstream` beside the FHIR server that it is for.
+//! `smartgate check`: the configuration by itself, and with `--upstream` beside the FHIR server that it is for, with `--issuers`
+//! beside the other authorization servers.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,14 +7,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::issuers;
 use super::keys::open_store;
 use super::statement::{Finding, compare, tried_on};
 use super::{Failure, small_runtime};
-use crate::config::{self, LaunchBinding, Narrowing, OperationAnswer, Snapshot};
+use crate::config::{self, Address, LaunchBinding, Narrowing, OperationAnswer, Snapshot};
 use crate::decide::{Obeyed, capabilities_lookup, probe_search};
 use crate::fhir::bundle::RawBundle;
 use crate::fhir::search::Parameter;
 use crate::guard::{Pins, Probe};
+use crate::telemetry::AuditSink;
 use crate::upstream::UpstreamClient;
 
 /// What SMART App Launch 2.2 app-launch step 5 advises an access token to live at most.
@@ -22,14 +25,15 @@ const ADVISED_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// A patient that no server has.
 const NOBODY: &str = "smartgate-probe";
 
-pub(super) fn check(path: &Path, upstream: bool) -> Result<(), Failure> {
+pub(super) fn check(path: &Path, upstream: bool, issuers: bool) -> Result<(), Failure> {
     let loaded = config::load(path).map_err(Failure::new)?;
     let snapshot = &loaded.snapshot;
+    let bases: Vec<&str> = snapshot.fhir.upstream.addresses.iter().map(|address| address.base.as_str()).collect();
     println!(
         "{} is right: {} in front of {}, {} clients, {} users, {} other issuers",
         path.display(),
         snapshot.fhir.public_base,
-        snapshot.fhir.upstream.base,
+        bases.join(", "),
         snapshot.clients.configured.len(),
         snapshot.users.len(),
         snapshot.issuers.len(),
@@ -37,14 +41,24 @@ pub(super) fn check(path: &Path, upstream: bool) -> Result<(), Failure> {
     for (place, text) in warnings(path, snapshot) {
         eprintln!("{place}: warning: {text}");
     }
-    if !upstream {
-        return Ok(());
+    let runtime = small_runtime()?;
+    let mut findings = Vec::new();
+    let mut tell = |found: Vec<Finding>| {
+        found.iter().for_each(|finding| println!("{finding}"));
+        findings.extend(found);
+    };
+    for address in snapshot.fhir.upstream.addresses.iter().filter(|_| upstream) {
+        if bases.len() > 1 {
+            println!("{}:", address.base);
+        }
+        tell(runtime.block_on(examine(snapshot, address))?);
     }
-    let findings = small_runtime()?.block_on(examine(snapshot))?;
-    findings.iter().for_each(|finding| println!("{finding}"));
+    if issuers {
+        tell(runtime.block_on(issuers::examine(snapshot))?);
+    }
     match findings.iter().filter(|finding| matches!(finding, Finding::Wrong(_))).count() {
         0 => Ok(()),
-        wrong => Err(Failure::new(format!("{wrong} of the above make this configuration wrong for this FHIR server"))),
+        wrong => Err(Failure::new(format!("{wrong} of the above make this configuration wrong for what is around it"))),
     }
 }
 
@@ -70,15 +84,27 @@ fn warnings(path: &Path, snapshot: &Snapshot) -> Vec<(String, String)> {
         let text = "[tokens] access_lifetime is more than the hour that SMART advises; refresh tokens let access go on";
         (path.display().to_string(), text.to_owned())
     });
-    let mut warnings: Vec<_> = unverified.chain(unbound).chain(elsewhere).chain(long).collect();
+    let unseen = (snapshot.audit.sink == AuditSink::Off).then(|| {
+        let text = "[audit] file is \"off\": nothing is written of who saw what";
+        (path.display().to_string(), text.to_owned())
+    });
+    let mut warnings: Vec<_> = unverified.chain(unbound).chain(elsewhere).chain(long).chain(unseen).collect();
+    let server = &snapshot.server;
+    let forwarded = server.forwarded.as_ref().map(|forwarded| (&forwarded.from, "forwarded"));
+    for (from, key) in forwarded.into_iter().chain([(&server.proxy_protocol, "proxy_protocol")]) {
+        if from.everybody() {
+            let text = format!("[server] {key} believes everybody: whoever connects can say to be anybody");
+            warnings.push((path.display().to_string(), text));
+        }
+    }
     warnings.sort();
     warnings
 }
 
-/// Everything that can be found out about the FHIR server from outside.
-async fn examine(snapshot: &Snapshot) -> Result<Vec<Finding>, Failure> {
+/// Everything that can be found out about the FHIR server from outside, at one of its addresses.
+async fn examine(snapshot: &Snapshot, address: &Address) -> Result<Vec<Finding>, Failure> {
     let client = Arc::new(UpstreamClient::new());
-    let probe = Probe { client: &client, upstream: &snapshot.fhir.upstream };
+    let probe = Probe { client: &client, upstream: &snapshot.fhir.upstream, at: address.key };
     let statement = match statement(&probe).await {
         Ok(statement) => statement,
         Err(why) => return Ok(vec![Finding::Wrong(format!("metadata: {why}"))]),
@@ -89,7 +115,7 @@ async fn examine(snapshot: &Snapshot) -> Result<Vec<Finding>, Failure> {
         Ok(obeyed) => {
             let store = open_store(&snapshot.store.url).await.map_err(Failure::new)?;
             let pins = Pins::new(client.clone(), store);
-            pins.record(&snapshot.fhir.upstream.base, obeyed).await.map_err(Failure::new)?;
+            pins.record(&address.base, obeyed).await.map_err(Failure::new)?;
             findings.extend(conditions(snapshot, obeyed));
         }
         Err(why) => findings.push(Finding::Note(format!(

@@ -18,6 +18,7 @@ use crate::decide::{
 use crate::fhir::interaction::{Interaction, Request, classify};
 use crate::fhir::json::Json;
 use crate::fhir::target::{Target, parse_query};
+use crate::telemetry::Metrics;
 use crate::token::{Claims, Fetcher, GateKeys, Revocations, Verifier};
 
 /// What to decide on.
@@ -148,14 +149,15 @@ fn grant(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<Grant, Refusa
         });
     };
     small_runtime()?.block_on(async {
-        let ambient = Ambient::system();
+        let (ambient, metrics) = (Ambient::system(), Metrics::new().map_err(Failure::new)?);
         let store = open_store(&snapshot.store.url).await.map_err(Failure::new)?;
         let keys = Arc::new(GateKeys::open(&*store, &ambient, &snapshot.tokens).await.map_err(Failure::new)?);
-        let fetcher = Arc::new(Fetcher::new(ambient.clone()).map_err(Failure::new)?);
+        let fetcher = Arc::new(Fetcher::new(ambient.clone(), metrics).map_err(Failure::new)?);
         let revocations = Revocations::new();
         revocations.sync(&*store, ambient.now()).await.map_err(Failure::new)?;
         let verifier = Verifier { keys, fetcher, ambient };
         Ok(match verifier.verify(token, snapshot).await {
+            Err(error) if error.unavailable() => Err(rules::TOKEN_UNCHECKED.refuse().because(error.to_string())),
             Err(error) => Err(rules::TOKEN_REFUSED.refuse().because(error.to_string())),
             Ok(claims) if revocations.is_revoked(&claims) => {
                 Err(rules::TOKEN_REFUSED.refuse().because("token-revoked"))
@@ -207,8 +209,9 @@ fn describe(snapshot: &Snapshot, grant: Option<&Grant>, permit: &Permit) -> Stri
     let _ = writeln!(text, "decision     permit");
     let _ = writeln!(text, "rule         {}", permit.rule());
     let _ = writeln!(text, "path         {}", permit.path());
-    let upstream =
-        |request: &UpstreamRequest| format!("{} {}{}", request.method(), snapshot.fhir.upstream.base, request.target());
+    let upstream = |request: &UpstreamRequest| {
+        format!("{} {}{}", request.method(), snapshot.fhir.upstream.addresses.first.base, request.target())
+    };
     let (sent, then) = match permit.action() {
         Action::Answer(answer) => ("nothing".to_owned(), format!("the gate answers by itself: {answer:?}")),
         Action::Stream { request, .. } => (upstream(request), "passed on as it comes".to_owned()),
@@ -224,7 +227,7 @@ fn describe(snapshot: &Snapshot, grant: Option<&Grant>, permit: &Permit) -> Stri
             (upstream(call.request()), format!("{input}{first}the answer must be {:?}", call.answers()))
         }
         Action::Checked(write) => (
-            write.look_up().as_ref().map_or_else(|| format!("POST {}/{}", snapshot.fhir.upstream.base, write.of()), upstream),
+            write.look_up().as_ref().map_or_else(|| format!("POST {}/{}", snapshot.fhir.upstream.addresses.first.base, write.of()), upstream),
             "the stored version and the new one must both be the patient's, then the write goes up for that version only"
                 .to_owned(),
         ),
@@ -236,7 +239,7 @@ fn describe(snapshot: &Snapshot, grant: Option<&Grant>, permit: &Permit) -> Stri
             write.search().map_or_else(|| "nothing".to_owned(), upstream),
             "what meets the criteria and is the patient's is looked for; one is written to by its id, several are refused".to_owned(),
         ),
-        Action::Bundle => (format!("POST {}", snapshot.fhir.upstream.base), "each entry is decided by itself".to_owned()),
+        Action::Bundle => (format!("POST {}", snapshot.fhir.upstream.addresses.first.base), "each entry is decided by itself".to_owned()),
     };
     let _ = writeln!(text, "upstream     {sent}");
     let _ = writeln!(text, "answer       {then}");
@@ -245,7 +248,7 @@ fn describe(snapshot: &Snapshot, grant: Option<&Grant>, permit: &Permit) -> Stri
 
 /// What goes up in a step of a bulk export, and what becomes of the answer.
 fn export_step(snapshot: &Snapshot, export: &Export) -> (String, String) {
-    let base = &snapshot.fhir.upstream.base;
+    let base = &snapshot.fhir.upstream.addresses.first.base;
     let (sent, then) = match export.step() {
         ExportStep::KickOff { request, body } => {
             let body = body.as_ref().map(|body| format!(" with {body}")).unwrap_or_default();

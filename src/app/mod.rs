@@ -4,8 +4,10 @@ mod background;
 mod check;
 mod clients;
 mod explain;
+mod issuers;
 mod keys;
 mod password;
+mod ready;
 mod run;
 mod serve;
 mod statement;
@@ -14,13 +16,14 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::telemetry::version;
 use crate::token::install_crypto;
 
 pub use serve::{Running, start};
 
 /// SMART on FHIR in front of any FHIR server.
 #[derive(Parser, Debug)]
-#[command(version, about, disable_help_subcommand = true)]
+#[command(version = version(), about, disable_help_subcommand = true)]
 pub struct CommandLine {
     /// The configuration file
     #[arg(long, global = true, env = "SMARTGATE_CONFIG", default_value = "conf/smartgate.toml")]
@@ -38,7 +41,12 @@ enum Command {
         /// Hold it against the FHIR server, too, which gets a resource to try out `If-Match` on
         #[arg(long)]
         upstream: bool,
+        /// Try out, too, whether the other authorization servers are reached: their keys, and introspection with a made-up token
+        #[arg(long)]
+        issuers: bool,
     },
+    /// Exit 0 if the gate that runs with this configuration is ready, as `/readyz` says
+    Ready,
     /// Print the decision on one request, its rule and what would be sent to the FHIR server
     Explain(Box<explain::Asked>),
     /// Hash a password read from standard input, for `[[users]]`; with --secret a client secret, for `[[clients]]`
@@ -78,7 +86,8 @@ pub fn execute(line: CommandLine) -> Result<(), Failure> {
     install_crypto();
     match line.command {
         Command::Run => run::run(&line.config),
-        Command::Check { upstream } => check::check(&line.config, upstream),
+        Command::Check { upstream, issuers } => check::check(&line.config, upstream, issuers),
+        Command::Ready => ready::ready(&line.config),
         Command::Explain(asked) => explain::explain(&line.config, &asked),
         Command::HashPassword { secret } => password::hash(secret),
         Command::Clients { action } => clients::clients(&line.config, &action),

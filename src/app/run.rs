@@ -8,9 +8,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::Failure;
-use super::serve::start;
+use super::serve::start_on;
 use crate::ambient::Ambient;
 use crate::config::{self, Reloader};
+use crate::gate::Inherited;
 use crate::telemetry::{Metrics, init_logging};
 
 /// How long the runtime may take to end what is left.
@@ -19,6 +20,7 @@ const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(2);
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
     let loaded = config::load(path).map_err(Failure::new)?;
     init_logging(loaded.snapshot.log.format, &loaded.snapshot.log.filter);
+    let inherited = Inherited::take();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(loaded.snapshot.server.threads)
         .enable_all()
@@ -26,16 +28,16 @@ pub(super) fn run(path: &Path) -> Result<(), Failure> {
         .map_err(Failure::new)?;
     let metrics = Metrics::new().map_err(Failure::new)?;
     let reloader = Arc::new(Reloader::new(path.to_owned(), loaded, metrics.clone()));
-    let served = runtime.block_on(serve(reloader, metrics));
+    let served = runtime.block_on(serve(inherited, reloader, metrics));
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
     served
 }
 
-async fn serve(reloader: Arc<Reloader>, metrics: Metrics) -> Result<(), Failure> {
+async fn serve(inherited: Inherited, reloader: Arc<Reloader>, metrics: Metrics) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     // Held so that a SIGHUP on the way up ends nothing.
     let _hangup = listen(SignalKind::hangup())?;
-    let running = start(reloader.current(), metrics, Ambient::system()).await?;
+    let running = start_on(inherited, reloader.current(), metrics, Ambient::system()).await?;
     let (stop_watching, stopped) = watch::channel(false);
     let watching = tokio::spawn(async move { reloader.watch(stopped).await });
     for address in running.addresses() {

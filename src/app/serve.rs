@@ -17,7 +17,7 @@ use crate::ambient::Ambient;
 use crate::auth::{AuthParts, AuthServer, Throttle, follow_registered};
 use crate::config::Snapshot;
 use crate::decide::all_rules;
-use crate::gate::{ANSWER_CUT_OFF, Certificates, FirstBytes, Gate, Listeners, Parts};
+use crate::gate::{ANSWER_CUT_OFF, Ending, Entrance, FirstBytes, Gate, Inherited, LAST_CALL, Listeners, Parts};
 use crate::guard::{Capabilities, Guard, Pins, UpstreamPatients};
 use crate::ops::{AdminApp, Readiness};
 use crate::store::{MeasuredStore, SharedStore};
@@ -39,7 +39,8 @@ pub struct Running {
     readiness: Arc<Readiness>,
     addresses: Vec<SocketAddr>,
     admin_addresses: Vec<SocketAddr>,
-    shutdown: watch::Sender<bool>,
+    draining: watch::Sender<bool>,
+    closing: watch::Sender<bool>,
     admin_shutdown: watch::Sender<bool>,
     _serving: JoinSet<()>,
     _background: JoinSet<()>,
@@ -50,24 +51,42 @@ pub struct Running {
 /// # Errors
 /// A port is taken, the store or the audit log cannot be opened, a key cannot be used.
 pub async fn start(config: Arc<ArcSwap<Snapshot>>, metrics: Metrics, ambient: Ambient) -> Result<Running, Failure> {
+    start_on(Inherited::default(), config, metrics, ambient).await
+}
+
+/// The same, on sockets that are open already where they are for its addresses.
+///
+/// # Errors
+/// Those of [`start`], and a socket that is for none of the addresses: nobody would answer there.
+pub(super) async fn start_on(
+    mut inherited: Inherited,
+    config: Arc<ArcSwap<Snapshot>>,
+    metrics: Metrics,
+    ambient: Ambient,
+) -> Result<Running, Failure> {
     let snapshot = config.load_full();
     // Bound first: a port that is taken is found before anything else is touched.
-    let listeners = Listeners::bind(&snapshot.server.listen).map_err(Failure::new)?;
-    let admin_listeners = Listeners::bind(&snapshot.admin.listen).map_err(Failure::new)?;
+    let listeners = Listeners::bind(&snapshot.server.listen, &mut inherited).map_err(Failure::new)?;
+    let admin_listeners = Listeners::bind(&snapshot.admin.listen, &mut inherited).map_err(Failure::new)?;
+    if let Some(address) = inherited.left() {
+        return Err(Failure::new(format!("the process was given a socket for {address}, which is in no `listen`")));
+    }
     let audit = AuditLog::open(&snapshot.audit.sink, snapshot.audit.on_full, metrics.clone()).map_err(Failure::new)?;
     let store = open_store(&snapshot.store.url).await.map_err(Failure::new)?;
     let store = Arc::new(MeasuredStore::new(store, metrics.clone()));
     all_rules().map(|rule| rule.name).chain([ANSWER_CUT_OFF]).for_each(|rule| metrics.declare_rule(rule));
-    let core = Core::open(&config, &metrics, &audit, store, &ambient).await?;
+    let (draining, drains) = watch::channel(false);
+    let (closing, closes) = watch::channel(false);
+    let ending = Ending { draining: drains, closing: closes };
+    let core = Core::open(&config, &metrics, &audit, store, &ambient, ending.clone()).await?;
     let readiness = Arc::new(Readiness::default());
     let admin = AdminApp::new(core.background.watched(&readiness));
-    let certificates = snapshot.server.tls.is_some().then(|| Arc::new(Certificates::new(config.clone())));
-    let (shutdown, closing) = watch::channel(false);
-    let (admin_shutdown, admin_closing) = watch::channel(false);
+    let entrance = Arc::new(Entrance::new(config.clone(), metrics.clone()));
+    let (admin_shutdown, admin_closes) = watch::channel(false);
     let (addresses, admin_addresses) = (listeners.addresses(), admin_listeners.addresses());
     let mut serving = JoinSet::new();
-    serving.spawn(listeners.serve("gate", FirstBytes::of(core.gate), certificates, closing));
-    serving.spawn(admin_listeners.serve("admin", admin, None, admin_closing));
+    serving.spawn(listeners.serve(FirstBytes::of(core.gate), Some(entrance), ending));
+    serving.spawn(admin_listeners.serve(admin, None, admin_closes.into()));
     let background = core.background.start();
     readiness.set(true);
     Ok(Running {
@@ -77,7 +96,8 @@ pub async fn start(config: Arc<ArcSwap<Snapshot>>, metrics: Metrics, ambient: Am
         readiness,
         addresses,
         admin_addresses,
-        shutdown,
+        draining,
+        closing,
         admin_shutdown,
         _serving: serving,
         _background: background,
@@ -97,6 +117,7 @@ impl Core {
         audit: &AuditLog,
         store: SharedStore,
         ambient: &Ambient,
+        ending: Ending,
     ) -> Result<Self, Failure> {
         let snapshot = config.load_full();
         let keys = Arc::new(GateKeys::open(&*store, ambient, &snapshot.tokens).await.map_err(Failure::new)?);
@@ -105,9 +126,9 @@ impl Core {
         let secrets = Arc::new(Throttle::new(store.clone()));
         secrets.follow(ambient.now()).await.map_err(Failure::new)?;
         follow_registered(&*store, &snapshot).await.map_err(Failure::new)?;
-        let fetcher = Arc::new(Fetcher::new(ambient.clone()).map_err(Failure::new)?);
+        let fetcher = Arc::new(Fetcher::new(ambient.clone(), metrics.clone()).map_err(Failure::new)?);
         let verifier = Arc::new(Verifier { keys: keys.clone(), fetcher: fetcher.clone(), ambient: ambient.clone() });
-        let upstream = Arc::new(UpstreamClient::new());
+        let upstream = Arc::new(UpstreamClient::counting(metrics.clone()));
         let capabilities = Arc::new(Capabilities::default());
         let pins = Arc::new(Pins::new(upstream.clone(), store.clone()));
         let auth = AuthServer::new(AuthParts {
@@ -130,7 +151,7 @@ impl Core {
             pins: pins.clone(),
             ambient: ambient.clone(),
         };
-        let gate = Gate::new(Parts {
+        let parts = Parts {
             config: config.clone(),
             auth,
             guard,
@@ -140,7 +161,8 @@ impl Core {
             metrics: metrics.clone(),
             audit: audit.clone(),
             ambient: ambient.clone(),
-        });
+        };
+        let gate = Gate::new(parts, ending);
         let (config, metrics, audit, ambient) = (config.clone(), metrics.clone(), audit.clone(), ambient.clone());
         let background = Background {
             config,
@@ -181,16 +203,21 @@ impl Running {
         &self.audit
     }
 
-    /// Drains and stops: `/readyz` turns red, after `drain_delay` the listeners close, requests in flight get `drain_timeout`
-    /// to finish. `hurry` cuts every wait short.
+    /// Drains and stops. `/readyz` turns red, and answers ask clients to come back on another connection (`Connection: close`, GOAWAY);
+    /// after `drain_delay` the listeners close; requests in flight get `drain_timeout` to finish. `hurry` cuts every wait short.
     pub async fn stop(self, hurry: impl Future<Output = ()>) {
         let server = &self.config.load_full().server;
         self.readiness.set(false);
+        self.draining.send_replace(true);
         let gently = async {
             sleep(server.drain_delay).await;
             self.close();
-            let until = Instant::now() + server.drain_timeout;
-            while self.metrics.requests_in_flight() > 0 && Instant::now() < until {
+            let closed = Instant::now();
+            let waited_for = || {
+                let last_call = self.metrics.open_connections() > 0 && closed.elapsed() < LAST_CALL;
+                last_call || self.metrics.requests_in_flight() > 0
+            };
+            while waited_for() && closed.elapsed() < server.drain_timeout {
                 sleep(DRAIN_STEP).await;
             }
         };
@@ -210,6 +237,6 @@ impl Running {
     }
 
     fn close(&self) {
-        self.shutdown.send_replace(true);
+        self.closing.send_replace(true);
     }
 }

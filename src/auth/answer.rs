@@ -78,6 +78,17 @@ pub(super) fn not_found() -> Response<Bytes> {
     json(StatusCode::NOT_FOUND, &ErrorBody { error: "not_found", error_description: "there is no such endpoint" })
 }
 
+/// Too many requests came from where this one comes from.
+pub(super) fn too_many(retry_after: HeaderValue) -> Response<Bytes> {
+    let body = ErrorBody {
+        error: "temporarily_unavailable",
+        error_description: "too many requests come from this address; wait as long as Retry-After says",
+    };
+    let mut response = json(StatusCode::TOO_MANY_REQUESTS, &body);
+    response.headers_mut().insert(header::RETRY_AFTER, retry_after);
+    response
+}
+
 /// The endpoint does not have this method.
 pub(super) fn method_not_allowed(allow: &'static str) -> Response<Bytes> {
     let body = ErrorBody { error: "invalid_request", error_description: "the endpoint does not have this method" };

@@ -1,6 +1,5 @@
 //! One request to the authorization server, with what every endpoint needs to answer it.
 
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -9,6 +8,7 @@ use http::{HeaderMap, Method, header};
 use super::form::{Form, FormError};
 use super::language;
 use super::texts::{self, Texts};
+use crate::address::ClientAddress;
 use crate::ambient::UnixSeconds;
 use crate::config::{Client, Language, Snapshot};
 
@@ -23,8 +23,8 @@ pub(super) struct Call<'a> {
     pub(super) request_id: &'a str,
     pub(super) headers: &'a HeaderMap,
     pub(super) now: UnixSeconds,
-    /// Where the connection comes from, if it has an address.
-    pub(super) from: Option<IpAddr>,
+    /// Who asks, if the connection has an address.
+    pub(super) from: Option<ClientAddress>,
     /// The client that asks, once it is known: its origins may read the answer.
     pub(super) caller: OnceLock<Arc<Client>>,
     /// The language that the app asked for, once it is known; else what the browser prefers.
@@ -38,7 +38,7 @@ impl<'a> Call<'a> {
     pub(super) fn new(
         request: &'a http::Request<Bytes>,
         request_id: &'a str,
-        from: Option<IpAddr>,
+        from: Option<ClientAddress>,
         snapshot: &'a Arc<Snapshot>,
         now: UnixSeconds,
     ) -> Self {

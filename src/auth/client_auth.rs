@@ -1,6 +1,5 @@
 //! Who the client is: `client_secret_basic`, `client_secret_post`, `private_key_jwt`, or a public client's bare `client_id` (RFC 6749 §2.3).
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -87,7 +86,8 @@ impl AuthServer {
         basic: bool,
     ) -> Result<Arc<Client>, ClientError> {
         let (id, _) = readings.first().ok_or(ClientError::Refused { basic })?;
-        let name = digest("client", &format!("{} {id}", place(call.from)));
+        let place = call.from.map(|from| from.block().to_string()).unwrap_or_default();
+        let name = digest("client", &format!("{place} {id}"));
         let check = || readings.iter().find_map(|(id, secret)| with_secret(call, id, secret));
         self.parts.secrets.checked(&name, call.now, check).await.map_err(|refusal| match refusal {
             Refusal::Wrong => ClientError::Refused { basic },
@@ -184,15 +184,6 @@ fn with_secret(call: &Call<'_>, id: &str, secret: &str) -> Option<Arc<Client>> {
     let fits = verify_slices_are_equal(&Sha256::digest(secret.as_bytes()), expected.unwrap_or(&[0; 32])).is_ok();
     let fits = fits && expected.is_some();
     client.filter(|_| fits)
-}
-
-/// Where a connection comes from, as wide as one owner may have it.
-fn place(from: Option<IpAddr>) -> String {
-    match from.map(|address| address.to_canonical()) {
-        Some(IpAddr::V6(address)) => format!("{:x?}", address.segments().first_chunk::<4>()),
-        Some(address) => address.to_string(),
-        None => String::new(),
-    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ fn client(scopes: &str) -> Client {
         enforced: false,
         launcher: None,
         self_registered: false,
+        rate: None,
         launch_uris: Vec::new(),
         enabled: true,
     }

@@ -26,6 +26,7 @@ mod federation;
 mod form;
 mod grant_types;
 mod granted;
+mod hashing;
 mod introspect;
 mod language;
 mod launch;
@@ -52,14 +53,14 @@ mod token;
 mod user_grant;
 mod userinfo;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, Response};
+use http::{HeaderValue, Method, Response};
 use sha2::{Digest as _, Sha256};
 
+use crate::address::ClientAddress;
 use crate::ambient::Ambient;
 use crate::config::Snapshot;
 use crate::fhir::ResourceType;
@@ -158,12 +159,12 @@ impl AuthServer {
         Endpoint::of(path, snapshot).is_some()
     }
 
-    /// Answers one request to a path that it owns, on a connection from `from`. The answer has its own CORS and caching headers.
+    /// Answers one request to a path that it owns; `from` asks. The answer has its own CORS and caching headers.
     pub async fn handle(
         &self,
         request: http::Request<Bytes>,
         request_id: &str,
-        from: Option<IpAddr>,
+        from: Option<ClientAddress>,
         snapshot: &Arc<Snapshot>,
     ) -> Response<Bytes> {
         let Some(endpoint) = Endpoint::of(request.uri().path(), snapshot) else {
@@ -173,6 +174,11 @@ impl AuthServer {
         let mut response = self.answer(endpoint, &call).await;
         cors::allow(response.headers_mut(), &call, endpoint.readers());
         response
+    }
+
+    /// What an endpoint answers whoever asks too often: when to come back.
+    pub fn too_many(retry_after: HeaderValue) -> Response<Bytes> {
+        answer::too_many(retry_after)
     }
 
     async fn answer(&self, endpoint: Endpoint, call: &Call<'_>) -> Response<Bytes> {

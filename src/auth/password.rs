@@ -1,13 +1,12 @@
 //! Passwords of local users: argon2id, a bounded number at a time, the same cost and the same answer for every failure.
 
-use std::sync::Arc;
-
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 
 use super::HashError;
+use super::hashing::Hashing;
 use super::throttle::digest;
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::Snapshot;
@@ -24,8 +23,8 @@ const SALT: usize = 16;
 /// The longest pause after failures under one name, in seconds.
 const LONGEST_PAUSE: UnixSeconds = 15 * 60;
 
-/// Logins that may wait for a core; more are told to come back.
-const WAITING: usize = 32;
+/// Logins whose password is looked at or waits for that; more are told to come back.
+const AT_ONCE: usize = 36;
 
 /// What is hashed against for a user who does not exist where there is no user at all.
 const NOBODY: &str =
@@ -46,14 +45,13 @@ pub(super) enum Verdict {
 /// Checks passwords without letting them take every core or all memory.
 pub(super) struct Passwords {
     places: Semaphore,
-    cores: Arc<Semaphore>,
+    hashing: Hashing,
     store: SharedStore,
 }
 
 impl Passwords {
     pub(super) fn new(store: SharedStore) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
-        Self { places: Semaphore::new(cores + WAITING), cores: Arc::new(Semaphore::new(cores)), store }
+        Self { places: Semaphore::new(AT_ONCE), hashing: Hashing::new(), store }
     }
 
     /// Whether `password` is that of the enabled user `username`. It counts as wrong until it has turned out right: of many at once
@@ -71,9 +69,6 @@ impl Passwords {
         let Ok(_place) = self.places.try_acquire() else {
             return Ok(Verdict::Busy);
         };
-        let Ok(core) = Arc::clone(&self.cores).acquire_owned().await else {
-            return Ok(Verdict::Busy);
-        };
         let name = digest("user", username);
         if self.store.attempt(&name, now, LONGEST_PAUSE).await? != Attempt::Counted {
             return Ok(Verdict::Throttled);
@@ -83,12 +78,9 @@ impl Passwords {
         let stand_in = || snapshot.users.values().next().map_or(NOBODY, |other| other.password_hash.as_str());
         let hash = user.map_or_else(stand_in, |user| user.password_hash.as_str()).to_owned();
         let password = password.to_owned();
-        let matches = tokio::task::spawn_blocking(move || {
-            // The core is held as long as the work lasts, also when the request is dropped.
-            let _core = core;
-            matches(&hash, &password)
-        });
-        let matches = matches.await.unwrap_or(false);
+        let Some(matches) = self.hashing.run(move || matches(&hash, &password)).await else {
+            return Ok(Verdict::Busy);
+        };
         if matches && user.is_some_and(|user| user.enabled) {
             self.store.forgive(&name).await?;
             Ok(Verdict::Right)

@@ -40,7 +40,7 @@ impl AuthServer {
         let form = call.form()?;
         let client = self.client(call, &form, Endpoint::Revoke).await?;
         let token = form.get("token").ok_or(ApiError::Missing("`token` is missing"))?;
-        let Some(claims) = self.own_valid_token(call, token).await? else {
+        let Some(claims) = self.own_valid_token(call, token)? else {
             return self.refresh_token_revocation(call, &client, token).await;
         };
         if claims.client.as_deref() != Some(client.id.as_str()) {

@@ -95,7 +95,7 @@ impl AuthServer {
 
     async fn user_info(&self, call: &Call<'_>) -> Result<UserInfo, Refused> {
         let token = call.bearer().ok_or(Refused::NoToken)?;
-        let claims = self.own_valid_token(call, token).await?.ok_or(Refused::Token)?;
+        let claims = self.own_valid_token(call, token)?.ok_or(Refused::Token)?;
         let client = claims.client.as_ref().and_then(|id| call.snapshot.clients.get(id));
         let client = client.filter(|client| client.enabled).ok_or(Refused::Token)?;
         call.caller.get_or_init(|| client.clone());

@@ -10,12 +10,14 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
 use super::registered::Registration;
-use super::{Client, Snapshot};
+use super::{Client, Rate, Snapshot};
 
 /// Clients by `client_id`.
 pub struct Clients {
     /// Those of the configuration.
     pub configured: HashMap<String, Arc<Client>>,
+    /// Rates of those that have one of their own.
+    rates: HashMap<String, Rate>,
     /// Those that registered themselves; they come and go while the configuration stays.
     registered: ArcSwap<Registered>,
     /// Held while they are read from the store, so that what was read earlier does not take the place of what was read later.
@@ -34,12 +36,18 @@ struct Registered {
 
 impl Clients {
     pub(super) fn new(configured: HashMap<String, Arc<Client>>) -> Self {
-        Self { configured, registered: ArcSwap::default(), turn: Mutex::default() }
+        let rates = configured.iter().filter_map(|(id, client)| Some((id.clone(), client.rate?))).collect();
+        Self { configured, rates, registered: ArcSwap::default(), turn: Mutex::default() }
     }
 
     /// The client with this id, enabled or not.
     pub fn get(&self, id: &str) -> Option<Arc<Client>> {
         self.configured.get(id).cloned().or_else(|| self.registered.load().clients.get(id).cloned())
+    }
+
+    /// How fast requests of this client may come, where that is its own.
+    pub fn rate(&self, id: &str) -> Option<Rate> {
+        self.rates.get(id).copied()
     }
 
     /// Changes whenever what was concluded from a client that registered itself may be wrong now.

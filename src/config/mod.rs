@@ -1,11 +1,13 @@
 //! Configuration: files, checked and compiled as a whole into an immutable snapshot; reload while running.
 
 mod brands;
+mod certificates;
 mod clients;
 mod color;
 mod compile;
 mod document;
 mod errors;
+mod introspection;
 mod oidc;
 mod pages;
 mod reading;
@@ -24,6 +26,7 @@ pub use brands::{BrandIdentifier, Brands};
 pub use clients::Clients;
 pub use compile::{check_key_set, redirect_uri};
 pub use errors::ConfigErrors;
+pub use introspection::{Introspection, IntrospectionAuth};
 pub use oidc::{FhirUser, Oidc, USER_TYPES};
 pub use pages::{Language, Link, Logo, Pages};
 pub use reading::{Fingerprint, Sources};

@@ -110,6 +110,7 @@ impl Registration {
             enforced: true,
             launcher: None,
             self_registered: true,
+            rate: None,
             enabled: true,
         })
     }

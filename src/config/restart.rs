@@ -6,7 +6,6 @@ use super::Snapshot;
 pub(super) fn needing_restart(old: &Snapshot, new: &Snapshot) -> Vec<&'static str> {
     let compared = [
         ("[server] listen", old.server.listen == new.server.listen),
-        ("[server] tls (from none to some or back)", old.server.tls.is_some() == new.server.tls.is_some()),
         ("[server] threads", old.server.threads == new.server.threads),
         ("[admin] listen", old.admin.listen == new.admin.listen),
         ("[store] (all but stale_max)", old.store.url == new.store.url),

@@ -89,7 +89,7 @@ pub(super) fn look_up(snapshot: &Snapshot, grant: &Grant, target: &Target) -> Op
 pub(super) fn documents(snapshot: &Snapshot, grant: &Grant, binary: Target, patients: &[&str]) -> Option<LinkLookUp> {
     let of = ResourceType::DOCUMENT_REFERENCE;
     let mut urls = vec![binary.print()];
-    for base in snapshot.fhir.bases().map(|base| format!("{base}/{}", binary.print())) {
+    for base in snapshot.fhir.bases().into_iter().map(|base| format!("{base}/{}", binary.print())) {
         if !urls.contains(&base) {
             urls.push(base);
         }

@@ -45,8 +45,14 @@ pub const WRITE_UNPROBED: Rule = Rule::other(
     "it is not known yet whether the FHIR server applies a write to the checked version only; try again in a minute",
 );
 
-pub(super) const RULES: &[&Rule] =
-    &[&VERSION_UNKNOWN, &PRECONDITION_FAILED, &PRECONDITION_UNSUPPORTED, &WRITE_CONFLICT];
+pub(super) const RULES: &[&Rule] = &[
+    &VERSION_UNKNOWN,
+    &PRECONDITION_FAILED,
+    &PRECONDITION_UNSUPPORTED,
+    &WRITE_CONFLICT,
+    &WRITE_UNPINNED,
+    &WRITE_UNPROBED,
+];
 
 /// What a FHIR server was seen to do with the conditions of a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -67,6 +73,24 @@ pub struct ObeyedInTransaction {
     pub put: bool,
     pub delete: bool,
     pub absent: bool,
+}
+
+impl Obeyed {
+    /// What both obey.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let (mine, others) = (self.transaction, other.transaction);
+        Self {
+            put: self.put && other.put,
+            delete: self.delete && other.delete,
+            absent: self.absent && other.absent,
+            transaction: ObeyedInTransaction {
+                put: mine.put && others.put,
+                delete: mine.delete && others.delete,
+                absent: mine.absent && others.absent,
+            },
+        }
+    }
 }
 
 impl CheckedWrite {

@@ -73,6 +73,20 @@ pub const METHOD_NOT_ALLOWED: Rule =
 pub const PARAMETER_MALFORMED: Rule =
     Rule::bad_request("parameter-malformed", "a search parameter's name is not in the grammar of FHIR search");
 
+pub const RATE_ADDRESS: Rule = Rule::other(
+    "rate-address",
+    429,
+    "throttled",
+    "too many requests come from this address; wait as long as `Retry-After` says",
+);
+
+pub const RATE_CLIENT: Rule = Rule::other(
+    "rate-client",
+    429,
+    "throttled",
+    "too many requests come from this client; wait as long as `Retry-After` says",
+);
+
 pub const UPGRADE_REFUSED: Rule = Rule::bad_request("upgrade-refused", "this server upgrades no connection");
 
 pub const SEAL_REFUSED: Rule = Rule::other(
@@ -84,6 +98,13 @@ pub const SEAL_REFUSED: Rule = Rule::other(
 
 pub const UPSTREAM_UNREACHABLE: Rule =
     Rule::other("upstream-unreachable", 502, "transient", "the FHIR server cannot be reached; try again shortly");
+
+pub const UPSTREAM_BUSY: Rule = Rule::other(
+    "upstream-busy",
+    503,
+    "throttled",
+    "as many requests as may be are with the FHIR server already; try again shortly",
+);
 
 pub const UPSTREAM_TIMEOUT: Rule =
     Rule::other("upstream-timeout", 504, "timeout", "the FHIR server took too long; try again shortly");
@@ -141,9 +162,12 @@ pub(super) const RULES: &[&Rule] = &[
     &NOT_FHIR,
     &METHOD_NOT_ALLOWED,
     &PARAMETER_MALFORMED,
+    &RATE_ADDRESS,
+    &RATE_CLIENT,
     &UPGRADE_REFUSED,
     &SEAL_REFUSED,
     &UPSTREAM_UNREACHABLE,
+    &UPSTREAM_BUSY,
     &UPSTREAM_TIMEOUT,
     &UPSTREAM_UNREADABLE,
     &UPSTREAM_ERROR,

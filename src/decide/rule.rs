@@ -3,6 +3,8 @@
 //! A rule is a constant beside the code that applies it, so that one search for its name finds both. [`all`] lists them for
 //! the documentation and for the test that no name is used twice.
 
+use std::time::Duration;
+
 use super::{
     bundle, change, checked, conditional, grant, naming, operation, parameters, patch, pin, provenance, reach, read,
     references, request, search, subjects, write,
@@ -69,7 +71,7 @@ impl Rule {
 
     /// A refusal by this rule.
     pub fn refuse(&'static self) -> Refusal {
-        Refusal { rule: self, needed: None, detail: None, entry: None }
+        Refusal { rule: self, needed: None, detail: None, entry: None, wait: None }
     }
 }
 
@@ -83,6 +85,8 @@ pub struct Refusal {
     pub detail: Option<String>,
     /// The entry of the client's Bundle that is refused, where the others are with it.
     pub entry: Option<usize>,
+    /// How long to wait before it is worth while to ask again.
+    pub wait: Option<Duration>,
 }
 
 impl Refusal {
@@ -97,6 +101,13 @@ impl Refusal {
     #[must_use]
     pub fn at_entry(mut self, index: usize) -> Self {
         self.entry = Some(index);
+        self
+    }
+
+    /// Says when to ask again.
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
         self
     }
 

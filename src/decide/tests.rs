@@ -39,6 +39,22 @@ pub(super) fn of_patient(scope: &str) -> Claims {
     claims(scope, Some("A"), None)
 }
 
+/// `docs/troubleshooting.md` says of each rule what to do, with its status.
+#[test]
+fn every_rule_is_in_the_troubleshooting_page_and_no_other_is() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/troubleshooting.md")).unwrap();
+    let mut explained: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"))
+        .filter(|row| row.split(" | ").nth(1).is_some_and(|status| status.parse::<u16>().is_ok()))
+        .map(|row| row.rsplit_once(" | ").map_or(row, |(head, _)| head))
+        .collect();
+    let mut known: Vec<String> = all_rules().map(|rule| format!("{}` | {}", rule.name, rule.status)).collect();
+    explained.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(explained, known);
+}
+
 #[test]
 fn every_rule_has_its_own_name_and_says_something() {
     let mut names = HashSet::new();

@@ -5,7 +5,7 @@ use http::Method;
 use super::reference::is_id;
 use super::search::{KeyError, MAX_CRITERIA, Parameter, print_parameters};
 use super::target::parse_query;
-use super::{FhirVersion, ResourceType};
+use super::{AddressKey, FhirVersion, ResourceType};
 
 /// The level an operation is called at (FHIR R4 operations.html).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -159,6 +159,8 @@ pub struct PagePosition {
     pub size: Option<usize>,
     /// Whether verification removed something on the way here, so that a further page of the upstream may hold nothing visible.
     pub doubtful: bool,
+    /// The address that made that page: FHIR servers keep searches for a while, each its own.
+    pub at: Option<AddressKey>,
 }
 
 /// One FHIR request as the decision sees it.

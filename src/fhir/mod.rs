@@ -1,6 +1,7 @@
 //! The FHIR REST grammar: request target to interaction, search parameters, references, bundles, outcomes, and the
 //! specification's compartment and search-parameter tables.
 
+mod address;
 pub mod bundle;
 pub mod input;
 pub mod interaction;
@@ -15,5 +16,6 @@ pub mod target;
 pub mod tree;
 mod types;
 
+pub use address::AddressKey;
 pub use tables::{ElementPath, SearchParameter, SearchParameterKind, SubjectRule, Tables};
 pub use types::{FhirVersion, ResourceType, TypeSet};

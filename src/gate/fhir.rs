@@ -60,6 +60,7 @@ impl Gate {
         }
         let grant = self.grant(snapshot, head).await?;
         visit.granted(&grant);
+        self.rates.of_client(&grant, snapshot, visit.started)?;
         let Asked { request, original, body } = self.request(session, snapshot, head, &path, &grant).await?;
         visit.interaction(&request);
         if snapshot.audit.search_values {
@@ -127,7 +128,7 @@ impl Gate {
         visit.interaction(&request);
         let permit = decide_public(&request)?;
         visit.permitted(&permit);
-        self.parts.guard.capabilities.answer(snapshot).map(Reply::Whole)
+        self.parts.guard.capabilities(snapshot).await.map(Reply::Whole)
     }
 
     /// The rights of the token that the request shows.

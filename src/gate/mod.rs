@@ -6,40 +6,46 @@
 //! ```
 
 mod body;
+mod connection;
 mod cors;
+mod crowd;
+mod entrance;
 mod fhir;
 mod first;
+mod forwarded;
 mod head;
 mod listen;
+mod proxied;
+mod rates;
 mod record;
 mod respond;
-mod tls;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::ErrorType;
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use tokio::time::timeout;
 
+pub use entrance::Entrance;
 pub use first::FirstBytes;
-pub use listen::{BindError, Listeners};
+pub use listen::{BindError, Ending, Inherited, LAST_CALL, Listeners};
 pub use record::ANSWER_CUT_OFF;
-pub use tls::Certificates;
 
+use crate::address::ClientAddress;
 use crate::ambient::Ambient;
 use crate::auth::AuthServer;
 use crate::config::Snapshot;
 use crate::decide::{Grant, Refusal, request as rules};
-use crate::guard::{Answer, Guard};
+use crate::guard::{Answer, Guard, retry_after};
 use crate::telemetry::{AuditLog, Metrics};
 use crate::token::{Revocations, TokenCache, Verifier};
 use head::Head;
+use rates::Rates;
 use record::Visit;
 use respond::Reply;
 
@@ -63,24 +69,33 @@ pub struct Parts {
 pub struct Gate {
     parts: Parts,
     options: HttpServerOptions,
+    ending: Ending,
+    rates: Rates,
 }
 
 impl Gate {
-    /// A gate of these parts; it speaks HTTP/1.1 and HTTP/2, with and without TLS.
-    pub fn new(parts: Parts) -> Self {
+    /// A gate of these parts; it speaks HTTP/1.1 and HTTP/2, with and without TLS. As it is `ending`, answers ask for
+    /// another connection, and those that wait for a request are closed.
+    pub fn new(parts: Parts, ending: Ending) -> Self {
         let mut options = HttpServerOptions::default();
         options.h2c = true;
         options.h2_idle_timeout = Some(parts.config.load().server.idle_timeout);
-        Self { parts, options }
+        Self { parts, options, ending, rates: Rates::new() }
     }
 
     async fn reply(&self, session: &mut ServerSession, snapshot: &Arc<Snapshot>, visit: &mut Visit) -> Reply {
-        match Head::read(session.req_header(), snapshot) {
-            Err(refusal) => self.refuse(visit, refusal),
-            Ok(head) if AuthServer::owns(head.path(), snapshot) => {
-                Box::pin(self.own_endpoint(session, snapshot, &head, visit)).await
-            }
-            Ok(head) => match head.below(&snapshot.fhir.base_path) {
+        let held_back = self.rates.of_address(visit.address, snapshot, visit.started);
+        match (Head::read(session.req_header(), snapshot), held_back) {
+            (Ok(head), held_back) if AuthServer::owns(head.path(), snapshot) => match held_back {
+                Ok(()) => Box::pin(self.own_endpoint(session, snapshot, &head, visit)).await,
+                Err(refusal) => {
+                    visit.auth_endpoint();
+                    visit.refused(&refusal);
+                    Reply::Own(AuthServer::too_many(retry_after(refusal.wait.unwrap_or_default())))
+                }
+            },
+            (_, Err(refusal)) | (Err(refusal), _) => self.refuse(visit, refusal),
+            (Ok(head), Ok(())) => match head.below(&snapshot.fhir.base_path) {
                 Some(_) => self.fhir(session, snapshot, &head, visit).await,
                 None => self.refuse(visit, rules::NOT_FHIR.refuse()),
             },
@@ -106,8 +121,7 @@ impl Gate {
             Ok(uri) => *request.uri_mut() = uri,
             Err(_) => return self.refuse(visit, rules::TARGET_MALFORMED.refuse()),
         }
-        let from = session.client_addr().and_then(|address| address.as_inet()).map(SocketAddr::ip);
-        Reply::Own(self.parts.auth.handle(request, &visit.request_id, from, snapshot).await)
+        Reply::Own(self.parts.auth.handle(request, &visit.request_id, visit.address, snapshot).await)
     }
 
     fn refuse(&self, visit: &mut Visit, refusal: Refusal) -> Reply {
@@ -122,16 +136,16 @@ impl HttpServerApp for Gate {
     async fn process_new_http(
         self: &Arc<Self>,
         mut session: ServerSession,
-        shutdown: &ShutdownWatch,
+        _: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         let times = self.parts.config.load_full();
         session.set_read_timeout(Some(times.server.client_timeout));
         session.set_write_timeout(Some(times.server.client_timeout));
         let idle = times.server.idle_timeout;
         session.set_keepalive(Some(idle.as_secs()));
-        let within = idle + times.server.request_timeout;
+        let within = times.server.request_timeout;
         drop(times);
-        match timeout(within, next_request(&mut session, shutdown)).await {
+        match timeout(within, next_request(&mut session)).await {
             Ok(true) => {}
             Ok(false) => return None,
             Err(_) => {
@@ -139,11 +153,11 @@ impl HttpServerApp for Gate {
                 return None;
             }
         }
-        session.set_keepalive((!*shutdown.borrow()).then_some(idle.as_secs()));
+        session.set_keepalive((!*self.ending.draining.borrow()).then_some(idle.as_secs()));
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let _in_flight = self.parts.metrics.in_flight();
         let snapshot = self.parts.config.load_full();
-        let address = session.client_addr().and_then(|address| address.as_inet()).map(SocketAddr::ip);
+        let address = client_address(&session, &snapshot);
         let mut visit = Visit::new(&self.parts.ambient, session.req_header(), address);
         let reply = self.reply(&mut session, &snapshot, &mut visit).await;
         let sent = respond::send(&mut session, reply, &snapshot, &mut visit).await;
@@ -152,9 +166,8 @@ impl HttpServerApp for Gate {
             session.shutdown().await;
             return None;
         }
-        let settings = HttpPersistentSettings::for_session(&session);
         match session.finish().await {
-            Ok(stream) => stream.map(|stream| ReusedHttpStream::from_reusable_stream(stream, settings)),
+            Ok(stream) => stream.map(|stream| ReusedHttpStream::new(stream.into_parts().0, None)),
             Err(error) => {
                 tracing::debug!(%error, "a client connection ended early");
                 None
@@ -167,15 +180,15 @@ impl HttpServerApp for Gate {
     }
 }
 
-/// Waits for a request; false when there is none and the connection is to be closed.
-async fn next_request(session: &mut ServerSession, shutdown: &ShutdownWatch) -> bool {
-    let mut closing = shutdown.clone();
-    let read = tokio::select! {
-        biased;
-        read = session.read_request() => read,
-        _ = closing.wait_for(|closing| *closing) => return false,
-    };
-    match read {
+/// Who asks; nobody where the connection has no address.
+fn client_address(session: &ServerSession, snapshot: &Snapshot) -> Option<ClientAddress> {
+    let peer = ClientAddress::new(session.client_addr()?.as_inet()?.ip());
+    Some(forwarded::client(peer, &session.req_header().headers, snapshot.server.forwarded.as_ref()))
+}
+
+/// Reads a request that has begun; false when it is none and the connection is to be closed.
+async fn next_request(session: &mut ServerSession) -> bool {
+    match session.read_request().await {
         Ok(more) => more,
         Err(error) => {
             if matches!(error.etype(), ErrorType::InvalidHTTPHeader) {

@@ -1,6 +1,5 @@
 //! What one request was and what became of it: the audit line, the metrics, the log.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, header};
@@ -8,6 +7,7 @@ use pingora::http::RequestHeader;
 use tokio::time::Instant;
 
 use super::cors::{self, Origins};
+use crate::address::ClientAddress;
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::Snapshot;
 use crate::decide::{Decided, Grant, Permit, Refusal, UpstreamRequest};
@@ -21,6 +21,8 @@ pub const ANSWER_CUT_OFF: &str = "answer-cut-off";
 /// One request being answered.
 pub(super) struct Visit {
     pub(super) request_id: String,
+    /// Who asks, where the connection has an address.
+    pub(super) address: Option<ClientAddress>,
     pub(super) method: Method,
     pub(super) origin: Option<HeaderValue>,
     pub(super) origins: Origins,
@@ -28,9 +30,7 @@ pub(super) struct Visit {
     /// What enforcement would have done, in report mode.
     pub(super) would: Would,
     time: UnixSeconds,
-    started: Instant,
-    /// Where it came from.
-    address: Option<IpAddr>,
+    pub(super) started: Instant,
     grant: Option<Arc<Grant>>,
     interaction: &'static str,
     resource_type: Option<&'static str>,
@@ -50,7 +50,7 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    pub(super) fn new(ambient: &Ambient, request: &RequestHeader, address: Option<IpAddr>) -> Self {
+    pub(super) fn new(ambient: &Ambient, request: &RequestHeader, address: Option<ClientAddress>) -> Self {
         Self {
             request_id: ambient.id(),
             method: request.method.clone(),

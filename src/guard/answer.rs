@@ -1,5 +1,7 @@
 //! What goes back to the client, before the gate adds what every answer has.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
@@ -7,6 +9,9 @@ use http::{HeaderMap, StatusCode};
 use crate::decide::{Challenge, Entry, NOT_FOUND_OR_NOT_YOURS, Permit, Refusal, RefusedEntry, Rule};
 use crate::fhir::interaction::Request;
 use crate::fhir::outcome::{FHIR_JSON, outcome};
+
+/// When to ask again what could not be answered at the moment.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// A whole answer.
 #[derive(Debug)]
@@ -83,8 +88,9 @@ impl Answer {
         if let Some(challenge) = challenge(rule, refusal.needed.as_deref()) {
             answer.headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            answer.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        let wait = refusal.wait.or_else(|| (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY));
+        if let Some(wait) = wait {
+            answer.headers.insert(header::RETRY_AFTER, retry_after(wait));
         }
         answer.rule = Some(rule.name);
         answer
@@ -101,6 +107,11 @@ impl Answer {
             self.headers.insert(name.clone(), value.clone());
         }
     }
+}
+
+/// Whole seconds, after which it is not too early (RFC 9110 §10.2.3).
+pub fn retry_after(wait: Duration) -> HeaderValue {
+    HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }
 
 fn challenge(rule: &Rule, needed: Option<&str>) -> Option<HeaderValue> {

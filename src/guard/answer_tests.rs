@@ -14,6 +14,7 @@ fn every_rule_that_has_a_challenge_sends_it() {
             needed: Some("patient/Observation.rs".to_owned()),
             detail: Some("secret".to_owned()),
             entry: None,
+            wait: None,
         };
         let challenge = challenge_of(&refusal);
         assert_eq!(challenge.is_some(), rule.challenge != Challenge::None, "{}", rule.name);

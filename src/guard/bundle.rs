@@ -160,7 +160,7 @@ fn self_link(exchange: &Exchange<'_>) -> NewLink {
 
 /// The page links, sealed; `self` is the client's own request.
 fn links(guard: &Guard, exchange: &Exchange<'_>, filled: &Filled) -> Result<Vec<NewLink>, Refusal> {
-    let pages = guard.pages(exchange.snapshot, exchange.grant);
+    let pages = exchange.pages(guard);
     let mut links = vec![self_link(exchange)];
     for PageLink { relation, position } in &filled.links {
         let url = pages

@@ -2,28 +2,37 @@
 //! background (enforcement.md §3, `metadata`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
 use super::{Answer, upstream_refusal};
-use crate::config::Snapshot;
+use crate::config::{Addresses, Snapshot};
 use crate::decide::{Refusal, capabilities_lookup, request as rules};
 use crate::upstream::UpstreamClient;
 
 /// Extension that older clients read the endpoints from (SMART App Launch 1.0, conformance).
 const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris";
 
+/// How long a request waits for the first copy, and how long nobody asks again after that was in vain.
+const PATIENCE: Duration = Duration::from_secs(10);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// The copy.
 #[derive(Default)]
 pub struct Capabilities {
     copy: ArcSwapOption<Copy>,
+    /// Held by the one who fetches the first copy; when that failed last, and why.
+    fetching: Mutex<Option<(Instant, Refusal)>>,
 }
 
 struct Copy {
-    upstream_base: String,
+    addresses: Arc<Addresses>,
     /// As the upstream said it.
     statement: Value,
     /// The URLs that `body` was written for.
@@ -37,7 +46,7 @@ impl Copy {
         let mut own = statement.clone();
         rewrite(&mut own, snapshot);
         Self {
-            upstream_base: snapshot.fhir.upstream.base.clone(),
+            addresses: snapshot.fhir.upstream.addresses.clone(),
             statement,
             public_url: snapshot.server.public_url.clone(),
             public_base: snapshot.fhir.public_base.clone(),
@@ -51,16 +60,18 @@ impl Copy {
 }
 
 impl Capabilities {
-    /// The copy. A configuration with other public URLs gets it written anew.
+    /// The copy. The first one is fetched, by one request for all that wait for it; a configuration with other public URLs gets it
+    /// written anew.
     ///
     /// # Errors
-    /// There is none yet of this FHIR server.
-    pub fn answer(&self, snapshot: &Snapshot) -> Result<Answer, Refusal> {
-        let copy = self.copy.load();
-        let copy = copy
-            .as_ref()
-            .filter(|copy| copy.upstream_base == snapshot.fhir.upstream.base)
-            .ok_or_else(|| rules::UPSTREAM_UNREACHABLE.refuse().because("no copy of the CapabilityStatement yet"))?;
+    /// There is none yet of this FHIR server, and it does not give one.
+    pub async fn answer(&self, upstream: &UpstreamClient, snapshot: &Snapshot) -> Result<Answer, Refusal> {
+        let copy = match self.known(snapshot) {
+            Some(copy) => copy,
+            None => Box::pin(timeout(PATIENCE, self.first(upstream, snapshot)))
+                .await
+                .unwrap_or_else(|_| Err(rules::UPSTREAM_TIMEOUT.refuse().because("no CapabilityStatement yet")))?,
+        };
         if copy.is_written_for(snapshot) {
             return Ok(Answer::fhir(StatusCode::OK, copy.body.clone()));
         }
@@ -72,7 +83,27 @@ impl Capabilities {
 
     /// Whether a copy of the present FHIR server is there.
     pub fn is_known(&self, snapshot: &Snapshot) -> bool {
-        self.copy.load().as_ref().is_some_and(|copy| copy.upstream_base == snapshot.fhir.upstream.base)
+        self.known(snapshot).is_some()
+    }
+
+    fn known(&self, snapshot: &Snapshot) -> Option<Arc<Copy>> {
+        self.copy.load_full().filter(|copy| copy.addresses == snapshot.fhir.upstream.addresses)
+    }
+
+    async fn first(&self, upstream: &UpstreamClient, snapshot: &Snapshot) -> Result<Arc<Copy>, Refusal> {
+        let mut failed = self.fetching.lock().await;
+        if let Some(copy) = self.known(snapshot) {
+            return Ok(copy);
+        }
+        if let Some((at, refusal)) = failed.as_ref()
+            && at.elapsed() < RETRY_AFTER
+        {
+            return Err(refusal.clone());
+        }
+        let fetched = self.refresh(upstream, snapshot).await;
+        *failed = fetched.err().map(|refusal| (Instant::now(), refusal));
+        let unknown = || rules::UPSTREAM_UNREACHABLE.refuse().because("no copy of the CapabilityStatement yet");
+        self.known(snapshot).ok_or_else(|| failed.as_ref().map_or_else(unknown, |(_, refusal)| refusal.clone()))
     }
 
     /// Fetches the upstream's statement and keeps it in the gate's words.
@@ -83,7 +114,7 @@ impl Capabilities {
         let mut headers = HeaderMap::new();
         headers.insert(http::header::ACCEPT, http::HeaderValue::from_static(crate::fhir::outcome::FHIR_JSON));
         let answer = upstream
-            .send(&snapshot.fhir.upstream, &capabilities_lookup(), headers, None)
+            .send(&snapshot.fhir.upstream, &capabilities_lookup(), headers, None, None)
             .await
             .map_err(|error| upstream_refusal(&error))?;
         if answer.status != StatusCode::OK {

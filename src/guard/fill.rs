@@ -311,7 +311,7 @@ pub(super) fn link(
     let Some(link) = source.link.iter().find(|link| relations.contains(&&*link.relation)) else {
         return Ok(None);
     };
-    let pages = guard.pages(exchange.snapshot, exchange.grant);
+    let pages = exchange.pages(guard);
     let target =
         pages.below_base(&link.url).ok_or_else(|| unreadable("a page link leads away from the FHIR server"))?;
     Ok(Some(PagePosition { target, ..PagePosition::default() }))

@@ -2,42 +2,40 @@
 //! (enforcement.md §7).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::page::Pages;
-use crate::config::Fhir;
+use crate::config::{Addresses, Fhir};
 use crate::fhir::rewrite::{LinkSink, Place, RewriteError, Rewriter};
 use crate::fhir::{FhirVersion, ResourceType, TypeSet};
 
-/// Moves `url` from the upstream's base to the public one; none where it does not lie there.
-pub(super) fn to_public(url: &str, upstream_base: &str, public_base: &str) -> Option<String> {
-    let rest = url.strip_prefix(upstream_base)?;
-    (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then(|| format!("{public_base}{rest}"))
+/// Moves `url` from one of the upstream's bases to the public one; none where it does not lie there.
+pub(super) fn to_public(url: &str, fhir: &Fhir) -> Option<String> {
+    moved(url, &fhir.upstream.addresses, &fhir.public_base)
+}
+
+fn moved(url: &str, addresses: &Addresses, public_base: &str) -> Option<String> {
+    addresses.below(url).map(|rest| format!("{public_base}{rest}"))
 }
 
 /// `url`, moved if it lies at the upstream.
 pub(super) fn public<'u>(url: &'u str, fhir: &Fhir) -> Cow<'u, str> {
-    to_public(url, &fhir.upstream.base, &fhir.public_base).map_or(Cow::Borrowed(url), Cow::Owned)
+    to_public(url, fhir).map_or(Cow::Borrowed(url), Cow::Owned)
 }
 
 /// The sink of an answer that was verified already: URLs are moved, nothing else.
 #[derive(Clone)]
 pub(super) struct Moved {
-    pub upstream_base: String,
+    addresses: Arc<Addresses>,
     pub public_base: String,
-    /// `host` or `host:port` of the upstream.
-    authority: String,
 }
 
 impl Moved {
-    /// The two bases of a configuration.
+    /// From and to the bases of a configuration.
     pub(super) fn of(fhir: &Fhir) -> Self {
-        Self {
-            upstream_base: fhir.upstream.base.clone(),
-            public_base: fhir.public_base.clone(),
-            authority: fhir.upstream.authority.clone(),
-        }
+        Self { addresses: fhir.upstream.addresses.clone(), public_base: fhir.public_base.clone() }
     }
 
     /// Moves the URLs of a body that is held; bodies that do not name the upstream are returned as they are.
@@ -45,7 +43,7 @@ impl Moved {
     /// # Errors
     /// The body is not JSON.
     pub(super) fn in_body(&self, body: Bytes) -> Result<Bytes, RewriteError> {
-        if !names_upstream(&body, &self.authority) || self.upstream_base == self.public_base {
+        if !names_upstream(&body, &self.addresses) || self.addresses.iter().all(|own| own.base == self.public_base) {
             return Ok(body);
         }
         let mut out = Vec::with_capacity(body.len());
@@ -58,7 +56,7 @@ impl Moved {
 
 impl LinkSink for Moved {
     fn link(&mut self, _: Place<'_>, url: &str) -> Result<Option<String>, RewriteError> {
-        Ok(to_public(url, &self.upstream_base, &self.public_base))
+        Ok(moved(url, &self.addresses, &self.public_base))
     }
 
     fn entry_type(&mut self, _: &str) -> Result<(), RewriteError> {
@@ -109,9 +107,9 @@ impl LinkSink for Flowing {
 /// # Errors
 /// The body is not JSON.
 pub(super) fn move_urls(body: Bytes, fhir: &Fhir) -> Result<Bytes, RewriteError> {
-    if names_upstream(&body, &fhir.upstream.authority) { Moved::of(fhir).in_body(body) } else { Ok(body) }
+    if names_upstream(&body, &fhir.upstream.addresses) { Moved::of(fhir).in_body(body) } else { Ok(body) }
 }
 
-fn names_upstream(body: &[u8], authority: &str) -> bool {
-    memchr::memmem::find(body, authority.as_bytes()).is_some()
+fn names_upstream(body: &[u8], addresses: &Addresses) -> bool {
+    addresses.iter().any(|address| memchr::memmem::find(body, address.authority.as_bytes()).is_some())
 }

@@ -38,14 +38,14 @@ mod write;
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 
-pub use answer::{Answer, EntryAnswer};
+pub use answer::{Answer, EntryAnswer, retry_after};
 pub use capabilities::Capabilities;
 pub use page::{PAGE_PARAMETER, Page, Pages};
 pub use patients::UpstreamPatients;
@@ -61,6 +61,7 @@ use crate::decide::{
     Action, BodyRule, CheckedKind, ConditionalKind, Grant, Input, OwnAnswer, Permit, Refusal, Seen, UpstreamRequest,
     Verify, request as rules,
 };
+use crate::fhir::AddressKey;
 use crate::fhir::interaction::{Interaction, Request};
 use crate::token::GateKeys;
 use crate::upstream::{UpstreamAnswer, UpstreamClient, UpstreamError};
@@ -97,6 +98,11 @@ impl Exchange<'_> {
         Exchange { body, ..*self }
     }
 
+    /// Makes page links of this exchange: they go on at the address that answered.
+    fn pages(&self, guard: &Guard) -> Pages {
+        guard.pages(self.snapshot, self.grant).at(self.waited.address())
+    }
+
     /// The whole body of an answer, within the limit.
     async fn collect(&self, answer: UpstreamAnswer) -> Result<Bytes, Refusal> {
         let limit = self.snapshot.limits.response_body;
@@ -105,9 +111,13 @@ impl Exchange<'_> {
     }
 }
 
-/// A stopwatch for the time a request waits for the FHIR server, in microseconds.
+/// What a request has had of the FHIR server: the time it waited for it, in microseconds, and the address that answered last.
 #[derive(Default, Debug)]
-pub struct Waited(AtomicU64);
+pub struct Waited {
+    micros: AtomicU64,
+    /// The number of its key.
+    address: AtomicU32,
+}
 
 impl Waited {
     /// Lets the watch run until what is returned is dropped.
@@ -117,8 +127,19 @@ impl Waited {
 
     /// The time so far; none if the FHIR server was not asked.
     pub fn so_far(&self) -> Option<Duration> {
-        let micros = self.0.load(Ordering::Relaxed);
+        let micros = self.micros.load(Ordering::Relaxed);
         (micros > 0).then(|| Duration::from_micros(micros))
+    }
+}
+
+impl Waited {
+    /// The address that what follows belongs to.
+    fn address(&self) -> Option<AddressKey> {
+        AddressKey::numbered(self.address.load(Ordering::Relaxed))
+    }
+
+    fn is_at(&self, address: Option<AddressKey>) {
+        self.address.store(AddressKey::number(address), Ordering::Relaxed);
     }
 }
 
@@ -131,7 +152,7 @@ pub struct Watch<'w> {
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.waited.0.fetch_add(micros, Ordering::Relaxed);
+        self.waited.micros.fetch_add(micros, Ordering::Relaxed);
     }
 }
 
@@ -150,7 +171,7 @@ impl Guard {
     /// The refusal that the client gets instead.
     pub async fn carry_out(&self, permit: &Permit, exchange: &Exchange<'_>) -> Result<Outcome, Refusal> {
         match permit.action() {
-            Action::Answer(OwnAnswer::Capabilities) => self.capabilities.answer(exchange.snapshot).map(Outcome::Whole),
+            Action::Answer(OwnAnswer::Capabilities) => self.capabilities(exchange.snapshot).await.map(Outcome::Whole),
             Action::Answer(OwnAnswer::EmptySearchset) => Ok(Outcome::Whole(bundle::empty_searchset(exchange))),
             Action::Answer(OwnAnswer::UniformDenial) => Ok(Outcome::Whole(Answer::uniform_denial())),
             Action::Stream { request, entries } => {
@@ -211,8 +232,21 @@ impl Guard {
     ) -> Result<UpstreamAnswer, Refusal> {
         let headers = outgoing::headers(exchange, request, body.is_some());
         let upstream = &exchange.snapshot.fhir.upstream;
+        // What belongs together is asked at one address: a page where the one before it was made, a write where its target was read.
+        let at = exchange.waited.address().or_else(|| exchange.request.page.as_ref()?.at);
         let _watch = exchange.waited.start();
-        self.upstream.send(upstream, request, headers, body).await.map_err(|error| upstream_refusal(&error))
+        let answer = self.upstream.send(upstream, request, headers, body, at).await;
+        let answer = answer.map_err(|error| upstream_refusal(&error))?;
+        exchange.waited.is_at(Some(answer.at));
+        Ok(answer)
+    }
+
+    /// The gate's CapabilityStatement.
+    ///
+    /// # Errors
+    /// There is no copy yet, and the FHIR server does not give one.
+    pub async fn capabilities(&self, snapshot: &Snapshot) -> Result<Answer, Refusal> {
+        self.capabilities.answer(&self.upstream, snapshot).await
     }
 
     /// Makes and opens the page links of one grant.
@@ -239,6 +273,7 @@ pub fn needs_body(permit: &Permit) -> bool {
 fn upstream_refusal(error: &UpstreamError) -> Refusal {
     let rule = match error {
         UpstreamError::Timeout => &rules::UPSTREAM_TIMEOUT,
+        UpstreamError::Busy => &rules::UPSTREAM_BUSY,
         UpstreamError::TooLarge | UpstreamError::Encoded => &rules::UPSTREAM_UNREADABLE,
         _ => &rules::UPSTREAM_UNREACHABLE,
     };

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::UnixSeconds;
-use crate::config::Snapshot;
+use crate::config::{Addresses, Snapshot, below};
 use crate::decide::Grant;
+use crate::fhir::AddressKey;
 use crate::fhir::interaction::PagePosition;
 use crate::token::GateKeys;
 
@@ -42,6 +43,9 @@ pub struct Page {
     size: usize,
     #[serde(rename = "d")]
     doubtful: u8,
+    /// The number of the address that made that page, eight digits.
+    #[serde(rename = "a", default)]
+    at: String,
     #[serde(rename = "e")]
     expires: UnixSeconds,
     /// Fills up, so that nothing shows by its length: how far the upstream had to be read tells what it holds of others.
@@ -61,9 +65,10 @@ fn padding(original: &str, link: &str) -> usize {
 impl Page {
     /// The original target, and where its result goes on.
     pub fn into_parts(self) -> (String, PagePosition) {
-        let Self { original, next, skip, size, doubtful, .. } = self;
+        let Self { original, next, skip, size, doubtful, at, .. } = self;
         let size = (size > 0).then_some(size);
-        (original, PagePosition { target: next, skip, size, doubtful: doubtful != 0 })
+        let at = u32::from_str_radix(&at, 16).ok().and_then(AddressKey::numbered);
+        (original, PagePosition { target: next, skip, size, doubtful: doubtful != 0, at })
     }
 }
 
@@ -89,9 +94,10 @@ fn binding(grant: &Grant) -> Vec<u8> {
 /// Makes and opens page links.
 pub struct Pages {
     keys: Arc<GateKeys>,
-    bases: [String; 2],
+    addresses: Arc<Addresses>,
     public_base: String,
     binding: Vec<u8>,
+    at: Option<AddressKey>,
     now: UnixSeconds,
 }
 
@@ -101,11 +107,18 @@ impl Pages {
         let fhir = &snapshot.fhir;
         Self {
             keys,
-            bases: [fhir.upstream.base.clone(), fhir.public_base.clone()],
+            addresses: fhir.upstream.addresses.clone(),
             public_base: fhir.public_base.clone(),
             binding: binding(grant),
+            at: None,
             now,
         }
+    }
+
+    /// Links go on at this address.
+    #[must_use]
+    pub(super) fn at(self, at: Option<AddressKey>) -> Self {
+        Self { at, ..self }
     }
 
     /// The public URL behind which `link` of the upstream is, or none for a link that leads elsewhere.
@@ -117,21 +130,21 @@ impl Pages {
     /// Where `link` leads below the upstream's base; none for a link that leads elsewhere.
     pub fn below_base(&self, link: &str) -> Option<String> {
         // Where one base lies within the other, the inner one is meant.
-        let below = self.bases.iter().filter_map(|base| {
-            let rest = link.strip_prefix(base.as_str())?;
-            (rest.is_empty() || rest.starts_with(['/', '?'])).then_some(rest)
-        });
-        below.min_by_key(|rest| rest.len()).map(str::to_owned)
+        let upstream = self.addresses.below(link);
+        let public = below(link, &self.public_base);
+        let below = upstream.into_iter().chain(public).min_by_key(|rest| rest.len());
+        below.filter(|rest| !rest.starts_with('#')).map(str::to_owned)
     }
 
     /// The public URL of the page that begins at `position`.
     pub fn seal_position(&self, original: &str, position: PagePosition) -> Option<String> {
-        let PagePosition { target, skip, size, doubtful } = position;
+        let PagePosition { target, skip, size, doubtful, at: _ } = position;
         let size = size.unwrap_or(0);
         let padding = " ".repeat(padding(original, &format!("{target} {skip} {size}")));
         let expires = self.now + LIFETIME;
         let (original_target, doubtful) = (original.to_owned(), u8::from(doubtful));
-        let page = Page { original: original_target, next: target, skip, size, doubtful, expires, padding };
+        let at = format!("{:08x}", AddressKey::number(self.at));
+        let page = Page { original: original_target, next: target, skip, size, doubtful, at, expires, padding };
         let plain = serde_json::to_vec(&page).ok()?;
         let seal = self.keys.seal(&plain, &self.binding).ok()?;
         let path = original.split('?').next().unwrap_or_default();

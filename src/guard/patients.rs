@@ -88,7 +88,7 @@ impl UpstreamPatients {
         let failed = |why: String| DirectoryError(why);
         let answer = self
             .upstream
-            .send(&snapshot.fhir.upstream, request, headers, None)
+            .send(&snapshot.fhir.upstream, request, headers, None, None)
             .await
             .map_err(|error| failed(error.to_string()))?;
         if answer.status != StatusCode::OK {

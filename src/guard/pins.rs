@@ -1,15 +1,17 @@
 //! Whether the FHIR server applies a write to the version that was checked and no other: known in memory, kept in the store, and
-//! found out once, with a resource of the gate's own, when the first write asks (enforcement.md §2.7).
+//! found out once, with a resource of the gate's own, when the first write asks (enforcement.md §2.7). Of several addresses each is
+//! tried by itself, and what counts is what all obey that are in use.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::probe::Probe;
-use crate::config::{Snapshot, Upstream};
+use crate::config::{Address, Snapshot, Upstream};
 use crate::decide::{Obeyed, Refusal, WRITE_UNPROBED};
 use crate::store::SharedStore;
 use crate::upstream::UpstreamClient;
@@ -24,14 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Pins {
     upstream: Arc<UpstreamClient>,
     store: SharedStore,
-    known: ArcSwapOption<Known>,
+    known: ArcSwap<HashMap<String, Obeyed>>,
     /// Held by the one who finds out; the last time it failed.
     probing: Mutex<Option<Failed>>,
-}
-
-struct Known {
-    base: String,
-    obeyed: Obeyed,
 }
 
 struct Failed {
@@ -43,7 +40,7 @@ struct Failed {
 impl Pins {
     /// Nothing is known.
     pub fn new(upstream: Arc<UpstreamClient>, store: SharedStore) -> Self {
-        Self { upstream, store, known: ArcSwapOption::empty(), probing: Mutex::new(None) }
+        Self { upstream, store, known: ArcSwap::default(), probing: Mutex::new(None) }
     }
 
     /// What the FHIR server of `snapshot` obeys.
@@ -52,29 +49,38 @@ impl Pins {
     /// It is not known, and cannot be found out now.
     pub(super) async fn of(self: &Arc<Self>, snapshot: &Snapshot) -> Result<Obeyed, Refusal> {
         let upstream = &snapshot.fhir.upstream;
-        if let Some(obeyed) = self.known(&upstream.base) {
-            return Ok(obeyed);
+        let in_use = self.upstream.in_use(upstream);
+        let mut of_all: Option<Obeyed> = None;
+        for address in upstream.addresses.iter().filter(|address| in_use.contains(&address.key)) {
+            let obeyed = match self.known(&address.base) {
+                Some(obeyed) => obeyed,
+                None => self.tried(upstream, address).await?,
+            };
+            of_all = Some(of_all.map_or(obeyed, |others| others.and(obeyed)));
         }
-        let (pins, upstream) = (self.clone(), upstream.clone());
+        of_all.ok_or_else(|| unprobed("no address is in use"))
+    }
+
+    /// Finds out what one address obeys.
+    async fn tried(self: &Arc<Self>, upstream: &Arc<Upstream>, address: &Address) -> Result<Obeyed, Refusal> {
+        let (pins, upstream, address) = (self.clone(), upstream.clone(), address.clone());
         // It goes on when the client leaves or loses patience: what it made must be deleted again.
-        let found = tokio::spawn(async move { pins.find_out(&upstream).await });
-        let why = match timeout(PATIENCE, found).await {
-            Ok(Ok(Ok(obeyed))) => return Ok(obeyed),
-            Ok(Ok(Err(why))) => why,
-            Ok(Err(_)) | Err(_) => "the probe takes long".to_owned(),
-        };
-        Err(WRITE_UNPROBED
-            .refuse()
-            .because(format!("{why}; `smartgate check --upstream` says more, [fhir] unpinned_writes does without")))
+        let found = tokio::spawn(async move { pins.find_out(&upstream, &address).await });
+        match timeout(PATIENCE, found).await {
+            Ok(Ok(Ok(obeyed))) => Ok(obeyed),
+            Ok(Ok(Err(why))) => Err(unprobed(&why)),
+            Ok(Err(_)) | Err(_) => Err(unprobed("the probe takes long")),
+        }
     }
 
     /// Takes over what another process has found out.
     pub async fn follow(&self, snapshot: &Snapshot) {
-        let base = &snapshot.fhir.upstream.base;
-        if let Some(obeyed) = self.recorded(base).await
-            && self.known(base) != Some(obeyed)
-        {
-            self.remember(base, obeyed);
+        for Address { base, .. } in snapshot.fhir.upstream.addresses.iter() {
+            if let Some(obeyed) = self.recorded(base).await
+                && self.known(base) != Some(obeyed)
+            {
+                self.remember(base, obeyed);
+            }
         }
     }
 
@@ -89,12 +95,16 @@ impl Pins {
     }
 
     fn known(&self, base: &str) -> Option<Obeyed> {
-        self.known.load().as_ref().filter(|known| known.base == base).map(|known| known.obeyed)
+        self.known.load().get(base).copied()
     }
 
     fn remember(&self, base: &str, obeyed: Obeyed) {
-        tracing::info!(?obeyed, "what the FHIR server obeys of the conditions of a write");
-        self.known.store(Some(Arc::new(Known { base: base.to_owned(), obeyed })));
+        tracing::info!(upstream = base, ?obeyed, "what the FHIR server obeys of the conditions of a write");
+        self.known.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            known.insert(base.to_owned(), obeyed);
+            known
+        });
     }
 
     async fn recorded(&self, base: &str) -> Option<Obeyed> {
@@ -107,8 +117,8 @@ impl Pins {
         }
     }
 
-    async fn find_out(&self, upstream: &Upstream) -> Result<Obeyed, String> {
-        let base = &upstream.base;
+    async fn find_out(&self, upstream: &Arc<Upstream>, address: &Address) -> Result<Obeyed, String> {
+        let base = &address.base;
         let mut failed = self.probing.lock().await;
         if let Some(obeyed) = self.known(base) {
             return Ok(obeyed);
@@ -120,7 +130,7 @@ impl Pins {
         if let Some(failed) = failed.as_ref().filter(|failed| failed.base == *base && Instant::now() < failed.until) {
             return Err(failed.why.clone());
         }
-        match (Probe { client: &self.upstream, upstream }).conditions().await {
+        match (Probe { client: &self.upstream, upstream, at: address.key }).conditions().await {
             Ok(obeyed) => {
                 if let Err(error) = self.record(base, obeyed).await {
                     tracing::error!(error, "what the FHIR server obeys cannot be kept");
@@ -134,4 +144,9 @@ impl Pins {
             }
         }
     }
+}
+
+fn unprobed(why: &str) -> Refusal {
+    let more = "`smartgate check --upstream` says more, [fhir] unpinned_writes does without";
+    WRITE_UNPROBED.refuse().because(format!("{why}; {more}"))
 }

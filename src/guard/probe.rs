@@ -2,6 +2,8 @@
 //!
 //! What counts is what is stored afterwards, not only what the server says.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, StatusCode};
@@ -13,10 +15,10 @@ use super::outgoing;
 use super::precondition;
 use crate::config::Upstream;
 use crate::decide::{Obeyed, ObeyedInTransaction, Pin, ProbeResource, UpstreamRequest, bundle_request};
-use crate::fhir::ResourceType;
 use crate::fhir::json::Json;
 use crate::fhir::outcome::FHIR_JSON;
 use crate::fhir::reference::is_id;
+use crate::fhir::{AddressKey, ResourceType};
 use crate::upstream::UpstreamClient;
 
 /// Most bytes of an answer that are read, and deepest nesting.
@@ -26,7 +28,9 @@ const DEPTH: usize = 64;
 /// A FHIR server that is tried out.
 pub(crate) struct Probe<'a> {
     pub(crate) client: &'a UpstreamClient,
-    pub(crate) upstream: &'a Upstream,
+    pub(crate) upstream: &'a Arc<Upstream>,
+    /// The address that is asked.
+    pub(crate) at: AddressKey,
 }
 
 /// What an answer says.
@@ -58,8 +62,11 @@ impl Probe<'_> {
         }
         outgoing::pin(request, &mut headers);
         let body = body.map(|body| Bytes::from(body.to_string()));
-        let answer =
-            self.client.send(self.upstream, request, headers, body).await.map_err(|error| error.to_string())?;
+        let answer = self.client.send(self.upstream, request, headers, body, Some(self.at)).await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        if answer.at != self.at {
+            return Err("the FHIR server cannot be reached at this address".to_owned());
+        }
         let (status, headers) = (answer.status, answer.headers.clone());
         let body = answer.collect(ANSWER).await.map_err(|error| error.to_string())?;
         Ok(Said { status, headers, body })

@@ -72,7 +72,7 @@ pub(super) fn start(
         let moved = headers
             .get(&name)
             .and_then(|value| value.to_str().ok())
-            .and_then(|url| to_public(url, &fhir.upstream.base, &fhir.public_base))
+            .and_then(|url| to_public(url, fhir))
             .and_then(|url| http::HeaderValue::from_str(&url).ok());
         match moved {
             Some(url) => headers.insert(name, url),
@@ -93,7 +93,7 @@ pub(super) fn start(
                 return Ok(Box::new(Stream { status, headers, answer, ahead: None, through: None }));
             }
             let moved = Moved::of(fhir);
-            let pages = guard.pages(exchange.snapshot, exchange.grant);
+            let pages = exchange.pages(guard);
             let original = exchange.original.to_owned();
             let flowing = Flowing { moved, pages, version: fhir.version, entries, original };
             Some(Through::Bundle(Box::new(Rewriter::new(flowing))))

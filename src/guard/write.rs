@@ -4,6 +4,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::links::{move_urls, to_public};
 use super::{Answer, Exchange, Guard, own_words};
+use crate::config::Fhir;
 use crate::decide::{
     BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BodyRule, Refusal, UpstreamRequest, check_resource, request as rules,
 };
@@ -100,9 +101,9 @@ pub(super) fn locations(exchange: &Exchange<'_>, headers: &HeaderMap, written: &
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         let url = headers.get(&name).and_then(|value| value.to_str().ok());
         let public = url.and_then(|url| {
-            to_public(url, &fhir.upstream.base, &fhir.public_base)
+            to_public(url, fhir)
                 .or_else(|| url.starts_with(fhir.public_base.as_str()).then(|| url.to_owned()))
-                .or_else(|| below_base(url, &fhir.upstream.base_path, &fhir.public_base))
+                .or_else(|| below_base(url, fhir))
         });
         if let Some(value) = public.and_then(|url| http::HeaderValue::from_str(&url).ok()) {
             written.headers.insert(name, value);
@@ -110,14 +111,17 @@ pub(super) fn locations(exchange: &Exchange<'_>, headers: &HeaderMap, written: &
     }
 }
 
-/// A `Location` without a host: a path below the upstream's base path, or relative to the base.
-fn below_base(url: &str, base_path: &str, public_base: &str) -> Option<String> {
+/// A `Location` without a host: a path below the base path of one of the addresses, or relative to the base.
+fn below_base(url: &str, fhir: &Fhir) -> Option<String> {
     if url.contains("://") || url.starts_with("//") {
         return None;
     }
     let relative = match url.strip_prefix('/') {
-        Some(_) => url.strip_prefix(base_path)?.strip_prefix('/')?,
+        Some(_) => {
+            let mut paths = fhir.upstream.addresses.iter().map(|address| address.base_path.as_str());
+            paths.find_map(|path| url.strip_prefix(path)?.strip_prefix('/'))?
+        }
         None => url,
     };
-    Some(format!("{public_base}/{relative}"))
+    Some(format!("{}/{relative}", fhir.public_base))
 }

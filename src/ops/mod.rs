@@ -25,6 +25,7 @@ use crate::guard::Capabilities;
 use crate::store::SharedStore;
 use crate::telemetry::{AuditLog, LoginOutcome, Metrics};
 use crate::token::{Fetcher, GateKeys};
+use crate::upstream::UpstreamClient;
 use access::{Access, Admission};
 
 /// The content type of Prometheus' text format.
@@ -51,6 +52,7 @@ pub struct Watched {
     pub keys: Arc<GateKeys>,
     pub fetcher: Arc<Fetcher>,
     pub capabilities: Arc<Capabilities>,
+    pub upstream: Arc<UpstreamClient>,
     pub ambient: Ambient,
     /// When the process began to serve.
     pub started: UnixSeconds,

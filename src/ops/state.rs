@@ -8,6 +8,7 @@ use crate::config::{KeySource, Snapshot, StoreUrl};
 use crate::decide::reporting;
 use crate::store::KeyPurpose;
 use crate::telemetry::Refusals;
+use crate::upstream::Standing;
 
 /// One line of a section: what, how it is, and whether somebody should look after it.
 pub(super) struct Fact {
@@ -91,8 +92,20 @@ fn configuration(watched: &Watched, snapshot: &Snapshot, now: UnixSeconds) -> Ve
 
 fn upstreams(watched: &Watched, snapshot: &Snapshot) -> Vec<Fact> {
     let known = watched.capabilities.is_known(snapshot);
-    let told = if known { "its CapabilityStatement is known" } else { "has not told its CapabilityStatement yet" };
-    vec![fact_that(known, &*snapshot.fhir.upstream.base, told)]
+    let told = if known { "is known" } else { "was not told yet" };
+    let (with_it, waiting) = watched.upstream.load();
+    let mut facts = vec![
+        fact_that(known, "CapabilityStatement", told),
+        fact_that(waiting == 0, "Requests with it", format!("{with_it}, and {waiting} that wait for their turn")),
+    ];
+    facts.extend(watched.upstream.addresses(&snapshot.fhir.upstream).into_iter().map(
+        |address| match address.standing {
+            Standing::In => fact(address.base, "is asked"),
+            Standing::Trial => fact_that(false, address.base, "is left out; the next request tries it"),
+            Standing::Out => fact_that(false, address.base, "is left out: requests or checks failed"),
+        },
+    ));
+    facts
 }
 
 async fn store(watched: &Watched, snapshot: &Snapshot) -> Vec<Fact> {
@@ -145,7 +158,8 @@ fn issuers(watched: &Watched, snapshot: &Snapshot, now: UnixSeconds) -> Vec<Fact
     issuers
         .into_iter()
         .map(|issuer| {
-            let (right, told) = told(&issuer.keys);
+            let (right, told) =
+                issuer.keys.as_ref().map_or_else(|| (true, "is asked about each token".to_owned()), told);
             fact_that(right, &*issuer.issuer, told)
         })
         .collect()

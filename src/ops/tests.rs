@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::ambient::UnixSeconds;
-use crate::gate::Listeners;
+use crate::gate::{Inherited, Listeners};
 use crate::store::{
     Attempt, ClientsVersion, Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated,
     Rotation, Store, StoreError, StoredClient, StoredKey,
@@ -242,19 +242,20 @@ async fn it_answers_on_the_wire() {
         config: Arc::new(ArcSwap::from_pointee(loaded.snapshot)),
         audit: AuditLog::open(&AuditSink::File(folder.path().join("audit.log")), OnFull::Block, metrics.clone())
             .unwrap(),
-        metrics,
+        metrics: metrics.clone(),
         readiness: readiness.clone(),
         store: Arc::new(Pinged::default()),
         keys: Arc::new(GateKeys::of(&[], &ambient).unwrap()),
-        fetcher: Arc::new(Fetcher::new(ambient.clone()).unwrap()),
+        fetcher: Arc::new(Fetcher::new(ambient.clone(), metrics).unwrap()),
         capabilities: Arc::default(),
+        upstream: Arc::default(),
         started: ambient.now(),
         ambient,
     });
-    let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+    let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()], &mut Inherited::default()).unwrap();
     let address = listeners.addresses()[0];
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let serving = tokio::spawn(listeners.serve("admin", app, None, stopped));
+    let serving = tokio::spawn(listeners.serve(app, None, stopped.into()));
 
     let metrics = exchange(address, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     assert!(metrics.starts_with("HTTP/1.1 200 "), "{metrics}");

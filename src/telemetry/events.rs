@@ -25,6 +25,36 @@ impl LoginOutcome {
     }
 }
 
+/// Why a connection was closed before its first request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TurnedAway {
+    /// There are as many connections as there may be.
+    Full,
+    /// Its address has as many as one may have.
+    Address,
+    /// A load balancer's PROXY header was not there or not right.
+    Proxy,
+    /// No TLS was agreed on, or the client showed no good certificate.
+    Tls,
+    /// All of this took too long.
+    Slow,
+}
+
+impl TurnedAway {
+    pub(super) const ALL: [Self; 5] = [Self::Full, Self::Address, Self::Proxy, Self::Tls, Self::Slow];
+
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Address => "address",
+            Self::Proxy => "proxy",
+            Self::Tls => "tls",
+            Self::Slow => "slow",
+        }
+    }
+}
+
 /// One reading of the configuration while the gate runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reload {
@@ -85,6 +115,31 @@ impl TokenGrant {
             Self::AuthorizationCode => "authorization_code",
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
+        }
+    }
+}
+
+/// What became of a question to another issuer about a token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IssuerAnswer {
+    Active,
+    Inactive,
+    /// It did not answer, or not what can be read.
+    Failed,
+    /// It was not asked: there were too many questions.
+    Shed,
+}
+
+impl IssuerAnswer {
+    pub(super) const ALL: [Self; 4] = [Self::Active, Self::Inactive, Self::Failed, Self::Shed];
+
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Failed => "failed",
+            Self::Shed => "shed",
         }
     }
 }

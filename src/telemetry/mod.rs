@@ -5,11 +5,13 @@ mod events;
 mod logging;
 mod metrics;
 mod process;
+mod version;
 
 pub use audit::{
     AuditError, AuditLog, AuditRecord, AuditSink, AuthRecord, Batch, DecisionRecord, OnFull, Position, Recent,
     Refusals, Refused, Spool,
 };
-pub use events::{LoginOutcome, Reload, ReloadOutcome, TokenGrant};
+pub use events::{IssuerAnswer, LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
 pub use logging::{LogFormat, init_logging};
-pub use metrics::{InFlight, Metrics, PathTaken};
+pub use metrics::{InFlight, Metrics, PathTaken, UpstreamRetry};
+pub use version::version;

@@ -3,6 +3,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::{Consent, GrantType};
+use crate::telemetry::Metrics;
 use crate::token::testing::{HandClock, NOW, Server, TestKey, ambient, es256, es384, jwks, rs384, store, stranger};
 
 const TOKEN_URL: &str = "https://gate.example.org/auth/token";
@@ -17,7 +18,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let ((folder, store), (ambient, clock)) = (store(), ambient());
-        let fetcher = Arc::new(Fetcher::new(ambient.clone()).unwrap());
+        let fetcher = Arc::new(Fetcher::new(ambient.clone(), Metrics::new().unwrap()).unwrap());
         Self { assertions: Assertions { fetcher, store, ambient }, clock, _folder: folder }
     }
 
@@ -48,6 +49,7 @@ fn client(auth: ClientAuth) -> Client {
         enforced: false,
         launcher: None,
         self_registered: false,
+        rate: None,
         launch_uris: Vec::new(),
         enabled: true,
     }

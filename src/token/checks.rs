@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::Claims;
+use super::fetch::Answer;
 use super::jws::{Jws, Members};
 use super::verify::TokenError;
 use crate::ambient::UnixSeconds;
@@ -27,10 +28,34 @@ pub(super) struct Expected<'a> {
 impl Expected<'_> {
     /// The claims of a token whose signature was verified.
     pub(super) fn signed(&self, jws: &Jws<'_>, now: UnixSeconds) -> Result<Claims, TokenError> {
-        if self.has_type(jws)? { self.claims(&jws.claims, now) } else { Err(TokenError::Refused("token-type")) }
+        if !self.has_type(jws)? {
+            return Err(TokenError::Refused("token-type"));
+        }
+        self.claims(&jws.claims, jws.claims.text("sub")?, now)
     }
 
-    fn claims(&self, claims: &Members, now: UnixSeconds) -> Result<Claims, TokenError> {
+    /// The claims of a token that `answer` tells of (RFC 7662 §2.2).
+    pub(super) fn told(&self, answer: &Answer, now: UnixSeconds) -> Result<Claims, TokenError> {
+        let members = &answer.members;
+        let says = |name: &str, right: &[&str]| {
+            let said = members.text(name)?;
+            Ok::<_, TokenError>(said.is_none_or(|said| right.iter().any(|right| said.eq_ignore_ascii_case(right))))
+        };
+        if members.text("iss")?.is_some_and(|issuer| issuer != self.issuer) {
+            return Err(TokenError::Refused("token-issuer"));
+        }
+        // A refresh token is active, too, and a DPoP token is none to be shown alone.
+        let is_bearer = says("token_type", &["bearer"])? && says("token_use", &["access_token", "access"])?;
+        if !is_bearer || self.is_other_token(members)? {
+            return Err(TokenError::Refused("token-type"));
+        }
+        // What is nobody's is the client's own, of which `sub` would speak in a JWT (RFC 9068 §2.2).
+        let subject = if members.has("sub") { members.text("sub")? } else { self.client(members)? };
+        let claims = self.claims(members, subject, now)?;
+        Ok(Claims { expires: claims.expires.min(answer.until), ..claims })
+    }
+
+    fn claims(&self, claims: &Members, subject: Option<&str>, now: UnixSeconds) -> Result<Claims, TokenError> {
         // The token is bound to a key or a certificate (RFC 7800); whoever shows it without either may have stolen it.
         if claims.has("cnf") {
             return Err(TokenError::Refused("token-bound"));
@@ -43,12 +68,12 @@ impl Expected<'_> {
             return Err(TokenError::Refused("token-required"));
         }
         let expires = self.times(claims, now)?;
-        let subject = claims.text("sub")?.filter(|subject| !subject.is_empty());
+        let subject = subject.filter(|subject| !subject.is_empty()).ok_or(TokenError::Refused("token-subject"))?;
         let names = self.names;
         Ok(Claims {
             issuer: self.issuer.into(),
             own: self.own,
-            subject: subject.ok_or(TokenError::Refused("token-subject"))?.to_owned(),
+            subject: subject.to_owned(),
             client: self.client(claims)?.map(str::to_owned),
             scope: self.scope(claims)?,
             patient: id(claims, &names.patient, "Patient/", "token-patient")?,

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::KeySource;
+use crate::telemetry::Metrics;
 use crate::token::testing::{NOW, TestKey, ambient, es256, es384, jwks, rs256, store, stranger};
 use crate::token::{Fetcher, GateKeys};
 
@@ -31,7 +32,7 @@ async fn ask(token: &str) -> Result<String, &'static str> {
     let (_folder, store) = store();
     let tokens = crate::token::testing::snapshot().tokens;
     let keys = Arc::new(GateKeys::open(&*store, &ambient, &tokens).await.unwrap());
-    let fetcher = Arc::new(Fetcher::new(ambient.clone()).unwrap());
+    let fetcher = Arc::new(Fetcher::new(ambient.clone(), Metrics::new().unwrap()).unwrap());
     let verifier = Verifier { keys, fetcher, ambient };
     let found = verifier.identity(token, &oidc(), "n").await;
     found.map(|identity| identity.subject).map_err(|error| error.rule())

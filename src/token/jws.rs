@@ -34,9 +34,13 @@ pub(super) struct Members(Map<String, Value>);
 
 impl Members {
     fn decode(part: &str) -> Result<Self, Flaw> {
-        let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Flaw::Malformed)?;
-        Json::parse(&bytes, MAX_DEPTH).map_err(|_| Flaw::Malformed)?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|_| Flaw::Malformed)
+        Self::read(&URL_SAFE_NO_PAD.decode(part).map_err(|_| Flaw::Malformed)?)
+    }
+
+    /// An object that can be read in one way only.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, Flaw> {
+        Json::parse(bytes, MAX_DEPTH).map_err(|_| Flaw::Malformed)?;
+        serde_json::from_slice(bytes).map(Self).map_err(|_| Flaw::Malformed)
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
@@ -111,6 +115,13 @@ impl<'a> Jws<'a> {
             signed,
             signature,
         })
+    }
+
+    /// Whether `token` has the form of a JWS, right or wrong inside: three parts, the first of which is a JSON object.
+    pub(super) fn has_form(token: &str) -> bool {
+        let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
+        let object = header.and_then(|header| serde_json::from_slice::<Map<String, Value>>(&header).ok());
+        token.split('.').count() == 3 && object.is_some()
     }
 
     /// Whether `key` made the signature.

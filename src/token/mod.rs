@@ -56,6 +56,7 @@ pub struct Claims {
     pub encounter: Option<String>,
     /// As the token has it, absolute or relative.
     pub fhir_user: Option<String>,
+    /// Until when this holds: until the token expires, or its issuer must be asked again.
     pub expires: UnixSeconds,
     pub token_id: Option<String>,
     /// The grant of the gate's own that this token belongs to.

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -60,6 +62,8 @@ pub(crate) fn snapshot_with(lines: &str) -> Snapshot {
     let folder = TempDir::new().unwrap();
     let keys = [es256(), es384(), rs256()];
     std::fs::write(folder.path().join("jwks.json"), jwks(&keys)).unwrap();
+    std::fs::write(folder.path().join("secret"), "a b+c").unwrap();
+    std::fs::write(folder.path().join("key.pem"), es256().pem()).unwrap();
     let text = format!(
         r#"
         [server]
@@ -99,6 +103,18 @@ impl TestKey {
     /// The public key as a JWK.
     pub(crate) fn jwk(&self) -> Value {
         self.key.jwk.clone()
+    }
+
+    /// The private key in PEM.
+    pub(crate) fn pem(&self) -> String {
+        let lines: Vec<String> = STANDARD
+            .encode(&self.stored.secret)
+            .chars()
+            .collect::<Vec<_>>()
+            .chunks(64)
+            .map(String::from_iter)
+            .collect();
+        format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
     }
 
     /// A token with this key's own `alg` and `kid`, and `typ: JWT`.
@@ -182,15 +198,21 @@ impl Server {
         let (answer, seen, requests) = (server.answer.clone(), server.seen.clone(), server.requests.clone());
         tokio::spawn(async move {
             while let Ok((mut connection, _)) = listener.accept().await {
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
                     match connection.read_u8().await {
-                        Ok(byte) => head.push(byte),
+                        Ok(byte) => request.push(byte),
                         Err(_) => break,
                     }
                 }
+                let mut request = String::from_utf8(request).unwrap();
+                let head = request.to_ascii_lowercase();
+                let length = head.split_once("content-length: ").and_then(|(_, rest)| rest.split_once("\r\n"));
+                let mut body = vec![0; length.map_or(0, |(length, _)| length.parse().unwrap())];
+                connection.read_exact(&mut body).await.unwrap();
                 seen.fetch_add(1, Ordering::SeqCst);
-                requests.lock().unwrap().push(String::from_utf8(head).unwrap());
+                request.push_str(&String::from_utf8(body).unwrap());
+                requests.lock().unwrap().push(request);
                 let answer = answer.lock().unwrap().clone();
                 let _ = connection.write_all(answer.as_bytes()).await;
             }
@@ -216,7 +238,7 @@ impl Server {
         self.seen.load(Ordering::SeqCst)
     }
 
-    /// The heads of the requests that came.
+    /// The requests that came.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }

@@ -1,6 +1,7 @@
 //! Verification of bearer tokens: the gate's own and those of configured issuers.
 //!
-//! In order: what can be read in one way only; `iss`, which says whose rules and keys apply; the signature; everything else.
+//! In order: what can be read in one way only; `iss`, which says whose rules and keys apply; the signature; everything else. A
+//! token that is no JWT is the issuer's to tell of that the configuration has for such tokens.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,7 +11,7 @@ use super::jwks::Miss;
 use super::jws::{Flaw, Jws};
 use super::{Claims, Fetcher, GateKeys};
 use crate::ambient::Ambient;
-use crate::config::{ClaimNames, Issuer, Snapshot, TokenType};
+use crate::config::{ClaimNames, Issuer, KeySource, Snapshot, TokenType};
 
 /// How far the clocks of replicas may differ, in seconds.
 const OWN_LEEWAY: i64 = 30;
@@ -77,15 +78,36 @@ impl Verifier {
     /// # Errors
     /// The token is not accepted, or cannot be checked now.
     pub async fn verify(&self, token: &str, snapshot: &Snapshot) -> Result<Claims, TokenError> {
-        let jws = Jws::parse(token)?;
+        let jws = match Jws::parse(token) {
+            Ok(jws) => jws,
+            Err(flaw) => match snapshot.issuer_of_opaque(token).filter(|_| !Jws::has_form(token)) {
+                Some(issuer) => return self.opaque(token, issuer).await,
+                None => return Err(flaw.into()),
+            },
+        };
         let issuer = jws.claims.text("iss")?.ok_or(TokenError::Refused("token-issuer"))?;
         if issuer == snapshot.server.public_url {
             self.own(&jws, snapshot)
         } else if let Some(issuer) = snapshot.issuers.get(issuer) {
-            self.foreign(&jws, issuer).await
+            match &issuer.keys {
+                Some(keys) => self.foreign(&jws, issuer, keys).await,
+                None => self.opaque(token, issuer).await,
+            }
         } else {
             Err(TokenError::Refused("token-issuer"))
         }
+    }
+
+    /// As [`Verifier::verify`], of the gate's own tokens only: nobody else is told of the token.
+    ///
+    /// # Errors
+    /// The token is not accepted.
+    pub fn verify_own(&self, token: &str, snapshot: &Snapshot) -> Result<Claims, TokenError> {
+        let jws = Jws::parse(token)?;
+        if jws.claims.text("iss")? != Some(&snapshot.server.public_url) {
+            return Err(TokenError::Refused("token-issuer"));
+        }
+        self.own(&jws, snapshot)
     }
 
     fn own(&self, jws: &Jws<'_>, snapshot: &Snapshot) -> Result<Claims, TokenError> {
@@ -106,30 +128,38 @@ impl Verifier {
         expected.signed(jws, self.ambient.now())
     }
 
-    async fn foreign(&self, jws: &Jws<'_>, issuer: &Issuer) -> Result<Claims, TokenError> {
+    async fn foreign(&self, jws: &Jws<'_>, issuer: &Issuer, keys: &KeySource) -> Result<Claims, TokenError> {
         if !issuer.algorithms.contains(&jws.algorithm) {
             return Err(TokenError::Refused("token-algorithm"));
         }
         let wanted = Wanted { id: jws.key_id.as_deref(), algorithm: jws.algorithm };
-        let key = self.fetcher.key(&issuer.keys, Purpose::Tokens, wanted).await?;
+        let key = self.fetcher.key(keys, Purpose::Tokens, wanted).await?;
         if !jws.is_signed_by(&key) {
             return Err(TokenError::Refused("token-signature"));
         }
-        let expected = Expected {
-            issuer: &issuer.issuer,
-            own: false,
-            audience: &issuer.audience,
-            token_type: issuer.token_type,
-            leeway: i64::try_from(issuer.leeway.as_secs()).unwrap_or(i64::MAX),
-            names: &issuer.claims,
-            require: &issuer.require,
-        };
-        expected.signed(jws, self.ambient.now())
+        expected(issuer).signed(jws, self.ambient.now())
+    }
+
+    async fn opaque(&self, token: &str, issuer: &Arc<Issuer>) -> Result<Claims, TokenError> {
+        let answer = self.fetcher.introspect(issuer, token).await?;
+        expected(issuer).told(&answer, self.ambient.now())
     }
 
     /// Grows when a key of the gate or of an issuer changed: what was verified before must be verified again.
     pub fn key_generation(&self) -> u64 {
         self.keys.generation() + self.fetcher.generation()
+    }
+}
+
+fn expected(issuer: &Issuer) -> Expected<'_> {
+    Expected {
+        issuer: &issuer.issuer,
+        own: false,
+        audience: &issuer.audience,
+        token_type: issuer.token_type,
+        leeway: i64::try_from(issuer.leeway.as_secs()).unwrap_or(i64::MAX),
+        names: &issuer.claims,
+        require: &issuer.require,
     }
 }
 

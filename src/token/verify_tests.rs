@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::KeySource;
+use crate::telemetry::Metrics;
 use crate::token::testing::{
     AUDIENCE, HandClock, ISSUER, NOW, Server, ambient, es256, es384, gate_keys, jwks, rs256, snapshot, snapshot_with,
     stranger,
@@ -18,7 +19,8 @@ struct World {
 impl World {
     fn new() -> Self {
         let (ambient, clock) = ambient();
-        let (keys, fetcher) = (gate_keys(&ambient), Arc::new(Fetcher::new(ambient.clone()).unwrap()));
+        let (keys, fetcher) =
+            (gate_keys(&ambient), Arc::new(Fetcher::new(ambient.clone(), Metrics::new().unwrap()).unwrap()));
         Self { verifier: Verifier { keys, fetcher, ambient }, clock }
     }
 
@@ -378,7 +380,7 @@ async fn a_changed_key_of_an_issuer_is_a_new_generation() {
     server.answers("", &jwks(&[es256()]));
     let mut snapshot = snapshot();
     let mut issuer = Arc::into_inner(snapshot.issuers.remove(ISSUER).unwrap()).unwrap();
-    issuer.keys = KeySource::Url(server.url.clone());
+    issuer.keys = Some(KeySource::Url(server.url.clone()));
     snapshot.issuers.insert(ISSUER.to_owned(), Arc::new(issuer));
     let (old, new) = (es256().token(&claims(json!({}))), es384().token(&claims(json!({}))));
     assert!(world.verify(&old, &snapshot).await.is_ok());

@@ -1,5 +1,6 @@
 //! An answer of the FHIR server: its head, and its body as it comes.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,14 @@ use http::header::{self, HeaderName};
 use http::{HeaderMap, StatusCode};
 use pingora::protocols::http::v1::client::HttpSession;
 
+use tokio::time::Instant;
+
 use super::UpstreamError;
-use super::pool::Pool;
+use super::pool;
+use super::server::Server;
+use super::turns::Turn;
+use crate::config::Upstream;
+use crate::fhir::AddressKey;
 
 /// Headers of an answer that may travel on; every other one stays behind the gate (enforcement.md §7).
 const PASSED: [HeaderName; 9] = [
@@ -29,17 +36,30 @@ const PASSED: [HeaderName; 9] = [
 pub struct UpstreamAnswer {
     pub status: StatusCode,
     pub headers: HeaderMap,
+    /// The address that answered.
+    pub at: AddressKey,
     connection: Option<Box<Connection>>,
 }
 
 struct Connection {
-    pool: Arc<Pool>,
+    server: Arc<Server>,
     session: HttpSession,
+    place: SocketAddr,
+    _turn: Turn,
+    /// When the last byte must be there.
+    until: Option<Instant>,
+    read_timeout: Duration,
     idle_timeout: Duration,
 }
 
 impl UpstreamAnswer {
-    pub(super) fn new(pool: Arc<Pool>, session: HttpSession, idle_timeout: Duration) -> Result<Self, UpstreamError> {
+    pub(super) fn new(
+        server: &Arc<Server>,
+        (session, place): (HttpSession, SocketAddr),
+        turn: Turn,
+        until: Option<Instant>,
+        upstream: &Upstream,
+    ) -> Result<Self, UpstreamError> {
         let head = session.resp_header().ok_or_else(|| UpstreamError::Unreachable("no answer".to_owned()))?;
         let encoded = head
             .headers
@@ -48,8 +68,11 @@ impl UpstreamAnswer {
         if encoded {
             return Err(UpstreamError::Encoded);
         }
-        let (status, headers) = (head.status, head.headers.clone());
-        Ok(Self { status, headers, connection: Some(Box::new(Connection { pool, session, idle_timeout })) })
+        let (status, headers, at) = (head.status, head.headers.clone(), server.address.key);
+        let Upstream { read_timeout, idle_timeout, .. } = *upstream;
+        let server = server.clone();
+        let connection = Connection { server, session, place, _turn: turn, until, read_timeout, idle_timeout };
+        Ok(Self { status, headers, at, connection: Some(Box::new(connection)) })
     }
 
     /// The next bytes of the body; `None` at its end.
@@ -60,6 +83,10 @@ impl UpstreamAnswer {
         let Some(connection) = &mut self.connection else {
             return Ok(None);
         };
+        if let Err(error) = connection.limit_read() {
+            self.connection = None;
+            return Err(error);
+        }
         match connection.session.read_body_bytes().await {
             Ok(Some(chunk)) => Ok(Some(chunk)),
             Ok(None) => {
@@ -108,12 +135,24 @@ impl UpstreamAnswer {
 }
 
 impl Connection {
+    /// Lets the next read take no longer than the exchange may.
+    fn limit_read(&mut self) -> Result<(), UpstreamError> {
+        if let Some(until) = self.until {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(UpstreamError::Timeout);
+            }
+            self.session.read_timeout = Some(self.read_timeout.min(left));
+        }
+        Ok(())
+    }
+
     /// Keeps the connection where its server does; `session` knows of bytes that nobody asked for.
     fn release(self: Box<Self>) {
-        let Self { pool, mut session, idle_timeout } = *self;
+        let Self { server, mut session, place, idle_timeout, .. } = *self;
         session.respect_keepalive();
         if session.is_body_done() && session.will_keepalive() {
-            pool.put(session.into_inner(), idle_timeout);
+            server.pool.put(pool::Connection { stream: session.into_inner(), place }, idle_timeout);
         }
     }
 }

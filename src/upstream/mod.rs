@@ -1,36 +1,59 @@
-//! The FHIR server: peers, pool, TLS, credentials. Takes what only a decision can make, gives an answer.
+//! The FHIR server: its addresses, connections, TLS, credentials. Takes what only a decision can make, gives an answer.
 //!
-//! Built on pingora's own connections. A request is sent once; only a read whose pooled connection turned out to be dead is sent
-//! again, because nothing else can be repeated without doubt.
+//! Built on pingora's own connections. Of several addresses that with the least to do is asked; one that fails again and again is
+//! left out for a while. A request is sent once. It is sent again only where nothing of it can have been heard: at another address
+//! when the connection was refused, and a read on a fresh connection when the pooled one turned out to be closed.
+//!
+//! pingora's own load balancing is not used: its backends are socket addresses, where an address here is a name with its own `Host`,
+//! TLS name and path; what requests meet cannot be told to its health; and it has no selection by load.
 
 mod answer;
-mod peer;
+mod circuit;
+mod exchange;
 mod pool;
+mod server;
+mod set;
+mod tls;
+mod turns;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method};
-use pingora::connectors::{ConnectorOptions, TransportConnector};
-use pingora::http::RequestHeader;
-use pingora::protocols::Stream;
 use pingora::protocols::http::v1::client::HttpSession;
+use pingora::time::timeout;
 use pingora::{Error, ErrorType};
-use secrecy::ExposeSecret as _;
+use smallvec::SmallVec;
+use tokio::time::Instant;
 
-use crate::config::{Upstream, UpstreamAuth};
-use crate::decide::UpstreamRequest;
+use crate::config::{Check, Upstream};
+use crate::decide::{Bulk, UpstreamRequest, capabilities_lookup};
+use crate::fhir::AddressKey;
+use crate::telemetry::{Metrics, UpstreamRetry};
 
 pub use answer::{UpstreamAnswer, response_headers};
-use peer::{Peers, Server};
+pub use circuit::Standing;
+use exchange::{exchange, head};
+use pool::Connection;
+use server::Server;
+use set::Set;
+use turns::Turns;
 
-/// Interim answers (1xx) that are waited out before the final one.
-const MAX_INTERIM: usize = 8;
+/// Attempts at one request.
+const MAX_ATTEMPTS: usize = 3;
+
+/// For what has as long as it needs.
+const NO_LIMIT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Why the FHIR server gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     #[error("the FHIR server took too long")]
     Timeout,
+    #[error("as many requests as may be are with the FHIR server, and as many wait")]
+    Busy,
     #[error("the FHIR server's answer is larger than the gate holds")]
     TooLarge,
     #[error("the FHIR server compressed its answer although it was asked not to")]
@@ -51,129 +74,261 @@ impl From<Box<Error>> for UpstreamError {
     }
 }
 
-/// Connections to FHIR servers.
-pub struct UpstreamClient {
-    connector: TransportConnector,
-    peers: Peers,
+/// What is known of one address, for the metrics.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AddressState {
+    pub base: String,
+    pub standing: Standing,
 }
 
-impl Default for UpstreamClient {
-    fn default() -> Self {
-        Self::new()
-    }
+/// Connections to one FHIR server at a time.
+#[derive(Default)]
+pub struct UpstreamClient {
+    current: ArcSwapOption<Set>,
+    turns: Arc<Turns>,
+    metrics: Option<Metrics>,
+}
+
+/// What is sent.
+struct Sent<'s> {
+    upstream: &'s Upstream,
+    request: &'s UpstreamRequest,
+    headers: &'s HeaderMap,
+    body: Option<&'s Bytes>,
+    /// When the answer must be there.
+    until: Option<Instant>,
+}
+
+/// An attempt that brought no answer.
+struct Failed {
+    error: UpstreamError,
+    again: Again,
+}
+
+/// Whether a request can be sent again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    Never,
+    /// Nothing was sent.
+    Elsewhere,
+    /// A pooled connection was closed before anything was answered: so may a read.
+    Fresh,
 }
 
 impl UpstreamClient {
     /// A client without connections.
     pub fn new() -> Self {
-        // Idle connections are kept in `pool`, not in the connector.
-        Self { connector: TransportConnector::new(Some(ConnectorOptions::new(1))), peers: Peers::default() }
+        Self::default()
     }
 
-    /// Sends one request; the answer's head is there when this returns.
+    /// A client that counts.
+    pub fn counting(metrics: Metrics) -> Self {
+        Self { metrics: Some(metrics), ..Self::default() }
+    }
+
+    /// Sends one request, to the address `at` where that is given and in, else to the one with the least to do; the answer's head is
+    /// there when this returns.
     ///
     /// # Errors
     /// No answer came.
     pub async fn send(
         &self,
-        upstream: &Upstream,
+        upstream: &Arc<Upstream>,
         request: &UpstreamRequest,
         headers: HeaderMap,
         body: Option<Bytes>,
+        at: Option<AddressKey>,
     ) -> Result<UpstreamAnswer, UpstreamError> {
-        let server = self.peers.of(upstream).await?;
+        let until = (request.bulk() != Some(Bulk::File)).then(|| Instant::now() + upstream.exchange_timeout);
+        let turn = self.turns.take(upstream).await?;
+        let set = self.set(upstream)?;
         let repeatable = matches!(*request.method(), Method::GET | Method::HEAD);
+        let sent = Sent { upstream, request, headers: &headers, body: body.as_ref(), until };
+        let mut tried: SmallVec<[AddressKey; 4]> = SmallVec::new();
+        let mut fresh = false;
+        let mut attempts = 1;
         loop {
-            let (stream, reused) = match server.pool.take() {
-                Some(stream) => (stream, true),
-                None => (Box::pin(self.connect(&server)).await?, false),
+            let server = set.pick(at, &tried);
+            let failed = match self.attempt(server, &sent, fresh).await {
+                Ok((session, place)) => return UpstreamAnswer::new(server, (session, place), turn, until, upstream),
+                Err(failed) => failed,
             };
-            let mut session = HttpSession::new_with_options(stream, &server.peer);
-            session.read_timeout = Some(upstream.read_timeout);
-            session.write_timeout = Some(upstream.read_timeout);
-            let head = head(upstream, request, &headers, body.as_ref())?;
-            match exchange(&mut session, head, body.as_ref()).await {
-                Ok(()) => return UpstreamAnswer::new(server.pool.clone(), session, upstream.idle_timeout),
-                Err(error) => {
-                    session.shutdown().await;
-                    // A pooled connection that the server had closed: as often as there are such, since each is used up by it.
-                    let dead = reused && !matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
-                    if !(dead && repeatable) {
-                        return Err(error.into());
-                    }
-                }
+            let retry = match failed.again {
+                Again::Elsewhere if tried.len() + 1 < set.len() => UpstreamRetry::Elsewhere,
+                Again::Fresh if repeatable && !fresh => UpstreamRetry::Fresh,
+                _ => return Err(failed.error),
+            };
+            if attempts == MAX_ATTEMPTS || until.is_some_and(|until| Instant::now() >= until) {
+                return Err(failed.error);
+            }
+            attempts += 1;
+            match retry {
+                UpstreamRetry::Elsewhere => tried.push(server.address.key),
+                UpstreamRetry::Fresh => fresh = true,
+            }
+            if let Some(metrics) = &self.metrics {
+                metrics.upstream_retry(retry);
             }
         }
     }
 
-    async fn connect(&self, server: &Server) -> Result<Stream, UpstreamError> {
-        self.connector.new_stream(&server.peer).await.map_err(|error| {
-            self.peers.forget();
-            error.into()
-        })
+    /// One request to one address; what comes of it counts for its health.
+    async fn attempt(
+        &self,
+        server: &Arc<Server>,
+        sent: &Sent<'_>,
+        fresh: bool,
+    ) -> Result<(HttpSession, std::net::SocketAddr), Failed> {
+        let outcome = self.exchanged(server, sent, fresh).await;
+        let failed = match &outcome {
+            Ok((session, _)) => session.resp_header().is_none_or(|head| is_failure(head.status)),
+            Err(failed) if failed.again == Again::Fresh => return outcome,
+            Err(_) => true,
+        };
+        let health = &sent.upstream.health;
+        if failed && server.circuit.failed(health) {
+            tracing::warn!(
+                upstream = server.address.base,
+                "the FHIR server fails at this address, which is left out for a while"
+            );
+            if let Some(metrics) = &self.metrics {
+                metrics.upstream_opened(&server.address.base);
+            }
+        }
+        if !failed && server.circuit.answered() {
+            tracing::info!(upstream = server.address.base, "the FHIR server answers at this address again");
+        }
+        outcome
     }
-}
 
-async fn exchange(session: &mut HttpSession, head: Box<RequestHeader>, body: Option<&Bytes>) -> Result<(), Box<Error>> {
-    session.write_request_header(head).await?;
-    if let Some(body) = body {
-        session.write_body(body).await?;
-    }
-    session.finish_body().await?;
-    for _ in 0..MAX_INTERIM {
-        session.read_response().await?;
-        if session.resp_header().is_some_and(|head| !head.status.is_informational()) {
-            return Ok(());
+    async fn exchanged(
+        &self,
+        server: &Arc<Server>,
+        sent: &Sent<'_>,
+        fresh: bool,
+    ) -> Result<(HttpSession, std::net::SocketAddr), Failed> {
+        let Sent { upstream, request, headers, body, until } = sent;
+        let never = |error| Failed { error, again: Again::Never };
+        let (Connection { stream, place }, reused) = match (!fresh).then(|| server.pool.take()).flatten() {
+            Some(connection) => (connection, true),
+            None => {
+                let within = upstream.connect_timeout.min(left(*until));
+                let connected = Box::pin(server.connect(within)).await;
+                (connected.map_err(|error| Failed { error, again: Again::Elsewhere })?, false)
+            }
+        };
+        let mut session = HttpSession::new(stream);
+        session.read_timeout = Some(upstream.read_timeout);
+        session.write_timeout = Some(upstream.read_timeout);
+        let head = head(&server.address, &upstream.auth, request, headers, *body).map_err(never)?;
+        match timeout(left(*until), exchange(&mut session, head, *body)).await {
+            Ok(Ok(())) => Ok((session, place)),
+            Ok(Err(error)) => {
+                session.shutdown().await;
+                let dead = reused && !matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
+                Err(Failed { error: error.into(), again: if dead { Again::Fresh } else { Again::Never } })
+            }
+            Err(_) => {
+                session.shutdown().await;
+                Err(never(UpstreamError::Timeout))
+            }
         }
     }
-    Err(Error::explain(ErrorType::InvalidHTTPHeader, "the FHIR server sends interim answers only"))
-}
 
-fn head(
-    upstream: &Upstream,
-    request: &UpstreamRequest,
-    headers: &HeaderMap,
-    body: Option<&Bytes>,
-) -> Result<Box<RequestHeader>, UpstreamError> {
-    let target = match (upstream.base_path.as_str(), request.target()) {
-        ("", "") => "/".to_owned(),
-        (base, target) => format!("{base}{target}"),
-    };
-    let mut head = RequestHeader::build_no_case(request.method().clone(), target.as_bytes(), Some(headers.len() + 4))?;
-    for (name, value) in headers {
-        head.append_header(name, value)?;
-    }
-    head.insert_header(header::HOST, &upstream.authority)?;
-    // The gate reads what comes back.
-    head.insert_header(header::ACCEPT_ENCODING, "identity")?;
-    match body {
-        Some(body) => head.insert_header(header::CONTENT_LENGTH, body.len())?,
-        None if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) => {
-            head.insert_header(header::CONTENT_LENGTH, 0)?;
+    /// The servers of `upstream`; those go on that it has in common with what was there before.
+    fn set(&self, upstream: &Arc<Upstream>) -> Result<Arc<Set>, UpstreamError> {
+        let known = self.current.load_full();
+        match known {
+            Some(set) if set.is_of(upstream) => Ok(set),
+            known => {
+                let set = Arc::new(Set::new(upstream, known.as_deref())?);
+                self.current.store(Some(set.clone()));
+                Ok(set)
+            }
         }
-        None => {}
     }
-    if let Some(credentials) = credentials(&upstream.auth) {
-        head.insert_header(header::AUTHORIZATION, credentials)?;
-    }
-    Ok(Box::new(head))
-}
 
-/// The gate's own credentials; with `passthrough` the client's travel among the headers.
-fn credentials(auth: &UpstreamAuth) -> Option<HeaderValue> {
-    use base64::Engine as _;
-    let text = match auth {
-        UpstreamAuth::None | UpstreamAuth::Passthrough => return None,
-        UpstreamAuth::Bearer(token) => format!("Bearer {}", token.expose_secret()),
-        UpstreamAuth::Basic { username, password } => {
-            let pair = format!("{username}:{}", password.expose_secret());
-            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+    /// Checks every address as `[fhir] health` says, and what is known of them then.
+    pub async fn check(&self, upstream: &Arc<Upstream>) -> Vec<AddressState> {
+        let set = match self.set(upstream) {
+            Ok(set) => set,
+            Err(error) => {
+                tracing::error!(%error, "the FHIR server cannot be checked");
+                return Vec::new();
+            }
+        };
+        futures_util::future::join_all(set.servers().map(|server| self.check_one(server, upstream))).await
+    }
+
+    async fn check_one(&self, server: &Arc<Server>, upstream: &Arc<Upstream>) -> AddressState {
+        let health = &upstream.health;
+        let passed = match health.check {
+            Check::None => None,
+            Check::Connect => Some(server.connect(health.timeout).await.is_ok()),
+            Check::Metadata => {
+                let (request, headers) = (capabilities_lookup(), HeaderMap::new());
+                let until = Some(Instant::now() + health.timeout);
+                let sent = Sent { upstream, request: &request, headers: &headers, body: None, until };
+                let outcome = self.exchanged(server, &sent, true).await;
+                Some(
+                    outcome
+                        .is_ok_and(|(session, _)| session.resp_header().is_some_and(|head| !is_failure(head.status))),
+                )
+            }
+        };
+        if let Some(passed) = passed
+            && server.circuit.checked(passed, health)
+        {
+            match passed {
+                true => tracing::info!(
+                    upstream = server.address.base,
+                    "this address of the FHIR server passes its checks again"
+                ),
+                false => {
+                    tracing::warn!(upstream = server.address.base, "this address of the FHIR server fails its checks")
+                }
+            }
         }
-    };
-    let mut value = HeaderValue::from_str(&text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
+        state_of(server)
+    }
+
+    /// What is known of every address.
+    pub fn addresses(&self, upstream: &Arc<Upstream>) -> Vec<AddressState> {
+        self.set(upstream).map(|set| set.servers().map(state_of).collect()).unwrap_or_default()
+    }
+
+    /// The addresses that are asked at the moment: those that are in, or all if none is.
+    pub fn in_use(&self, upstream: &Arc<Upstream>) -> Vec<AddressKey> {
+        let Ok(set) = self.set(upstream) else { return Vec::new() };
+        let keys = |all: bool| {
+            let servers = set.servers().filter(move |server| all || server.circuit.standing() == Standing::In);
+            servers.map(|server| server.address.key).collect::<Vec<_>>()
+        };
+        let asked = keys(false);
+        if asked.is_empty() { keys(true) } else { asked }
+    }
+
+    /// Requests with the FHIR server, and such that wait for their turn.
+    pub fn load(&self) -> (usize, usize) {
+        (self.turns.busy(), self.turns.waiting())
+    }
 }
 
+fn state_of(server: &Arc<Server>) -> AddressState {
+    AddressState { base: server.address.base.clone(), standing: server.circuit.standing() }
+}
+
+/// Whether this answer says that the server itself is in trouble. 501 says that it does not know how.
+fn is_failure(status: http::StatusCode) -> bool {
+    status.is_server_error() && status != http::StatusCode::NOT_IMPLEMENTED
+}
+
+/// The time until then.
+fn left(until: Option<Instant>) -> Duration {
+    until.map_or(NO_LIMIT, |until| until.saturating_duration_since(Instant::now()))
+}
+
+#[cfg(test)]
+mod balance_tests;
 #[cfg(test)]
 mod tests;

@@ -8,11 +8,12 @@ use super::*;
 
 const LONG: Duration = Duration::from_secs(30);
 
-async fn connected() -> (Stream, Socket) {
+async fn connected() -> (Connection, Socket) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let here = Socket::connect(listener.local_addr().unwrap()).await.unwrap();
     let (there, _) = listener.accept().await.unwrap();
-    (Box::new(TcpStream::from(here)), there)
+    let place = here.peer_addr().unwrap();
+    (Connection { stream: Box::new(TcpStream::from(here)), place }, there)
 }
 
 #[tokio::test]
@@ -36,7 +37,7 @@ async fn a_connection_whose_time_is_over_is_closed() {
 
 #[tokio::test]
 async fn a_full_pool_closes_what_is_too_many() {
-    let pool = Pool { idle: ArrayQueue::new(1) };
+    let pool = Pool { idle: ArrayQueue::new(1), places: ArcSwapOption::empty() };
     let (first, _first) = connected().await;
     let (second, mut there) = connected().await;
     pool.put(first, LONG);

@@ -2,12 +2,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use secrecy::SecretString;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 
 use super::*;
+use crate::config::UpstreamAuth;
 use crate::decide::{capabilities_lookup, patients_lookup};
 
 /// A FHIR server that answers each connection with a script, one answer a request, and closes it at the end.
@@ -35,20 +38,19 @@ impl Scripted {
     }
 
     fn upstream(&self) -> Upstream {
-        Upstream {
-            base: format!("http://{}/fhir", self.address),
-            authority: self.address.to_string(),
-            host: self.address.ip().to_string(),
-            port: self.address.port(),
-            tls: false,
-            base_path: "/fhir".to_owned(),
-            auth: UpstreamAuth::None,
-            ca: None,
-            connect_timeout: Duration::from_secs(5),
-            read_timeout: Duration::from_secs(5),
-            idle_timeout: Duration::from_secs(30),
-        }
+        upstream_at(&format!("http://{}/fhir", self.address))
     }
+}
+
+/// An upstream with this base and short waits.
+pub(super) fn upstream_at(base: &str) -> Upstream {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\npublic_url = \"http://p\"\n[admin]\nlisten = [\"127.0.0.1:0\"]\n\
+         [fhir]\nupstream = \"{base}\"\nconnect_timeout = \"5s\"\nread_timeout = \"5s\"\n"
+    );
+    let snapshot = crate::config::load_str(&text, folder.path()).unwrap_or_else(|errors| panic!("{errors}")).snapshot;
+    Upstream::clone(&snapshot.fhir.upstream)
 }
 
 async fn request(stream: &mut TcpStream) -> String {
@@ -62,7 +64,8 @@ async fn request(stream: &mut TcpStream) -> String {
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
 async fn get(client: &UpstreamClient, upstream: &Upstream) -> Result<Bytes, UpstreamError> {
-    client.send(upstream, &capabilities_lookup(), HeaderMap::new(), None).await?.collect(1000).await
+    let upstream = Arc::new(upstream.clone());
+    client.send(&upstream, &capabilities_lookup(), HeaderMap::new(), None, None).await?.collect(1000).await
 }
 
 #[tokio::test]
@@ -134,9 +137,7 @@ async fn what_is_too_large_or_compressed_is_not_held() {
 #[tokio::test]
 async fn silence_is_a_timeout_and_nobody_there_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut upstream = Scripted::start(vec![]).await.upstream();
-    upstream.port = listener.local_addr().unwrap().port();
-    upstream.base = format!("http://127.0.0.1:{}/fhir", upstream.port);
+    let mut upstream = upstream_at(&format!("http://{}/fhir", listener.local_addr().unwrap()));
     upstream.read_timeout = Duration::from_millis(50);
     let client = UpstreamClient::new();
     assert!(matches!(get(&client, &upstream).await, Err(UpstreamError::Timeout)));
@@ -147,12 +148,10 @@ async fn silence_is_a_timeout_and_nobody_there_is_unreachable() {
 #[tokio::test]
 async fn names_are_resolved() {
     let server = Scripted::start(vec![vec![HELLO]]).await;
-    let mut upstream = server.upstream();
-    upstream.host = "localhost".to_owned();
-    assert_eq!(get(&UpstreamClient::new(), &upstream).await.unwrap(), "hello");
-    upstream.host = "does-not-exist.invalid".to_owned();
-    upstream.base = "http://does-not-exist.invalid/fhir".to_owned();
-    assert!(matches!(get(&UpstreamClient::new(), &upstream).await, Err(UpstreamError::Unreachable(_))));
+    let named = upstream_at(&format!("http://localhost:{}/fhir", server.address.port()));
+    assert_eq!(get(&UpstreamClient::new(), &named).await.unwrap(), "hello");
+    let unknown = upstream_at("http://does-not-exist.invalid/fhir");
+    assert!(matches!(get(&UpstreamClient::new(), &unknown).await, Err(UpstreamError::Unreachable(_))));
 }
 
 #[tokio::test]
@@ -160,7 +159,7 @@ async fn search_values_are_encoded_on_the_wire() {
     let server = Scripted::start(vec![vec![HELLO]]).await;
     let parameters = [crate::fhir::search::Parameter::plain("name", "A&_id=B c#é")];
     let request = patients_lookup(&parameters);
-    UpstreamClient::new().send(&server.upstream(), &request, HeaderMap::new(), None).await.unwrap();
+    UpstreamClient::new().send(&Arc::new(server.upstream()), &request, HeaderMap::new(), None, None).await.unwrap();
     let seen = server.seen.lock().await;
     assert!(seen[0].starts_with("GET /fhir/Patient?name=A%26_id%3DB%20c%23%C3%A9 HTTP/1.1\r\n"), "{}", seen[0]);
 }
@@ -177,21 +176,11 @@ fn only_listed_headers_travel_on() {
     assert_eq!(passed, ["content-type", "etag"]);
 }
 
-#[test]
-fn a_broken_certificate_authority_is_an_error() {
-    let upstream = Upstream {
-        tls: true,
-        ca: Some(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec()),
-        base: String::new(),
-        authority: String::new(),
-        host: "127.0.0.1".to_owned(),
-        port: 1,
-        base_path: String::new(),
-        auth: UpstreamAuth::None,
-        connect_timeout: Duration::from_secs(1),
-        read_timeout: Duration::from_secs(1),
-        idle_timeout: Duration::from_secs(1),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    assert!(runtime.block_on(Peers::default().of(&upstream)).is_err());
+#[tokio::test]
+async fn a_broken_certificate_authority_is_an_error() {
+    let mut upstream = upstream_at("https://127.0.0.1:1/fhir");
+    upstream.tls.ca = Some(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec());
+    assert!(
+        matches!(get(&UpstreamClient::new(), &upstream).await, Err(UpstreamError::Unreachable(why)) if why.contains("TLS"))
+    );
 }

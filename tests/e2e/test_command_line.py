@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import argon2
 import httpx
 import pytest
 
-from harness import BINARY, Gate, bearer, rule
+from harness import BINARY, Gate, bearer, rule, toml
 from pages import standalone_launch
-from sandbox import ROOT
+from sandbox import ROOT, free_port
 
 
 def explain(gate: Gate, *arguments: str) -> str:
@@ -71,11 +72,13 @@ def test_check_warns_of_what_is_allowed_and_yet_a_risk(own_gate: Gate) -> None:
     bundle = {"resourceType": "Bundle", "type": "collection", "timestamp": "2026-01-31T12:00:00Z", "entry": [{"resource": brand}, {"resource": endpoint}]}
     (own_gate.folder / "brands.json").write_text(json.dumps(bundle))
     own_gate.config["brands"] = {"bundle": "brands.json"}
+    own_gate.config["audit"]["file"] = "off"
     own_gate.write()
     done = own_gate.run("check")
     assert done.returncode == 0
     line = 1 + own_gate.config_file.read_text().splitlines().index("may_launch = true")
-    unbound, elsewhere = sorted(done.stderr.splitlines(), key=lambda it: "brands" in it)
+    unseen, elsewhere, unbound = sorted(done.stderr.splitlines())
+    assert unseen.startswith(f"{own_gate.config_file}: warning: [audit] file is \"off\""), unseen
     assert unbound.startswith(f"{own_gate.config_file}:{line}: warning: whoever has a launch value of \"ehr\""), unbound
     assert elsewhere.startswith(f"{own_gate.config_file}: warning: no Endpoint of [brands] bundle"), elsewhere
 
@@ -142,3 +145,12 @@ def test_the_samples_are_right(gate: Gate, sample: Path) -> None:
 
     done = subprocess.run([BINARY, "--config", sample, "check"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+def test_ready_says_what_the_running_gate_says(gate: Gate, tmp_path: Path) -> None:
+    assert gate.run("ready").returncode == 0
+    nobody = tmp_path / "smartgate.toml"
+    sections = {**gate.config, "admin": {"listen": [f"127.0.0.1:{free_port()}"]}}
+    nobody.write_text(toml({name: sections[name] for name in ("server", "admin", "fhir")}))
+    done = subprocess.run([BINARY, "--config", nobody, "ready"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "/readyz" in done.stderr

@@ -103,6 +103,14 @@ impl World {
         self.config.store(Arc::new(next));
     }
 
+    /// Puts several addresses of a FHIR server behind the gate, with these lines in `[fhir]`.
+    pub(crate) fn reload_to_all(&self, upstreams: &[&str], fhir: &str) {
+        let text = configuration("{}", fhir, "").replace("\"{}\"", &format!("{upstreams:?}"));
+        let mut next = snapshot(&text, &self.folder);
+        next.generation = self.config.load().generation + 1;
+        self.config.store(Arc::new(next));
+    }
+
     /// Publishes other keys of the issuer; they count from the next [`World::reload`] on.
     pub(crate) fn publish(&self, keys: &[&Issuer]) {
         let keys: Vec<Value> = keys.iter().map(|issuer| issuer.jwk()).collect();

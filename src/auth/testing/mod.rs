@@ -30,6 +30,7 @@ use super::{
     AuthParts, AuthServer, DirectoryError, EncounterSummary, PatientDirectory, PatientQuery, PatientSummary,
     hash_secret,
 };
+use crate::address::ClientAddress;
 use crate::ambient::{Ambient, Clock, Entropy, UnixSeconds};
 use crate::config::{self, Snapshot};
 use crate::fhir::ResourceType;
@@ -311,7 +312,7 @@ impl World {
         let clock = Arc::new(StoppedClock(AtomicI64::new(NOW)));
         let ambient = Ambient { clock: clock.clone(), entropy: Arc::new(Counted(AtomicU64::new(0))) };
         let keys = Arc::new(GateKeys::open(&*store, &ambient, &snapshot.tokens).await.unwrap());
-        let fetcher = Arc::new(Fetcher::new(ambient.clone()).unwrap());
+        let fetcher = Arc::new(Fetcher::new(ambient.clone(), Metrics::new().unwrap()).unwrap());
         let verifier = Arc::new(Verifier { keys: keys.clone(), fetcher: fetcher.clone(), ambient: ambient.clone() });
         let revocations = Arc::new(Revocations::new());
         let metrics = Metrics::new().unwrap();
@@ -356,7 +357,7 @@ impl World {
 
     pub(super) async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
         let from = *self.from.lock();
-        self.server.handle(request, "request-1", Some(from), &self.snapshot).await
+        self.server.handle(request, "request-1", Some(ClientAddress::new(from)), &self.snapshot).await
     }
 
     pub(super) async fn get(&self, path: &str) -> Response<Bytes> {

@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::process::rate;
 use super::{Named, keys, scopes};
 use crate::config::table::{OneOrMany, Table};
 use crate::config::{Client, ClientAuth, Consent, GrantType, LaunchBinding, LaunchUsers, Launcher, value};
@@ -47,6 +48,7 @@ pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion, report: bo
     let consent = table.choice("consent", Consent::Ask, &[("ask", Consent::Ask), ("granted", Consent::Granted)]);
     let enabled = table.flag("enabled", true);
     let enforced = enforced(table, report);
+    let rate = rate(table, "rate");
     let client = || {
         let id = checked?;
         Some(Client {
@@ -60,6 +62,7 @@ pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion, report: bo
             origins,
             consent,
             may_introspect,
+            rate,
             launcher,
             enforced,
             self_registered: false,

@@ -1,6 +1,7 @@
 //! `[fhir]`: the FHIR server behind the gate and how its data is divided among patients.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::HeaderName;
 
@@ -64,7 +65,7 @@ pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhi
         base_path,
         version,
         tables,
-        upstream: upstream?,
+        upstream: Arc::new(upstream?),
         patient_data,
         narrowing,
         narrowing_by_type,

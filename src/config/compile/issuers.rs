@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 
-use super::keys::{Candidate, key_source};
+use super::introspection::{Prefixes, introspection};
+use super::keys::{Candidate, KEYS, key_source};
 use super::{Named, scopes};
 use crate::config::document::Found;
 use crate::config::table::{OneOrMany, Table};
-use crate::config::{ClaimNames, Issuer, KeySource, ScopeForm, TokenType, value};
+use crate::config::{ClaimNames, Introspection, Issuer, KeySource, ScopeForm, TokenType, value};
 use crate::fhir::FhirVersion;
 
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
@@ -27,12 +28,17 @@ const ALGORITHMS: [(&str, Algorithm); 9] = [
 ];
 const DEFAULT_ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::RS384, Algorithm::ES256, Algorithm::ES384];
 
-pub(super) fn issuer<'a>(table: &mut Table<'a>, version: FhirVersion, own: Option<&str>) -> Named<'a, Issuer> {
+pub(super) fn issuer<'a>(
+    table: &mut Table<'a>,
+    version: FhirVersion,
+    own: Option<&str>,
+    prefixes: &Prefixes,
+) -> Named<'a, Issuer> {
     let name = table.required("issuer", "\"https://idp.example.org\"");
     let allow_http = table.flag("allow_http", false);
     let checked = name.clone().and_then(|found| found.parse(|text| identifier(text, own)));
     let audience = audience(table);
-    let keys = keys(table, name.clone().filter(|_| checked.is_some()), allow_http);
+    let sources = sources(table, name.clone().filter(|_| checked.is_some()), allow_http, prefixes);
     let algorithms = algorithms(table);
     let scopes = scopes::scopes(table, version);
     let token_types = [("at+jwt", TokenType::AtJwt), ("jwt", TokenType::Jwt)];
@@ -44,10 +50,12 @@ pub(super) fn issuer<'a>(table: &mut Table<'a>, version: FhirVersion, own: Optio
         require.into_iter().filter_map(|(name, value)| Some((name.parse(claim)?, value.it.to_owned()))).collect();
     let origins = scopes::origins(table.texts("origins").unwrap_or_default());
     let issuer = || {
+        let (keys, introspection) = sources?;
         Some(Issuer {
             issuer: checked?,
             audience: audience?,
-            keys: keys?,
+            keys,
+            introspection,
             algorithms,
             scopes: scopes?,
             token_type,
@@ -77,13 +85,33 @@ fn audience(table: &mut Table<'_>) -> Option<Vec<String>> {
     (!audience.is_empty()).then_some(audience)
 }
 
-fn keys<'a>(table: &mut Table<'a>, name: Option<Found<'a, &'a str>>, allow_http: bool) -> Option<KeySource> {
-    let discovery = table.flag("discovery", false).then(|| {
-        let url = name.and_then(|name| name.parse(|text| value::key_url(text, allow_http)));
-        Candidate { key: "discovery", place: table.place("discovery"), source: url.map(KeySource::Discovery) }
+/// Where its keys are and how it is asked: one of them, or both.
+fn sources<'a>(
+    table: &mut Table<'a>,
+    name: Option<Found<'a, &'a str>>,
+    allow_http: bool,
+    prefixes: &Prefixes,
+) -> Option<(Option<KeySource>, Option<Introspection>)> {
+    let document = || name.clone().and_then(|name| name.parse(|text| value::key_url(text, allow_http)));
+    let discovery = table.flag("discovery", false).then(|| Candidate {
+        key: "discovery",
+        place: table.place("discovery"),
+        source: document().map(KeySource::Discovery),
     });
-    table.later(&["introspection"]);
-    key_source(table, allow_http, discovery)
+    let asked = table.table("introspection").map(|asked| introspection(asked, allow_http, prefixes));
+    let by_document = discovery.is_none() && matches!(&asked, Some(Some(asked)) if asked.url.is_none());
+    let is_found = !by_document || document().is_some();
+    let has_keys = discovery.is_some() || KEYS.iter().any(|key| table.has(key));
+    let keys = match asked.is_some() && !has_keys {
+        true => Some(None),
+        false => key_source(table, allow_http, discovery).map(Some),
+    };
+    // What is there and wrong is not the same as what is not there.
+    let asked = match asked {
+        Some(asked) => Some(asked?),
+        None => None,
+    };
+    keys.zip(is_found.then_some(asked))
 }
 
 fn algorithms(table: &mut Table<'_>) -> Vec<Algorithm> {
@@ -133,6 +161,6 @@ fn claim(name: &str) -> Result<String, String> {
     filled(name)
 }
 
-fn filled(text: &str) -> Result<String, String> {
+pub(super) fn filled(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("is empty; leave it out".to_owned()) } else { Ok(text.to_owned()) }
 }

@@ -3,6 +3,7 @@
 mod brands;
 mod clients;
 mod fhir;
+mod introspection;
 mod issuers;
 mod keys;
 mod login;
@@ -16,6 +17,7 @@ mod store;
 mod tls;
 mod tokens;
 mod upstream;
+mod upstream_auth;
 mod users;
 
 use std::collections::{HashMap, HashSet};
@@ -51,7 +53,8 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let version = fhir.as_ref().map_or(FhirVersion::R4, |fhir| fhir.version);
     let operations = operations::operations(root, Tables::of(version));
     let links = users::links(root);
-    let issuers = entries(root, "issuers", |table| issuers::issuer(table, version, public_url));
+    let prefixes = introspection::Prefixes::default();
+    let issuers = entries(root, "issuers", |table| issuers::issuer(table, version, public_url, &prefixes));
     let clients = entries(root, "clients", |table| clients::client(table, version, enforcement.report.is_some()));
     let users = entries(root, "users", |table| users::user(table, &links, &clients));
     let oidc = login::oidc(root.section("login"), version, public_url, &users, &clients);

@@ -1,18 +1,23 @@
 //! The sections about the process itself: `[enforcement]`, `[audit]`, `[log]`, `[limits]`.
 
+use std::num::NonZeroU32;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
 
 use crate::ambient::UnixSeconds;
 use crate::config::table::Table;
-use crate::config::{Audit, Enforcement, Limits, Log, Report};
+use crate::config::{Audit, Enforcement, Limits, Log, Rate, Report};
 use crate::fhir::json::MAX_DEPTH;
 use crate::telemetry::{AuditSink, LogFormat, OnFull};
 
 const DEFAULT_FILTER: &str = "info";
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
+
+/// Requests a second that a limit can name at most.
+const MAX_RATE: usize = 1_000_000;
 
 /// Longest time that report mode may be on, in days (enforcement.md §9).
 const MAX_REPORT_DAYS: i64 = 90;
@@ -50,9 +55,10 @@ pub(super) fn audit(mut table: Table<'_>) -> Audit {
     let sink = match table.text("file") {
         None => AuditSink::Stdout,
         Some(file) if file.it == "stdout" => AuditSink::Stdout,
+        Some(file) if file.it == "off" => AuditSink::Off,
         Some(file) => {
             if file.it.is_empty() {
-                file.place.wrong("is empty; write \"stdout\" or a path");
+                file.place.wrong("is empty; write \"stdout\", a path or \"off\"");
             }
             AuditSink::File(table.document().folder().join(file.it))
         }
@@ -78,6 +84,24 @@ fn filter(text: &str) -> Result<String, String> {
     }
 }
 
+/// How fast requests may come, where that is limited.
+pub(super) fn rate(table: &mut Table<'_>, key: &'static str) -> Option<Rate> {
+    let mut table = table.table(key)?;
+    let place = table.place("per_second");
+    if !table.has("per_second") {
+        table.missing("per_second", "50");
+    }
+    let per_second = table.number("per_second", 1, 1..=MAX_RATE);
+    let burst = table.number("burst", per_second, 1..=MAX_RATE);
+    table.finish();
+    let number = |number: usize| u32::try_from(number).ok().and_then(NonZeroU32::new);
+    let rate = number(per_second).zip(number(burst)).map(|(per_second, burst)| Rate { per_second, burst });
+    if rate.is_none() {
+        place.wrong(format!("write a whole number from 1 to {MAX_RATE}"));
+    }
+    rate
+}
+
 pub(super) fn limits(mut table: Table<'_>) -> Limits {
     let limits = Limits {
         request_body: table.number("request_body", 8 * MIB, KIB..=1024 * MIB),
@@ -91,6 +115,8 @@ pub(super) fn limits(mut table: Table<'_>) -> Limits {
         look_ups: table.number("look_ups", 50, 0..=1000),
         bundle_entries: table.number("bundle_entries", 500, 1..=100_000),
         json_depth: table.number("json_depth", 64, 8..=MAX_DEPTH),
+        client_rate: rate(&mut table, "client_rate"),
+        address_rate: rate(&mut table, "address_rate"),
         token_cache: table.number("token_cache", 10_000, 1..=10_000_000),
     };
     table.finish();

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::tls;
+use crate::address::{Networks, network};
 use crate::config::secret::secret;
 use crate::config::table::Table;
-use crate::config::{Admin, Server, value};
+use crate::config::{Admin, Forwarded, ForwardedHeader, Server, value};
 
 const DEFAULT_DRAIN_DELAY: Duration = Duration::from_secs(5);
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -16,6 +17,8 @@ const DEFAULT_CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(2 * 60);
 const MIN_CLIENT_TIMEOUT: Duration = Duration::from_millis(100);
 const MAX_THREADS: usize = 1024;
+const DEFAULT_CONNECTIONS: usize = 10_000;
+const MAX_CONNECTIONS: usize = 10_000_000;
 const MIB: usize = 1024 * 1024;
 
 pub(super) fn server(mut table: Table<'_>) -> Option<Server> {
@@ -25,6 +28,14 @@ pub(super) fn server(mut table: Table<'_>) -> Option<Server> {
         .required("public_url", &format!("\"{example}\""))
         .and_then(|found| found.parse(|text| value::origin(text, example)));
     let tls = table.table("tls").map(tls::tls);
+    let forwarded = table.table("forwarded").map(forwarded);
+    let proxy_protocol = table.table("proxy_protocol").map(|mut table| {
+        let from = from(&mut table);
+        table.finish();
+        from
+    });
+    let max_connections = table.number("max_connections", DEFAULT_CONNECTIONS, 1..=MAX_CONNECTIONS);
+    let max_connections_per_address = table.number("max_connections_per_address", max_connections, 1..=MAX_CONNECTIONS);
     let drain_delay = table.duration("drain_delay", DEFAULT_DRAIN_DELAY, Duration::ZERO..=MAX_DRAIN);
     let drain_timeout = table.duration("drain_timeout", DEFAULT_DRAIN_TIMEOUT, Duration::ZERO..=MAX_DRAIN);
     let idle_timeout = table.duration("idle_timeout", DEFAULT_IDLE_TIMEOUT, Duration::from_secs(1)..=MAX_DRAIN);
@@ -42,6 +53,10 @@ pub(super) fn server(mut table: Table<'_>) -> Option<Server> {
         listen: listen?,
         public_url: public_url?,
         tls,
+        forwarded,
+        proxy_protocol: proxy_protocol.unwrap_or_default(),
+        max_connections,
+        max_connections_per_address,
         drain_delay,
         drain_timeout,
         idle_timeout,
@@ -63,6 +78,21 @@ pub(super) fn admin(mut table: Table<'_>, server: Option<&Server>) -> Option<Adm
         Some(token) => Some(token?),
     };
     Some(Admin { listen: listen?, token, recent, hosts })
+}
+
+/// `forwarded`: whose word counts, and which header carries it.
+fn forwarded(mut table: Table<'_>) -> Forwarded {
+    let from = from(&mut table);
+    let headers = [("X-Forwarded-For", ForwardedHeader::XForwardedFor), ("Forwarded", ForwardedHeader::Forwarded)];
+    let header = table.choice("header", ForwardedHeader::XForwardedFor, &headers);
+    table.finish();
+    Forwarded { from, header }
+}
+
+/// `from`: networks of those who are believed.
+fn from(table: &mut Table<'_>) -> Networks {
+    let listed = table.required_texts("from", "[\"10.0.0.0/8\"]");
+    listed.into_iter().filter_map(|found| found.parse(network)).collect()
 }
 
 /// The addresses of a listener, none of which may clash with `taken` or with one another.

@@ -1,32 +1,116 @@
-//! `[server] tls`: the certificate is read with the configuration, so that a wrong one never takes effect.
+//! `[server] tls`: certificates are read with the configuration, so that a wrong one never takes effect.
 
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
+use crate::config::certificates::Certificates;
 use crate::config::document::Found;
 use crate::config::table::Table;
-use crate::config::{Tls, TlsFiles};
+use crate::config::{Tls, value};
+
+/// HTTP/2 where the client speaks it (RFC 7301).
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+const FROM_1_3: &[&SupportedProtocolVersion] = &[&TLS13];
+const FROM_1_2: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+
+/// What is asked of clients.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ClientAuth {
+    Require,
+    Request,
+}
 
 pub(super) fn tls(mut table: Table<'_>) -> Option<Tls> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let place = table.place("min");
+    let first = certified(&mut table, &provider);
+    let more = table.tables("certificates").into_iter().map(|mut table| {
+        let more = certified(&mut table, &provider);
+        table.finish();
+        more
+    });
+    let more: Option<Vec<_>> = more.collect::<Vec<_>>().into_iter().collect();
+    let versions = table.choice("min", FROM_1_2, &[("1.2", FROM_1_2), ("1.3", FROM_1_3)]);
+    let verifier = client_verifier(&mut table, &provider);
+    table.finish();
+    let (certificates, verifier) = (Certificates::new(first?, more?), verifier?);
+    let builder = match ServerConfig::builder_with_provider(provider).with_protocol_versions(versions) {
+        Ok(builder) => builder,
+        Err(why) => {
+            place.wrong(why);
+            return None;
+        }
+    };
+    let builder = match verifier {
+        None => builder.with_no_client_auth(),
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+    };
+    let mut server = builder.with_cert_resolver(Arc::new(certificates));
+    server.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+    Some(Tls { server: Arc::new(server) })
+}
+
+/// The certificate and the key of one table.
+fn certified(table: &mut Table<'_>, provider: &CryptoProvider) -> Option<CertifiedKey> {
     let cert = table.required("cert", "\"tls/server.crt\"");
     let key = table.required("key", "\"tls/server.key\"");
-    table.finish();
     let (cert, key) = (cert?, key?);
-    let folder = cert.place.document.folder();
-    let files = TlsFiles { cert: folder.join(cert.it), key: folder.join(key.it) };
     let place = cert.place.clone();
     let chain = bytes(cert).and_then(|pem| pem.parse(|pem| certificates(&pem)));
     let key = bytes(key).and_then(|pem| {
         pem.parse(|pem| PrivateKeyDer::from_pem_slice(&pem).map_err(|why| format!("has no private key in PEM ({why})")))
     });
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    match CertifiedKey::from_der(chain?, key?, &provider) {
-        Ok(certified) => Some(Tls { files, certified: Arc::new(certified) }),
+    match CertifiedKey::from_der(chain?, key?, provider) {
+        Ok(certified) => Some(certified),
         Err(why) => {
             place.wrong(format!("certificate and key cannot be used together ({why})"));
+            None
+        }
+    }
+}
+
+/// Who says which client certificates are good; nobody where none are asked for. None where it is wrong.
+#[expect(clippy::option_option, reason = "wrong, not asked for, asked for")]
+fn client_verifier(
+    table: &mut Table<'_>,
+    provider: &Arc<CryptoProvider>,
+) -> Option<Option<Arc<dyn ClientCertVerifier>>> {
+    let words = [("require", ClientAuth::Require), ("request", ClientAuth::Request)];
+    let auth = table.text("client_auth").map(|found| found.parse(|text| value::choice(text, &words)));
+    let Some(ca) = table.text("client_ca") else {
+        if auth.is_some() {
+            table.missing("client_ca", "\"tls/clients-ca.pem\"");
+            return None;
+        }
+        return Some(None);
+    };
+    let place = ca.place.clone();
+    let authorities = bytes(ca).and_then(|pem| pem.parse(|pem| certificates(&pem)))?;
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        if let Err(why) = roots.add(authority) {
+            place.wrong(format!("holds a certificate that cannot be an authority ({why})"));
+            return None;
+        }
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let builder = match auth.unwrap_or(Some(ClientAuth::Require))? {
+        ClientAuth::Require => builder,
+        ClientAuth::Request => builder.allow_unauthenticated(),
+    };
+    match builder.build() {
+        Ok(verifier) => Some(Some(verifier)),
+        Err(why) => {
+            place.wrong(why);
             None
         }
     }

@@ -1,65 +1,145 @@
-//! The FHIR server of `[fhir]`: where it is, how long to wait for it, and how the gate proves itself there.
+//! The FHIR server of `[fhir]`: where it is, how long to wait for it, and how many requests it gets at a time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::{Host, Url};
 
 use super::tls::certificates;
-use crate::config::secret::{header_secret, secret};
-use crate::config::table::{LATER, OneOrMany, Table};
-use crate::config::{Upstream, UpstreamAuth, value};
+use super::upstream_auth::upstream_auth;
+use crate::config::table::{OneOrMany, Table};
+use crate::config::{Address, Addresses, Check, Health, Upstream, UpstreamAuth, UpstreamTls, value};
+use crate::fhir::AddressKey;
 
 const EXAMPLE_UPSTREAM: &str = "http://127.0.0.1:8090/fhir";
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Below the 60 s that many servers keep an idle connection.
 const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+const DEFAULT_EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+const DEFAULT_CONCURRENT: usize = 512;
+const DEFAULT_WAITING: usize = 512;
+const DEFAULT_WAIT: Duration = Duration::from_secs(1);
+const MAX_CONCURRENT: usize = 1_000_000;
+/// Addresses of one FHIR server: so many series each metric of theirs may have.
+const MAX_ADDRESSES: usize = 16;
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 pub(super) fn upstream(table: &mut Table<'_>) -> Option<Upstream> {
-    let url = match table.one_or_many("upstream") {
-        Some(OneOrMany::One(found)) => found.parse(|text| value::http_url(text, EXAMPLE_UPSTREAM)),
-        Some(OneOrMany::Many(place, _)) => {
-            place.wrong(format!("more than one upstream {LATER}, or write one URL"));
-            None
+    let urls = urls(table);
+    let auth = match table.table("upstream_auth") {
+        None => Some(UpstreamAuth::None),
+        Some(table) => upstream_auth(table),
+    };
+    let ca = certificate_authority(table, &urls);
+    let timeouts = SHORTEST_TIMEOUT..=LONGEST_TIMEOUT;
+    let connect_timeout = table.duration("connect_timeout", DEFAULT_CONNECT_TIMEOUT, timeouts.clone());
+    let read_timeout = table.duration("read_timeout", DEFAULT_READ_TIMEOUT, timeouts.clone());
+    let idle_timeout = table.duration("idle_timeout", DEFAULT_IDLE_TIMEOUT, timeouts.clone());
+    let exchange_timeout = table.duration("exchange_timeout", DEFAULT_EXCHANGE_TIMEOUT, timeouts.clone());
+    let max_concurrent = table.number("max_concurrent", DEFAULT_CONCURRENT, 1..=MAX_CONCURRENT);
+    let max_waiting = table.number("max_waiting", DEFAULT_WAITING, 0..=MAX_CONCURRENT);
+    let max_wait = table.duration("max_wait", DEFAULT_WAIT, timeouts);
+    let health = health(table.table("health"));
+    let mut addresses = urls.iter().filter_map(address);
+    let first = addresses.next()?;
+    Some(Upstream {
+        addresses: Arc::new(Addresses { first, others: addresses.collect() }),
+        auth: auth?,
+        tls: UpstreamTls { ca },
+        connect_timeout,
+        read_timeout,
+        idle_timeout,
+        exchange_timeout,
+        max_concurrent,
+        max_waiting,
+        max_wait,
+        health,
+    })
+}
+
+/// The addresses of the FHIR server, each once.
+fn urls(table: &mut Table<'_>) -> Vec<Url> {
+    let found = match table.one_or_many("upstream") {
+        Some(OneOrMany::One(found)) => vec![found],
+        Some(OneOrMany::Many(place, list)) => {
+            if list.is_empty() || list.len() > MAX_ADDRESSES {
+                place.wrong(format!(
+                    "has no address, or more than {MAX_ADDRESSES}; write for example [\"{EXAMPLE_UPSTREAM}\"]"
+                ));
+            }
+            list
         }
         None => {
             if !table.has("upstream") {
                 table.missing("upstream", &format!("\"{EXAMPLE_UPSTREAM}\""));
             }
-            None
+            Vec::new()
         }
     };
-    let auth = match table.table("upstream_auth") {
-        None => Some(UpstreamAuth::None),
-        Some(table) => upstream_auth(table),
-    };
-    let ca = certificate_authority(table, url.as_ref());
-    let timeouts = SHORTEST_TIMEOUT..=LONGEST_TIMEOUT;
-    let connect_timeout = table.duration("connect_timeout", DEFAULT_CONNECT_TIMEOUT, timeouts.clone());
-    let read_timeout = table.duration("read_timeout", DEFAULT_READ_TIMEOUT, timeouts.clone());
-    let idle_timeout = table.duration("idle_timeout", DEFAULT_IDLE_TIMEOUT, timeouts);
-    let url = url?;
-    let host = host_of(&url)?;
-    let base_path = url.path().trim_end_matches('/').to_owned();
-    Some(Upstream {
-        base: format!("{}{base_path}", url.origin().ascii_serialization()),
+    let mut urls: Vec<Url> = Vec::new();
+    for found in found {
+        let place = found.place.clone();
+        let Some(url) = found.parse(|text| value::http_url(text, EXAMPLE_UPSTREAM)) else { continue };
+        if urls.iter().any(|other| base_of(other) == base_of(&url)) {
+            place.wrong(format!("{:?} is there twice; leave one of them out", base_of(&url)));
+        }
+        urls.push(url);
+    }
+    urls
+}
+
+fn base_of(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path().trim_end_matches('/'))
+}
+
+fn address(url: &Url) -> Option<Address> {
+    let base = base_of(url);
+    Some(Address {
         authority: url.authority().to_owned(),
-        host,
+        host: host_of(url)?,
         port: url.port_or_known_default()?,
         tls: url.scheme() == "https",
-        base_path,
-        auth: auth?,
-        ca,
-        connect_timeout,
-        read_timeout,
-        idle_timeout,
+        base_path: url.path().trim_end_matches('/').to_owned(),
+        key: AddressKey::of(&base),
+        base,
     })
 }
 
+fn health(table: Option<Table<'_>>) -> Health {
+    let checks = [("none", Check::None), ("connect", Check::Connect), ("metadata", Check::Metadata)];
+    let times = Duration::from_millis(100)..=LONGEST_TIMEOUT;
+    let mut health = Health {
+        check: Check::Connect,
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        rise: 2,
+        fall: 3,
+        failures: 5,
+        out_for: Duration::from_secs(10),
+    };
+    if let Some(mut table) = table {
+        health = Health {
+            check: table.choice("check", health.check, &checks),
+            interval: table.duration("interval", health.interval, times.clone()),
+            timeout: table.duration("timeout", health.timeout, times.clone()),
+            rise: count(&mut table, "rise", health.rise),
+            fall: count(&mut table, "fall", health.fall),
+            failures: count(&mut table, "failures", health.failures),
+            out_for: table.duration("out_for", health.out_for, times),
+        };
+        table.finish();
+    }
+    health
+}
+
+fn count(table: &mut Table<'_>, key: &'static str, default: u32) -> u32 {
+    u32::try_from(table.number(key, default as usize, 1..=1000)).unwrap_or(default)
+}
+
 /// Hosts besides the FHIR server's base that exported files are fetched from. The gate proves itself only to the FHIR server.
-pub(super) fn bulk_hosts(table: &mut Table<'_>, upstream: Option<&Upstream>) -> Vec<Upstream> {
+pub(super) fn bulk_hosts(table: &mut Table<'_>, upstream: Option<&Upstream>) -> Vec<Arc<Upstream>> {
     let parse = |text: &str| {
         let origin = value::origin(text, "https://files.example.org")?;
         Url::parse(&origin).map_err(|error| error.to_string())
@@ -68,18 +148,11 @@ pub(super) fn bulk_hosts(table: &mut Table<'_>, upstream: Option<&Upstream>) -> 
     let urls: Vec<Url> = urls.collect();
     let Some(upstream) = upstream else { return Vec::new() };
     let host = |url: &Url| {
-        let base = url.origin().ascii_serialization();
-        let own = upstream.base == format!("{base}{}", upstream.base_path);
-        Some(Upstream {
-            authority: url.authority().to_owned(),
-            host: host_of(url)?,
-            port: url.port_or_known_default()?,
-            tls: url.scheme() == "https",
-            base_path: String::new(),
-            auth: if own { upstream.auth.clone() } else { UpstreamAuth::None },
-            base,
-            ..upstream.clone()
-        })
+        let first = address(url)?;
+        let own = upstream.addresses.iter().any(|own| own.base == format!("{}{}", first.base, own.base_path));
+        let auth = if own { upstream.auth.clone() } else { UpstreamAuth::None };
+        let addresses = Arc::new(Addresses { first, others: Vec::new() });
+        Some(Arc::new(Upstream { addresses, auth, ..upstream.clone() }))
     };
     urls.iter().filter_map(host).collect()
 }
@@ -92,10 +165,10 @@ fn host_of(url: &Url) -> Option<String> {
     })
 }
 
-fn certificate_authority(table: &mut Table<'_>, upstream: Option<&Url>) -> Option<Vec<u8>> {
+fn certificate_authority(table: &mut Table<'_>, urls: &[Url]) -> Option<Vec<u8>> {
     let found = table.text("ca_file")?;
     let document = found.place.document;
-    if upstream.is_some_and(|url| url.scheme() == "http") {
+    if !urls.is_empty() && urls.iter().all(|url| url.scheme() == "http") {
         found.place.wrong("is for https, and the upstream is http; leave it out, or write upstream = \"https://…\"");
     }
     found.parse(|path| {
@@ -104,52 +177,4 @@ fn certificate_authority(table: &mut Table<'_>, upstream: Option<&Url>) -> Optio
         certificates(&pem)?;
         Ok(pem)
     })
-}
-
-fn upstream_auth(mut table: Table<'_>) -> Option<UpstreamAuth> {
-    let kind = table.required("kind", "\"bearer\"").and_then(|found| found.parse(auth_kind));
-    let token = table.text("token");
-    let username = table.text("username");
-    let password = table.text("password");
-    table.later(&["client_id", "client_secret", "token_url", "scope"]);
-    let keys: &[(&str, &str)] = match kind {
-        Some("bearer") => &[("token", "\"file:upstream-token\"")],
-        Some("basic") => &[("username", "\"smartgate\""), ("password", "\"file:upstream-password\"")],
-        _ => &[],
-    };
-    for (key, example) in keys.iter().filter(|(key, _)| !table.has(key)) {
-        table.missing(key, example);
-    }
-    for key in ["token", "username", "password"].into_iter().filter(|key| kind.is_some() && table.has(key)) {
-        if !keys.iter().any(|(needed, _)| *needed == key) {
-            let kind = kind.unwrap_or_default();
-            table.place(key).wrong(format!("means nothing with kind = \"{kind}\"; leave it out"));
-        }
-    }
-    table.finish();
-    match kind? {
-        "passthrough" => Some(UpstreamAuth::Passthrough),
-        "bearer" => token.and_then(header_secret).map(UpstreamAuth::Bearer),
-        "basic" => {
-            let username = username.and_then(|found| found.parse(basic_user));
-            let password = password.and_then(secret);
-            Some(UpstreamAuth::Basic { username: username?, password: password? })
-        }
-        _ => Some(UpstreamAuth::None),
-    }
-}
-
-fn auth_kind(text: &str) -> Result<&'static str, String> {
-    if text == "client_credentials" {
-        return Err(format!("{text:?} {LATER}"));
-    }
-    value::choice(text, &["none", "passthrough", "bearer", "basic"].map(|kind| (kind, kind)))
-}
-
-/// RFC 7617 §2: no colon and no control characters.
-fn basic_user(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.contains(':') || text.chars().any(char::is_control) {
-        return Err(format!("{text:?} is no user name for Basic; it must not be empty or have \":\" in it"));
-    }
-    Ok(text.to_owned())
 }

@@ -1,10 +1,11 @@
 //! The FHIR server behind the gate, and what is a patient's there.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
 
-use secrecy::SecretString;
+use smallvec::SmallVec;
 
+use super::upstream::Upstream;
 use crate::fhir::{FhirVersion, ResourceType, Tables, TypeSet};
 use crate::scope::Letter;
 
@@ -17,7 +18,7 @@ pub struct Fhir {
     pub version: FhirVersion,
     /// The specification's tables of `version`.
     pub tables: &'static Tables,
-    pub upstream: Upstream,
+    pub upstream: Arc<Upstream>,
     pub patient_data: PatientData,
     pub narrowing: Narrowing,
     /// Search parameter to narrow by, for single types.
@@ -31,13 +32,13 @@ pub struct Fhir {
     pub upsert: bool,
     pub identity_headers: IdentityHeaders,
     /// Hosts besides the FHIR server's base that exported files are fetched from, by their origins.
-    pub bulk_hosts: Vec<Upstream>,
+    pub bulk_hosts: Vec<Arc<Upstream>>,
 }
 
 impl Fhir {
     /// The bases under which an absolute reference means a resource of this server (enforcement.md §5).
-    pub fn bases(&self) -> [&str; 2] {
-        [&self.upstream.base, &self.public_base]
+    pub fn bases(&self) -> SmallVec<[&str; 4]> {
+        self.upstream.addresses.iter().map(|address| address.base.as_str()).chain([self.public_base.as_str()]).collect()
     }
 }
 
@@ -47,41 +48,6 @@ pub struct UnpinnedWrites {
     /// PATCH too, which goes up as a PUT.
     pub put: bool,
     pub delete: bool,
-}
-
-/// The FHIR server.
-#[derive(Clone)]
-pub struct Upstream {
-    /// Its base without a trailing slash, as its own links begin: `http://127.0.0.1:8090/fhir`.
-    pub base: String,
-    /// `host` or `host:port` for the `Host` header.
-    pub authority: String,
-    pub host: String,
-    pub port: u16,
-    pub tls: bool,
-    /// Path of the base, without a trailing slash; may be empty.
-    pub base_path: String,
-    pub auth: UpstreamAuth,
-    /// Private certificate authorities for `https` upstreams, in PEM; without, the machine's own.
-    pub ca: Option<Vec<u8>>,
-    pub connect_timeout: Duration,
-    /// Longest silence while reading an answer.
-    pub read_timeout: Duration,
-    /// How long an idle connection is kept; must be shorter than the upstream's own keep-alive.
-    pub idle_timeout: Duration,
-}
-
-/// How the gate authenticates itself at the FHIR server.
-#[derive(Clone)]
-pub enum UpstreamAuth {
-    None,
-    /// The client's own token goes on.
-    Passthrough,
-    Bearer(SecretString),
-    Basic {
-        username: String,
-        password: SecretString,
-    },
 }
 
 /// One `[[operations]]` entry.

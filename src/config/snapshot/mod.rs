@@ -4,23 +4,28 @@
 
 mod fhir;
 mod parties;
+mod upstream;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::sign::CertifiedKey;
+use http::header::{self, HeaderName};
+use rustls::ServerConfig;
 use secrecy::SecretString;
 
 use super::{Brands, Clients, Oidc, Pages, RegistrationRules};
+use crate::address::Networks;
 use crate::ambient::UnixSeconds;
 use crate::telemetry::{AuditSink, LogFormat, OnFull};
 
 pub use fhir::*;
 pub use parties::*;
+pub use upstream::*;
 
 /// One consistent configuration.
 pub struct Snapshot {
@@ -64,8 +69,16 @@ pub struct Server {
     pub listen: Vec<SocketAddr>,
     /// Without a trailing slash; issuer of the gate's own tokens and root of every published URL.
     pub public_url: String,
-    /// Certificate and key; whether there is one cannot change while running, the files' contents can.
+    /// How TLS is spoken; none where it ends before the gate.
     pub tls: Option<Tls>,
+    /// Proxies whose word on who asks counts.
+    pub forwarded: Option<Forwarded>,
+    /// Load balancers that begin each connection with the PROXY protocol.
+    pub proxy_protocol: Networks,
+    /// Connections that are open at a time.
+    pub max_connections: usize,
+    /// The same of one address, of IPv6 of one /64; load balancers are not counted.
+    pub max_connections_per_address: usize,
     /// How long to go on serving after `/readyz` turned red, before the listeners close.
     pub drain_delay: Duration,
     /// How long requests in flight may take to finish after the listeners closed.
@@ -80,19 +93,34 @@ pub struct Server {
     pub threads: usize,
 }
 
-/// A server certificate that was read with the configuration.
+/// TLS as it was read with the configuration: certificates, versions, and what is asked of clients.
 #[derive(Clone)]
 pub struct Tls {
-    pub files: TlsFiles,
-    /// The chain and the key that belongs to it.
-    pub certified: Arc<CertifiedKey>,
+    pub server: Arc<ServerConfig>,
 }
 
-/// PEM files of a server certificate chain and its private key.
-#[derive(Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    pub cert: PathBuf,
-    pub key: PathBuf,
+/// Whose word on a client's address counts, and in which header.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Forwarded {
+    pub from: Networks,
+    pub header: ForwardedHeader,
+}
+
+/// A header by which proxies tell of whom they heard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ForwardedHeader {
+    XForwardedFor,
+    /// RFC 7239.
+    Forwarded,
+}
+
+impl ForwardedHeader {
+    pub fn name(self) -> HeaderName {
+        match self {
+            Self::XForwardedFor => HeaderName::from_static("x-forwarded-for"),
+            Self::Forwarded => header::FORWARDED,
+        }
+    }
 }
 
 /// `[admin]`: where Prometheus and the orchestrator connect.
@@ -205,6 +233,14 @@ pub struct Log {
     pub filter: String,
 }
 
+/// How fast requests may come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    pub per_second: NonZeroU32,
+    /// How many may come at once after a pause.
+    pub burst: NonZeroU32,
+}
+
 /// `[limits]`: the bounds of memory and work for one request.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -230,6 +266,10 @@ pub struct Limits {
     pub bundle_entries: usize,
     /// Nesting of a JSON body.
     pub json_depth: usize,
+    /// How fast requests with a token may come of one client, unless its own says otherwise; none means as fast as they like.
+    pub client_rate: Option<Rate>,
+    /// How fast requests may come from one address, of IPv6 from one /64.
+    pub address_rate: Option<Rate>,
     /// Tokens kept verified; cannot change while running.
     pub token_cache: usize,
 }

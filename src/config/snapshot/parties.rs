@@ -6,13 +6,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Rate;
+use crate::config::Introspection;
 use crate::scope::Scopes;
 
 /// One `[[issuers]]` entry.
 pub struct Issuer {
     pub issuer: String,
     pub audience: Vec<String>,
-    pub keys: KeySource,
+    /// Of the tokens that are verified here.
+    pub keys: Option<KeySource>,
+    /// How it is asked about the others; there is this or keys, or both.
+    pub introspection: Option<Introspection>,
     pub algorithms: Vec<jsonwebtoken::Algorithm>,
     /// The ceiling of what this issuer may grant.
     pub scopes: Scopes,
@@ -99,6 +104,8 @@ pub struct Client {
     pub origins: Vec<String>,
     pub consent: Consent,
     pub may_introspect: bool,
+    /// How fast its requests may come, where that is its own.
+    pub rate: Option<Rate>,
     /// Whether rules are enforced on it also in report mode.
     pub enforced: bool,
     /// Whether it is an EHR that launches apps, and how.

@@ -119,7 +119,7 @@ const WRONG_ISSUERS: &[(&str, &str)] = &[
     ("audience = [\"\"]", "audience: is empty"),
     ("discovery = false", "jwks_file: is missing"),
     ("jwks_url = \"https://idp.example/jwks\"", "there is also discovery"),
-    ("introspection = {}", "is not in this version yet"),
+    ("introspection = true", "is true or false; write a table"),
     ("algorithms = [\"HS256\"]", "is none of \"RS256\""),
     ("algorithms = [\"none\"]", "is none of \"RS256\""),
     ("algorithms = []", "is empty"),
@@ -169,7 +169,7 @@ fn keys_in_a_file_are_public_and_usable() {
         let main = entry("issuers", ISSUER, "discovery = false\njwks_file = \"jwks.json\"");
         match (load_in(folder.path(), &main), expected) {
             (Ok(snapshot), None) => {
-                assert_eq!(snapshot.issuers["https://idp.example"].keys, KeySource::Inline(set.into()));
+                assert_eq!(snapshot.issuers["https://idp.example"].keys, Some(KeySource::Inline(set.into())));
             }
             (Err(found), Some(expected)) => {
                 assert!(

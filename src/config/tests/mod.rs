@@ -97,7 +97,8 @@ fn every_error_is_told_at_once_with_file_and_line() {
              write for example \"http://127.0.0.1:8090/fhir\"",
             "smartgate.toml:5: [fhir] upstrem: there is no such key; there are base_path, version, patient_data, narrowing, \
              narrowing_by_type, shared_types, unpinned_writes, upsert, upstream, upstream_auth, ca_file, connect_timeout, \
-             read_timeout, idle_timeout, bulk_hosts, identity_headers",
+             read_timeout, idle_timeout, exchange_timeout, max_concurrent, max_waiting, max_wait, health, bulk_hosts, \
+             identity_headers",
             "smartgate.toml:7: [tokens] access_lifetime: is a whole number; write a string in quotes",
         ]
     );
@@ -131,7 +132,10 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("admin", "token = \"sesame\"", "[admin] token: a secret is not written here"),
     ("admin", "token = \"file:nowhere\"", "cannot be read"),
     ("admin", "token = \"env:SMARTGATE_NO_SUCH_VARIABLE\"", "no variable `SMARTGATE_NO_SUCH_VARIABLE`"),
-    ("fhir", "upstream = [\"http://a/fhir\", \"http://b/fhir\"]", "is not in this version yet"),
+    ("fhir", "upstream = []", "has no address"),
+    ("fhir", "upstream = [\"http://a/fhir\", \"http://a/fhir/\"]", "is there twice"),
+    ("fhir", "health = { fall = 0 }", "a whole number from 1"),
+    ("fhir", "health = { check = \"ping\" }", "is none of"),
     ("fhir", "upstream = \"http://a/fhir?x=1\"", "has a query"),
     ("fhir", "bulk_hosts = [\"https://files.example.org/x\"]", "is no origin"),
     ("fhir", "bulk_hosts = [\"files.example.org\"]", "is no http or https URL"),
@@ -257,10 +261,19 @@ fn paths_and_secrets_are_found_from_the_file_that_names_them() {
 
 #[test]
 fn the_upstream_is_taken_apart() {
-    let upstream = |url: &str| right(&with("fhir", &format!("upstream = \"{url}\"\n"))).fhir.upstream;
+    let upstream = |url: &str| {
+        let upstream = right(&with("fhir", &format!("upstream = \"{url}\"\n"))).fhir.upstream;
+        upstream.addresses.first.clone()
+    };
     let plain = upstream("http://[::1]:8090/fhir/");
     assert_eq!((&*plain.base, &*plain.authority), ("http://[::1]:8090/fhir", "[::1]:8090"));
     assert_eq!((&*plain.host, plain.port, plain.tls, &*plain.base_path), ("::1", 8090, false, "/fhir"));
+    let several = right(&with("fhir", "upstream = [\"http://a/fhir\", \"http://b:81/r4\"]\n")).fhir;
+    assert_eq!(several.bases().as_slice(), ["http://a/fhir", "http://b:81/r4", "https://gate.example.org/fhir"]);
+    let addresses = &several.upstream.addresses;
+    assert_eq!(addresses.below("http://b:81/r4/Patient/1"), Some("/Patient/1"));
+    assert_eq!(addresses.below("http://b:81/r45/Patient/1"), None);
+    assert_ne!(addresses.first.key, addresses.others[0].key);
     let root = upstream("https://fhir.example.org");
     assert_eq!((&*root.base, &*root.authority), ("https://fhir.example.org", "fhir.example.org"));
     assert_eq!((root.port, root.tls, &*root.base_path), (443, true, ""));
@@ -286,7 +299,9 @@ fn default_shared_types_are_no_patients() {
 
 #[test]
 fn what_later_versions_have_is_told_apart_from_mistakes() {
-    let found = errors(&format!("{RIGHT}\n[[issuers]]\n{ISSUER}introspection = 1\n"));
+    let auth =
+        "upstream_auth = { kind = \"bearer\", token = \"env:PATH\", token_url = \"https://idp.example/token\" }\n";
+    let found = errors(&with("fhir", auth));
     assert!(found.len() == 1 && found[0].ends_with("is not in this version yet; leave it out"), "{found:?}");
     let found = errors(&format!("{RIGHT}\n[fire]\n"));
     assert!(found[0].contains("fire: there is no such key; there are server, admin"), "{found:?}");

@@ -69,7 +69,7 @@ async fn kick_off(
     }
     let link = answer.headers.get(header::CONTENT_LOCATION).and_then(|value| value.to_str().ok());
     let link = link.ok_or_else(|| unreadable("an export was accepted without saying where it is"))?;
-    let at = Place::of(exchange.snapshot, link).ok_or_else(|| EXPORT_ELSEWHERE.refuse())?;
+    let at = Place::of(exchange, link).ok_or_else(|| EXPORT_ELSEWHERE.refuse())?;
     let seals = Seals::of(guard, exchange);
     let original = exchange.original.to_owned();
     let url = seals.url(&Part::Status { at, original, expires: seals.expiry() })?;
@@ -83,13 +83,16 @@ async fn ask(guard: &Guard, exchange: &Exchange<'_>, export: &Export, at: &Place
     let request = export.follow(at.target.clone(), exchange.request.method == Method::HEAD);
     let fhir = &exchange.snapshot.fhir;
     let Some(origin) = &at.origin else {
+        exchange.waited.is_at(at.at());
         return guard.send(exchange, &request, None).await;
     };
-    let host = fhir.bulk_hosts.iter().find(|host| host.base == *origin).ok_or_else(|| EXPORT_ELSEWHERE.refuse())?;
-    let own = host.authority == fhir.upstream.authority && host.tls == fhir.upstream.tls;
+    let host = fhir.bulk_hosts.iter().find(|host| host.addresses.first.base == *origin);
+    let host = host.ok_or_else(|| EXPORT_ELSEWHERE.refuse())?;
+    let first = &host.addresses.first;
+    let own = fhir.upstream.addresses.iter().any(|own| own.authority == first.authority && own.tls == first.tls);
     let headers = if own { outgoing::headers(exchange, &request, false) } else { outgoing::anonymous(&request) };
     let _watch = exchange.waited.start();
-    guard.elsewhere.send(host, &request, headers, None).await.map_err(|error| upstream_refusal(&error))
+    guard.elsewhere.send(host, &request, headers, None, None).await.map_err(|error| upstream_refusal(&error))
 }
 
 async fn status(
@@ -115,7 +118,7 @@ async fn status(
     let body = exchange.collect(answer).await?;
     let seals = Seals::of(guard, exchange);
     let seal = |file: &File<'_>, holds: &str| {
-        let at = Place::of(exchange.snapshot, &file.url).ok_or_else(|| EXPORT_ELSEWHERE.refuse())?;
+        let at = Place::of(exchange, &file.url).ok_or_else(|| EXPORT_ELSEWHERE.refuse())?;
         seals.url(&Part::File { at, holds: holds.to_owned(), expires })
     };
     let (printed, removed) = manifest::rewritten(exchange.snapshot, export, &body, original, seal)?;

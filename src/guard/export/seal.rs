@@ -9,8 +9,8 @@ use url::Url;
 use super::super::bundle::unreadable;
 use super::super::{Exchange, Guard};
 use crate::ambient::UnixSeconds;
-use crate::config::Snapshot;
 use crate::decide::{EXPORT_PARAMETER_NAME, Grant, Refusal};
+use crate::fhir::AddressKey;
 
 /// How long an export can be watched and fetched, in seconds.
 const LIFETIME: UnixSeconds = 7 * 24 * 3600;
@@ -25,13 +25,20 @@ pub(super) struct Place {
     pub(super) origin: Option<String>,
     #[serde(rename = "t")]
     pub(super) target: String,
+    /// The number of the FHIR server's address that has it.
+    #[serde(rename = "a", default)]
+    at: u32,
 }
 
 impl Place {
     /// Reads a link of the FHIR server's; none where it leads to a host that is not listed.
-    pub(super) fn of(snapshot: &Snapshot, link: &str) -> Option<Self> {
-        let fhir = &snapshot.fhir;
-        let base = Url::parse(&format!("{}/", fhir.upstream.base)).ok()?;
+    pub(super) fn of(exchange: &Exchange<'_>, link: &str) -> Option<Self> {
+        let fhir = &exchange.snapshot.fhir;
+        let address = exchange.waited.address();
+        let at = AddressKey::number(address);
+        let addresses = &fhir.upstream.addresses;
+        let own = addresses.iter().find(|own| Some(own.key) == address).unwrap_or(&addresses.first);
+        let base = Url::parse(&format!("{}/", own.base)).ok()?;
         let mut url = base.join(link).ok()?;
         if !url.username().is_empty() || url.password().is_some() {
             return None;
@@ -40,10 +47,15 @@ impl Place {
         let text = url.as_str();
         let below = |base: &str| text.strip_prefix(base).filter(|rest| rest.starts_with(['/', '?'])).map(str::to_owned);
         if let Some(target) = fhir.bases().into_iter().find_map(below) {
-            return Some(Self { origin: None, target });
+            return Some(Self { origin: None, target, at });
         }
-        let host = fhir.bulk_hosts.iter().find_map(|host| Some((host, below(&host.base)?)));
-        host.map(|(host, target)| Self { origin: Some(host.base.clone()), target })
+        let mut hosts = fhir.bulk_hosts.iter().map(|host| &host.addresses.first.base);
+        hosts.find_map(|host| Some(Self { origin: Some(host.clone()), target: below(host)?, at: 0 }))
+    }
+
+    /// The FHIR server's address that has it.
+    pub(super) fn at(&self) -> Option<AddressKey> {
+        AddressKey::numbered(self.at)
     }
 }
 

@@ -26,6 +26,8 @@ const QUEUE: usize = 4096;
 /// Where audit lines go.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AuditSink {
+    /// Nowhere: nothing is kept of who saw what.
+    Off,
     Stdout,
     /// Appended to; made with mode 0640 where it is not there, and again after it was moved away (logrotate).
     File(PathBuf),
@@ -59,7 +61,8 @@ enum Message {
 /// The sending ends of the audit queues; clones share the writers.
 #[derive(Clone)]
 pub struct AuditLog {
-    queue: mpsc::Sender<Message>,
+    /// The way to the sink; none where that is turned off.
+    queue: Option<mpsc::Sender<Message>>,
     /// The way to the FHIR endpoint, where there is one.
     spooled: Option<mpsc::Sender<Message>>,
     on_full: OnFull,
@@ -75,6 +78,10 @@ impl AuditLog {
     pub fn open(sink: &AuditSink, on_full: OnFull, metrics: Metrics) -> Result<Self, AuditError> {
         let recent = Arc::new(Recent::new(0));
         match sink {
+            AuditSink::Off => {
+                tracing::warn!("[audit] file is \"off\": nothing is written of who saw what");
+                Ok(Self { queue: None, spooled: None, on_full, metrics, recent })
+            }
             AuditSink::Stdout => {
                 let failed = |why: std::io::Error| AuditError { sink: "stdout".into(), why: why.to_string() };
                 Self::start(StandardOutput::open().map_err(failed)?, QUEUE, on_full, recent, metrics).map_err(failed)
@@ -95,7 +102,7 @@ impl AuditLog {
         let failed = |why: std::io::Error| AuditError { sink: "spool".into(), why: why.to_string() };
         let sink = spool::Segments::open(spool.clone()).map_err(failed)?;
         let other = Self::start(sink, QUEUE, self.on_full, Arc::new(Recent::new(0)), self.metrics.clone());
-        Ok(Self { spooled: Some(other.map_err(failed)?.queue), ..self })
+        Ok(Self { spooled: other.map_err(failed)?.queue, ..self })
     }
 
     fn start(
@@ -109,7 +116,7 @@ impl AuditLog {
         let writer = Writer::new(sink, recent.clone(), metrics.clone());
         // A thread of its own: writing to a file blocks, and the queue must be emptied whatever the runtimes do.
         std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(receiver))?;
-        Ok(Self { queue: sender, spooled: None, on_full, metrics, recent })
+        Ok(Self { queue: Some(sender), spooled: None, on_full, metrics, recent })
     }
 
     /// The last lines that were written; none until it is told how many bytes it may hold.
@@ -119,12 +126,17 @@ impl AuditLog {
 
     /// Lines that wait for the writer, and how many can.
     pub fn queued(&self) -> (usize, usize) {
-        let room = self.queue.max_capacity();
-        (room.saturating_sub(self.queue.capacity()), room)
+        let room = |queue: &mpsc::Sender<Message>| {
+            (queue.max_capacity().saturating_sub(queue.capacity()), queue.max_capacity())
+        };
+        self.queue.as_ref().map_or((0, 0), room)
     }
 
     /// Queues a line. With [`OnFull::Block`] this waits for a place in the queue.
     pub async fn record(&self, record: AuditRecord<'_>) {
+        if self.queue.is_none() && self.spooled.is_none() {
+            return;
+        }
         let mut line = match serde_json::to_vec(&record) {
             Ok(line) => line,
             Err(error) => {
@@ -137,7 +149,9 @@ impl AuditLog {
         if let Some(spooled) = &self.spooled {
             self.queue(spooled, line.clone()).await;
         }
-        self.queue(&self.queue, line).await;
+        if let Some(queue) = &self.queue {
+            self.queue(queue, line).await;
+        }
     }
 
     async fn queue(&self, queue: &mpsc::Sender<Message>, line: Vec<u8>) {
@@ -160,7 +174,7 @@ impl AuditLog {
 
     /// Waits until everything queued so far is written; as long as the sink takes nothing, that is for ever.
     pub async fn flush(&self) {
-        for queue in [Some(&self.queue), self.spooled.as_ref()].into_iter().flatten() {
+        for queue in self.queue.iter().chain(&self.spooled) {
             let (done, written) = oneshot::channel();
             if queue.send(Message::Flush(done)).await.is_err() || written.await.is_err() {
                 tracing::error!("the audit writer is gone; lines are lost");

@@ -1,9 +1,8 @@
 //! What an audit line says. The types hold no token; search values only in the two fields that `[audit] search_values` fills.
 
-use std::net::IpAddr;
-
 use serde::{Serialize, Serializer};
 
+use crate::address::ClientAddress;
 use crate::ambient::UnixSeconds;
 
 /// One decision on one FHIR request.
@@ -12,6 +11,9 @@ pub struct DecisionRecord<'a> {
     #[serde(serialize_with = "rfc3339")]
     pub time: UnixSeconds,
     pub request_id: &'a str,
+    /// Where the request came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<ClientAddress>,
     /// The entry of a Bundle that the line is about; none on the line of the whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<usize>,
@@ -25,9 +27,6 @@ pub struct DecisionRecord<'a> {
     pub fhir_user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<&'a str>,
-    /// The address that the request came from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<IpAddr>,
     pub method: &'a str,
     pub interaction: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +69,9 @@ pub struct AuthRecord {
     #[serde(serialize_with = "rfc3339")]
     pub time: UnixSeconds,
     pub request_id: String,
+    /// Where the request came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<ClientAddress>,
     /// `authorize`, `launch`, `login`, `consent`, `token`, `introspect`, `revoke`, `userinfo`, `register`, `logout`.
     pub event: &'static str,
     /// `success` or `failure`.
@@ -80,9 +82,6 @@ pub struct AuthRecord {
     pub subject: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<String>,
-    /// The address that the request came from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// The OAuth error code or the name of what went wrong.

@@ -178,7 +178,7 @@ async fn row_239_a_full_queue_blocks_and_loses_nothing() {
             }
         }
     });
-    while log.queue.capacity() > 0 {
+    while log.queue.as_ref().unwrap().capacity() > 0 {
         tokio::task::yield_now().await;
     }
     assert!(!sender.is_finished());
@@ -238,4 +238,13 @@ async fn a_line_that_was_cut_is_whole_in_the_next_file() {
     log.record(event(5)).await;
     log.flush().await;
     assert_eq!(ids(&files.lock()[1]), [5]);
+}
+
+#[tokio::test]
+async fn turned_off_it_neither_keeps_lines_nor_waits_for_any() {
+    let metrics = Metrics::new().unwrap();
+    let log = AuditLog::open(&AuditSink::Off, OnFull::Block, metrics.clone()).unwrap();
+    log.record(event(1)).await;
+    log.flush().await;
+    assert_eq!(counted(&metrics, "smartgate_audit_lines_shed_total"), 0);
 }

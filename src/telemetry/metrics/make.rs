@@ -5,6 +5,8 @@ use prometheus::{
     Error, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
+use crate::telemetry::version;
+
 /// What every name begins with, except those of the process, whose names all programs share.
 pub(super) const PREFIX: &str = "smartgate";
 
@@ -39,14 +41,11 @@ impl Make<'_> {
         self.registered(HistogramVec::new(opts, &[label])?)
     }
 
-    /// A gauge that is always 1 and tells something by its label.
-    pub(super) fn told(&self, name: &str, help: &str, label: &str, value: &str) -> Result<(), Error> {
-        let gauge = self.registered(IntGaugeVec::new(Opts::new(name, help).namespace(PREFIX), &[label])?)?;
-        gauge.with_label_values(&[value]).set(1);
-        Ok(())
-    }
-
+    /// A gauge that is always 1 and tells by its labels what runs.
     pub(super) fn build_info(&self) -> Result<(), Error> {
-        self.told("build_info", "The running version; always 1.", "version", env!("CARGO_PKG_VERSION"))
+        let opts = Opts::new("build_info", "The running version; always 1.").namespace(PREFIX);
+        let gauge = self.registered(IntGaugeVec::new(opts, &["version", "commit"])?)?;
+        gauge.with_label_values(&[version::NUMBER, version::COMMIT]).set(1);
+        Ok(())
     }
 }

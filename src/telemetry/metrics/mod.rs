@@ -2,6 +2,7 @@
 
 mod handles;
 mod make;
+mod upstream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +14,11 @@ use prometheus::{
 
 use handles::{Handles, PerPath};
 use make::{Make, PREFIX};
+pub use upstream::UpstreamRetry;
+use upstream::Upstreams;
 
 use super::process::Process;
-use super::{LoginOutcome, Reload, ReloadOutcome, TokenGrant};
+use super::{IssuerAnswer, LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
 
 /// How a request was answered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -47,11 +50,14 @@ pub struct Metrics(Arc<Instruments>);
 struct Instruments {
     registry: Registry,
     process: Process,
+    connections: IntGauge,
+    turned_away: IntCounterVec,
     in_flight: IntGauge,
     requests: IntCounterVec,
     request_handles: Handles<(&'static str, &'static str, PathTaken), IntCounter>,
     gate: PerPath,
     upstream: PerPath,
+    upstreams: Upstreams,
     refusals: IntCounterVec,
     refusal_handles: Handles<&'static str, IntCounter>,
     bundle_entries: IntCounterVec,
@@ -68,6 +74,7 @@ struct Instruments {
     logins: IntCounterVec,
     client_authentications: IntCounterVec,
     introspections: IntCounterVec,
+    questions: IntCounterVec,
     admin_accesses: IntCounterVec,
     tokens: IntCounterVec,
     registrations: IntCounterVec,
@@ -115,6 +122,12 @@ impl Metrics {
             make.histograms("upstream_duration_seconds", "Time that requests waited for the FHIR server.", "path")?;
         let instruments = Instruments {
             process: Process::new(&registry)?,
+            connections: make.gauge("connections", "Connections of apps that are open.")?,
+            turned_away: make.counters(
+                "connections_refused_total",
+                "Connections of apps that were closed before their first request, by reason.",
+                &["reason"],
+            )?,
             in_flight: make.gauge("requests_in_flight", "Requests being answered.")?,
             requests: make.counters(
                 "requests_total",
@@ -124,6 +137,7 @@ impl Metrics {
             request_handles: Handles::new(),
             gate: PerPath::of(&gate),
             upstream: PerPath::of(&upstream),
+            upstreams: Upstreams::new(&make)?,
             refusals: make.counters("refusals_total", "Requests refused, by rule.", &["rule"])?,
             refusal_handles: Handles::new(),
             bundle_entries: make.counters(
@@ -171,6 +185,11 @@ impl Metrics {
                 "Tokens told of by introspection, by whether they were active.",
                 &["result"],
             )?,
+            questions: make.counters(
+                "issuer_introspections_total",
+                "Questions to other issuers about opaque tokens, by what became of them.",
+                &["outcome"],
+            )?,
             tokens: make.counters("tokens_issued_total", "Access tokens issued, by grant.", &["grant"])?,
             registrations: make.counters(
                 "registrations_total",
@@ -199,6 +218,21 @@ impl Metrics {
         let metrics = Self(Arc::new(instruments));
         metrics.enforcement(false);
         Ok(metrics)
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self, open: usize) {
+        self.0.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// How many connections are open, as was said last.
+    pub fn open_connections(&self) -> i64 {
+        self.0.connections.get()
+    }
+
+    /// A connection was closed before its first request.
+    pub fn turned_away(&self, why: TurnedAway) {
+        self.0.turned_away.with_label_values(&[why.label()]).inc();
     }
 
     /// A request begins.
@@ -309,6 +343,11 @@ impl Metrics {
         self.0.introspections.with_label_values(&[if active { "active" } else { "inactive" }]).inc();
     }
 
+    /// Another issuer was asked about a token, or was not.
+    pub fn asked_issuer(&self, outcome: IssuerAnswer) {
+        self.0.questions.with_label_values(&[outcome.label()]).inc();
+    }
+
     /// An access token was issued.
     pub fn token_issued(&self, grant: TokenGrant) {
         self.0.tokens.with_label_values(&[grant.label()]).inc();
@@ -361,6 +400,9 @@ impl Instruments {
         for outcome in ReloadOutcome::ALL {
             self.reloads.with_label_values(&[outcome.label()]);
         }
+        for why in TurnedAway::ALL {
+            self.turned_away.with_label_values(&[why.label()]);
+        }
         for outcome in LoginOutcome::ALL {
             self.logins.with_label_values(&[outcome.label()]);
             self.client_authentications.with_label_values(&[outcome.label()]);
@@ -371,6 +413,9 @@ impl Instruments {
         }
         for result in ["active", "inactive"] {
             self.introspections.with_label_values(&[result]);
+        }
+        for outcome in IssuerAnswer::ALL {
+            self.questions.with_label_values(&[outcome.label()]);
         }
         for grant in TokenGrant::ALL {
             self.tokens.with_label_values(&[grant.label()]);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode, header};
 use reqwest::dns::Resolve;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::public::{self, PublicOnly};
 use crate::token::jwks::KeySet;
@@ -83,23 +84,36 @@ async fn set(client: &reqwest::Client, url: &str) -> Result<Fetched, String> {
     Ok(Fetched { keys, digest, lifetime: lifetime(&headers) })
 }
 
+/// What an issuer says of itself (OpenID Connect Discovery §3).
 #[derive(Deserialize)]
-struct Provider {
+struct Description<T> {
     issuer: String,
+    #[serde(flatten)]
+    of: T,
+}
+
+#[derive(Deserialize)]
+struct Keys {
     jwks_uri: String,
 }
 
 async fn discover(client: &reqwest::Client, issuer: &str) -> Result<String, String> {
+    let Keys { jwks_uri } = described(client, issuer).await?;
+    if !jwks_uri.starts_with("https://") && issuer.starts_with("https://") {
+        return Err(format!("`{issuer}` names keys that would be fetched without TLS"));
+    }
+    Ok(jwks_uri)
+}
+
+/// What `{issuer}/.well-known/openid-configuration` says, if it speaks for this issuer.
+pub(super) async fn described<T: DeserializeOwned>(client: &reqwest::Client, issuer: &str) -> Result<T, String> {
     let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
     let (_, body) = get(client, &url).await?;
-    let provider: Provider = serde_json::from_slice(&body).map_err(|error| format!("`{url}`: {error}"))?;
-    if provider.issuer != issuer {
+    let said: Description<T> = serde_json::from_slice(&body).map_err(|error| format!("`{url}`: {error}"))?;
+    if said.issuer != issuer {
         return Err(format!("`{url}` speaks for another issuer"));
     }
-    if !provider.jwks_uri.starts_with("https://") && issuer.starts_with("https://") {
-        return Err(format!("`{url}` names keys that would be fetched without TLS"));
-    }
-    Ok(provider.jwks_uri)
+    Ok(said.of)
 }
 
 pub(super) async fn get(client: &reqwest::Client, url: &str) -> Result<(HeaderMap, Vec<u8>), String> {
@@ -125,7 +139,7 @@ pub(super) async fn body(response: &mut reqwest::Response, from: &str) -> Result
 }
 
 /// The innermost cause: reqwest itself says only that it failed.
-fn root(error: &reqwest::Error) -> String {
+pub(super) fn root(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;

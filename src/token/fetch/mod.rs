@@ -4,8 +4,11 @@
 //! makes the set be fetched again, but not more often than every [`INTERVAL`], so that nobody can be flooded through the gate.
 
 mod download;
+mod introspection;
 mod provider;
 mod public;
+mod question;
+mod reach;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,9 +21,13 @@ use reqwest::dns::Resolve;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::jwks::{Key, KeySet, Miss};
+use super::verify::TokenError;
 use crate::ambient::{Ambient, UnixSeconds};
-use crate::config::{KeySource, Snapshot};
+use crate::config::{Issuer, KeySource};
+use crate::telemetry::Metrics;
 use download::{Fetched, Http, Place, download};
+pub(super) use introspection::Answer;
+use introspection::Introspector;
 use provider::Known;
 pub use provider::Provider;
 pub use public::is_public_url;
@@ -89,6 +96,7 @@ pub struct Fetcher {
     generation: Arc<AtomicU64>,
     /// The provider that people log in at.
     provider: Mutex<Known>,
+    introspector: Introspector,
 }
 
 /// One set and the right to fetch it.
@@ -168,14 +176,15 @@ impl Fetcher {
     ///
     /// # Errors
     /// The HTTP client cannot be made (no root certificates).
-    pub fn new(ambient: Ambient) -> Result<Self, super::KeyError> {
-        Self::with_resolver(ambient, Arc::new(public::System::new()))
+    pub fn new(ambient: Ambient, metrics: Metrics) -> Result<Self, super::KeyError> {
+        Self::with_resolver(ambient, metrics, Arc::new(public::System::new()))
     }
 
     /// As [`Fetcher::new`], with the addresses of clients' URLs from `resolver`.
-    fn with_resolver(ambient: Ambient, resolver: Arc<dyn Resolve>) -> Result<Self, super::KeyError> {
+    fn with_resolver(ambient: Ambient, metrics: Metrics, resolver: Arc<dyn Resolve>) -> Result<Self, super::KeyError> {
         let http = Http::new(resolver).map_err(|error| super::KeyError::Key(error.to_string()))?;
         Ok(Self {
+            introspector: Introspector::new(http.operator.clone(), ambient.clone(), metrics),
             http,
             ambient,
             places: Cache::new(MAX_PLACES),
@@ -184,17 +193,6 @@ impl Fetcher {
             generation: Arc::default(),
             provider: Mutex::default(),
         })
-    }
-
-    /// Fetches the sets of all issuers that are due, so that a key that was withdrawn is noticed although no new token
-    /// arrives. A fetch that fails has logged it.
-    pub async fn refresh(&self, snapshot: &Snapshot) {
-        let any = Wanted { id: None, algorithm: Algorithm::RS256 };
-        for issuer in snapshot.issuers.values() {
-            if let Err(no_key) = self.key(&issuer.keys, Purpose::Tokens, any).await {
-                tracing::trace!(issuer = %issuer.issuer, ?no_key, "an issuer's keys were looked at");
-            }
-        }
     }
 
     /// When the set of an issuer was fetched that is used now; none where it is in the configuration, or was never had.
@@ -232,6 +230,14 @@ impl Fetcher {
             }
         }
         self.renewed(place, purpose, entry, seen, wanted).await
+    }
+
+    /// What `issuer` says of a token of its own that cannot be verified here.
+    pub(super) async fn introspect(&self, issuer: &Arc<Issuer>, token: &str) -> Result<Arc<Answer>, TokenError> {
+        match &issuer.introspection {
+            Some(introspection) => self.introspector.ask(issuer, introspection, token).await,
+            None => Err(TokenError::Refused("token-malformed")),
+        }
     }
 
     /// Grows when an issuer's keys changed.

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use form_urlencoded::{Serializer, byte_serialize};
+use form_urlencoded::Serializer;
 use http::{StatusCode, header};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -14,6 +12,7 @@ use url::Url;
 
 use super::Fetcher;
 use super::download::{TIMEOUT, body, get};
+use super::question::basic;
 use crate::ambient::UnixSeconds;
 use crate::config::Oidc;
 
@@ -107,7 +106,7 @@ impl Fetcher {
         match (&oidc.client_secret, provider.takes_basic()) {
             (None, _) => form.push(("client_id", &oidc.client_id)),
             (Some(secret), true) => {
-                request = request.header(header::AUTHORIZATION, basic(oidc, secret.expose_secret()))
+                request = request.header(header::AUTHORIZATION, basic(&oidc.client_id, secret.expose_secret()))
             }
             (Some(secret), false) => {
                 form.extend([("client_id", oidc.client_id.as_str()), ("client_secret", secret.expose_secret())]);
@@ -158,10 +157,4 @@ async fn discover(client: &reqwest::Client, issuer: &str) -> Result<Provider, St
 /// The body may hold tokens and is not quoted.
 fn read<T: DeserializeOwned>(body: &[u8], from: &str) -> Result<T, String> {
     serde_json::from_slice(body).map_err(|_| format!("{from} answered what cannot be read"))
-}
-
-/// RFC 6749 §2.3.1: both parts are encoded as in a form first.
-fn basic(oidc: &Oidc, secret: &str) -> String {
-    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-    format!("Basic {}", STANDARD.encode(format!("{}:{}", encoded(&oidc.client_id), encoded(secret))))
 }

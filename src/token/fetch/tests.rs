@@ -13,7 +13,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let (ambient, clock) = ambient();
-        Self { fetcher: Fetcher::new(ambient).unwrap(), clock, server: Server::start().await }
+        Self { fetcher: Fetcher::new(ambient, Metrics::new().unwrap()).unwrap(), clock, server: Server::start().await }
     }
 
     fn url(&self) -> KeySource {
@@ -223,7 +223,7 @@ async fn a_withdrawn_key_is_noticed_without_a_new_token() {
     let world = World::new().await;
     let mut snapshot = snapshot_with("");
     let mut issuer = Arc::into_inner(snapshot.issuers.drain().next().unwrap().1).unwrap();
-    issuer.keys = world.url();
+    issuer.keys = Some(world.url());
     snapshot.issuers.insert(issuer.issuer.clone(), Arc::new(issuer));
     world.server.answers("", &jwks(&[es256()]));
     world.fetcher.refresh(&snapshot).await;

@@ -126,7 +126,7 @@ impl SigningKey {
     }
 
     /// A JWS in compact serialisation with `typ` in its header.
-    pub(super) fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, KeyError> {
+    pub(in crate::token) fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, KeyError> {
         let header = json!({ "typ": typ, "alg": name(self.algorithm), "kid": self.id }).to_string();
         let claims = serde_json::to_vec(claims).map_err(|error| KeyError::Key(error.to_string()))?;
         self.sign_parts(header.as_bytes(), &claims)

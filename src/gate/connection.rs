@@ -1,0 +1,128 @@
+//! One connection as pingora takes it: a socket, whose it is, and its place among all.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use pingora::protocols::l4::stream::Stream;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufWriter, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::crowd::Place;
+
+/// Bytes that are gathered before they are sent, so that the head of a short answer and its body are one packet.
+const WRITE_BUFFER: usize = 1460;
+
+/// A connection; reads are not buffered here, since whoever reads has a buffer.
+pub(super) struct Connection {
+    stream: BufWriter<Stream>,
+    _place: Option<Place>,
+}
+
+impl Connection {
+    /// A connection that comes from `client`, whoever the socket's peer is.
+    pub(super) fn new(socket: TcpStream, client: SocketAddr, place: Option<Place>) -> Self {
+        // Without it an answer may wait for the client's acknowledgement of the one before; it is slower then, nothing worse.
+        let _ = socket.set_nodelay(true);
+        let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
+        // A digest that was just made has no peer yet.
+        let _ = digest.peer_addr.set(Some(client.into()));
+        let mut stream = Stream::from(socket);
+        stream.set_socket_digest(digest);
+        Self { stream: BufWriter::with_capacity(WRITE_BUFFER, stream), _place: place }
+    }
+
+    fn pinned(self: Pin<&mut Self>) -> Pin<&mut BufWriter<Stream>> {
+        Pin::new(&mut self.get_mut().stream)
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.pinned().poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.pinned().poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pinned().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pinned().poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.pinned().poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Connection {
+    async fn shutdown(&mut self) {
+        if let Err(error) = self.stream.shutdown().await {
+            tracing::debug!(%error, "a connection did not end in order");
+        }
+    }
+}
+
+#[async_trait]
+impl Peek for Connection {
+    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
+        self.stream.get_mut().try_peek(buf).await
+    }
+}
+
+impl UniqueID for Connection {
+    fn id(&self) -> UniqueIDType {
+        self.stream.get_ref().id()
+    }
+}
+
+impl Ssl for Connection {}
+
+impl GetSocketDigest for Connection {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.stream.get_ref().get_socket_digest()
+    }
+}
+
+impl GetTimingDigest for Connection {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.stream.get_ref().get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for Connection {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
