@@ -45,8 +45,17 @@ def gate(bench: Bench, more: str = "") -> Process:
 
 
 def memory(bench: Bench, _rounds: int) -> Lines:
-    """Resident memory before the first request, and with many connections that say nothing."""
-    process = gate(bench)
+    """Resident memory before the first request, and with many connections that say nothing; bare pingora's beside it."""
+    before, idle = holding(bench, gate(bench))
+    bare_before, bare_idle = holding(bench, bench.servers.start("pingora"))
+    return [
+        ("idle, MB (at most 30)", f"{before:.1f}"), (f"{IDLE:,} idle connections, MB (at most 150)", f"{idle:.1f}"),
+        ("bare pingora, idle, MB", f"{bare_before:.1f}"), (f"bare pingora, {IDLE:,} idle connections, MB", f"{bare_idle:.1f}"),
+    ]
+
+
+def holding(bench: Bench, process: Process) -> tuple[float, float]:
+    """Resident MB before the first request, and with connections that were used once and are silent."""
     try:
         before = resident(process)
         body = bench.folder / "memory.body"
@@ -55,7 +64,7 @@ def memory(bench: Bench, _rounds: int) -> Lines:
         idle = bench.load(process, bench.requests["read"], body, 200, short)
     finally:
         process.stop()
-    return [("idle, MB (at most 30)", f"{before / 1024:.1f}"), (f"{IDLE:,} idle connections, MB (at most 150)", f"{idle['resident_kb'] / 1024:.1f}")]
+    return before / 1024, idle["resident_kb"] / 1024
 
 
 def resident(process: Process) -> int:

@@ -110,6 +110,7 @@ listen = ["127.0.0.1:{port}"]
 public_url = "http://127.0.0.1:{port}"
 threads = 1                 # as every proxy here
 drain_delay = "0s"          # nobody waits for a load balancer
+max_connections = 20000     # 10,000 idle ones, and the others
 [admin]
 listen = ["127.0.0.1:{admin}"]
 [fhir]
