@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::ambient::Ambient;
 use crate::auth::testing;
