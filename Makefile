@@ -84,7 +84,7 @@ sbom:
 
 # What `smartgate --version` tells. The date is the commit's, not the clock's, so that two builds of one commit are the same bytes.
 build build-static: export SMARTGATE_COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
-build build-static: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+sbom build build-static: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
 build:
 	@tools/setup demo

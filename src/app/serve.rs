@@ -19,9 +19,9 @@ use crate::config::Snapshot;
 use crate::decide::all_rules;
 use crate::gate::{ANSWER_CUT_OFF, Ending, Entrance, FirstBytes, Gate, Inherited, LAST_CALL, Listeners, Parts};
 use crate::guard::{Capabilities, Guard, Pins, UpstreamPatients};
-use crate::ops::{AdminApp, Readiness};
+use crate::ops::{AdminApp, Exporter, Readiness};
 use crate::store::{MeasuredStore, SharedStore};
-use crate::telemetry::{AuditLog, Metrics};
+use crate::telemetry::{AuditLog, Metrics, Spool};
 use crate::token::{Assertions, Fetcher, GateKeys, Revocations, TokenCache, Verifier};
 use crate::upstream::UpstreamClient;
 
@@ -71,7 +71,12 @@ pub(super) async fn start_on(
     if let Some(address) = inherited.left() {
         return Err(Failure::new(format!("the process was given a socket for {address}, which is in no `listen`")));
     }
-    let audit = AuditLog::open(&snapshot.audit.sink, snapshot.audit.on_full, metrics.clone()).map_err(Failure::new)?;
+    let mut audit =
+        AuditLog::open(&snapshot.audit.sink, snapshot.audit.on_full, metrics.clone()).map_err(Failure::new)?;
+    let spool = open_spool(&snapshot)?;
+    if let Some(spool) = &spool {
+        audit = audit.spooled(spool).map_err(Failure::new)?;
+    }
     let store = open_store(&snapshot.store.url).await.map_err(Failure::new)?;
     let store = Arc::new(MeasuredStore::new(store, metrics.clone()));
     all_rules().map(|rule| rule.name).chain([ANSWER_CUT_OFF]).for_each(|rule| metrics.declare_rule(rule));
@@ -87,7 +92,10 @@ pub(super) async fn start_on(
     let mut serving = JoinSet::new();
     serving.spawn(listeners.serve(FirstBytes::of(core.gate), Some(entrance), ending));
     serving.spawn(admin_listeners.serve(admin, None, admin_closes.into()));
-    let background = core.background.start();
+    let mut background = core.background.start();
+    if let Some(spool) = spool {
+        background.spawn(Exporter::new(config.clone(), spool, metrics.clone(), ambient).run());
+    }
     readiness.set(true);
     Ok(Running {
         config,
@@ -102,6 +110,13 @@ pub(super) async fn start_on(
         _serving: serving,
         _background: background,
     })
+}
+
+/// Where audit lines wait for the FHIR endpoint, if there is one.
+fn open_spool(snapshot: &Snapshot) -> Result<Option<Arc<Spool>>, Failure> {
+    let Some(to) = &snapshot.audit.fhir else { return Ok(None) };
+    let failed = |why| Failure::new(format!("the audit spool `{}` cannot be used: {why}", to.spool.display()));
+    Spool::open(&to.spool, to.spool_bytes).map(Some).map_err(failed)
 }
 
 /// The parts that answer requests, and those that work beside them.

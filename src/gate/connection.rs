@@ -1,12 +1,13 @@
 //! One connection as pingora takes it: a socket, whose it is, and its place among all.
 
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::protocols::l4::stream::Stream;
@@ -15,8 +16,9 @@ use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufWriter, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
 use super::crowd::Place;
 
@@ -26,12 +28,15 @@ const WRITE_BUFFER: usize = 1460;
 /// A connection; reads are not buffered here, since whoever reads has a buffer.
 pub(super) struct Connection {
     stream: BufWriter<Stream>,
+    /// How long what is left to be sent may wait for the client to take it. pingora bounds writes, not the flush behind them.
+    patience: Duration,
+    stuck: Option<Pin<Box<Sleep>>>,
     _place: Option<Place>,
 }
 
 impl Connection {
     /// A connection that comes from `client`, whoever the socket's peer is.
-    pub(super) fn new(socket: TcpStream, client: SocketAddr, place: Option<Place>) -> Self {
+    pub(super) fn new(socket: TcpStream, client: SocketAddr, patience: Duration, place: Option<Place>) -> Self {
         // Without it an answer may wait for the client's acknowledgement of the one before; it is slower then, nothing worse.
         let _ = socket.set_nodelay(true);
         let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
@@ -39,7 +44,23 @@ impl Connection {
         let _ = digest.peer_addr.set(Some(client.into()));
         let mut stream = Stream::from(socket);
         stream.set_socket_digest(digest);
-        Self { stream: BufWriter::with_capacity(WRITE_BUFFER, stream), _place: place }
+        Self { stream: BufWriter::with_capacity(WRITE_BUFFER, stream), patience, stuck: None, _place: place }
+    }
+
+    /// What `step` comes to, or an error when that takes too long.
+    fn patiently(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        step: impl FnOnce(Pin<&mut BufWriter<Stream>>, &mut Context<'_>) -> Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Poll::Ready(done) = step(Pin::new(&mut this.stream), cx) {
+            this.stuck = None;
+            return Poll::Ready(done);
+        }
+        let patience = this.patience;
+        ready!(this.stuck.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(cx));
+        Poll::Ready(Err(ErrorKind::TimedOut.into()))
     }
 
     fn pinned(self: Pin<&mut Self>) -> Pin<&mut BufWriter<Stream>> {
@@ -65,11 +86,11 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.pinned().poll_flush(cx)
+        self.patiently(cx, |stream, cx| stream.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.pinned().poll_shutdown(cx)
+        self.patiently(cx, |stream, cx| stream.poll_shutdown(cx))
     }
 
     fn poll_write_vectored(
@@ -88,7 +109,7 @@ impl AsyncWrite for Connection {
 #[async_trait]
 impl Shutdown for Connection {
     async fn shutdown(&mut self) {
-        if let Err(error) = self.stream.shutdown().await {
+        if let Err(error) = AsyncWriteExt::shutdown(self).await {
             tracing::debug!(%error, "a connection did not end in order");
         }
     }

@@ -66,7 +66,7 @@ async fn greet(
     if !shared && !place.of(ClientAddress::new(client.ip()), server.max_connections_per_address) {
         return Err(TurnedAway::Address);
     }
-    let connection = Connection::new(socket, client, Some(place));
+    let connection = Connection::new(socket, client, server.client_timeout, Some(place));
     let Some(tls) = &server.tls else { return Ok(Box::new(connection)) };
     match Acceptor::from_server_config(tls.server.clone()).tls_handshake(connection).await {
         Ok(stream) => Ok(Box::new(stream)),

@@ -22,8 +22,11 @@ use super::entrance::Entrance;
 /// How long to wait when nothing can be accepted, because the process has no more descriptors for instance.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long an operator's connection may be in the way of an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// How long connections are read once nothing more is accepted: a request may be on its way on each of them.
-pub const LAST_CALL: Duration = Duration::from_millis(500);
+pub const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -175,7 +178,7 @@ async fn serve_one<A>(
     A: ServerApp + Send + Sync + 'static,
 {
     let stream = match entrance {
-        None => Some(Box::new(Connection::new(socket, peer, None)) as _),
+        None => Some(Box::new(Connection::new(socket, peer, PATIENCE, None)) as _),
         Some(entrance) => entrance.admit(socket, peer).await,
     };
     if let Some(stream) = stream {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pingora::http::RequestHeader;
 use tokio::time::Instant;
 
@@ -139,6 +139,14 @@ impl Visit {
         let entry = refusal.entry.map(|index| format!("entry {index}"));
         let why = entry.into_iter().chain(refusal.detail.clone().or(self.detail.take())).collect::<Vec<_>>();
         self.detail = (!why.is_empty()).then(|| why.join(": "));
+    }
+
+    /// The id that a created resource got, from the `Location` of its answer.
+    pub(super) fn created(&mut self, headers: &HeaderMap) {
+        let Some(of) = self.resource_type.filter(|_| self.resource_id.is_none()) else { return };
+        let location = headers.get(header::LOCATION).and_then(|location| location.to_str().ok()).unwrap_or_default();
+        let mut segments = location.split('/').skip_while(|segment| *segment != of);
+        self.resource_id = segments.nth(1).map(str::to_owned);
     }
 
     /// A permitted request whose answer turned out to be a denial.

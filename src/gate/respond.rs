@@ -36,6 +36,9 @@ pub(super) async fn send(session: &mut ServerSession, reply: Reply, snapshot: &S
                 visit.denied(rule);
             }
             visit.entries(answer.entries);
+            if answer.status == StatusCode::CREATED {
+                visit.created(&answer.headers);
+            }
             let headers = finish_headers(answer.headers, visit, Some(snapshot));
             write(session, visit, answer.status, headers, answer.body).await
         }

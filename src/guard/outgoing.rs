@@ -8,6 +8,7 @@ use super::Exchange;
 use crate::config::UpstreamAuth;
 use crate::decide::{Bulk, Pin, UpstreamRequest};
 use crate::fhir::outcome::FHIR_JSON;
+use crate::telemetry::{TraceParent, is_trace_state};
 
 /// Headers of a client that travel on as they are.
 const PASSED: [HeaderName; 2] = [header::ACCEPT, header::ACCEPT_LANGUAGE];
@@ -18,6 +19,8 @@ const CONDITIONAL: [HeaderName; 4] =
 
 pub(super) static IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
 static PREFER: HeaderName = HeaderName::from_static("prefer");
+static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The headers of one request to the FHIR server.
@@ -47,8 +50,21 @@ pub(super) fn headers(exchange: &Exchange<'_>, request: &UpstreamRequest, has_bo
     if let Some(prefer) = prefer(exchange.headers, request) {
         headers.insert(PREFER.clone(), prefer);
     }
+    trace(exchange.headers, &mut headers);
     identify(exchange, &mut headers);
     headers
+}
+
+/// The client's trace context, if it is one (W3C Trace Context §3). Baggage, which may hold anything, stays here.
+fn trace(client: &HeaderMap, headers: &mut HeaderMap) {
+    let text = |name: &HeaderName| client.get(name).and_then(|value| value.to_str().ok());
+    let Some(parent) = text(&TRACE_PARENT).and_then(TraceParent::parse) else { return };
+    let state = text(&TRACE_STATE).filter(|state| is_trace_state(state)).map(str::to_owned);
+    for (name, value) in [(&TRACE_PARENT, Some(parent.to_string())), (&TRACE_STATE, state)] {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+            headers.insert(name.clone(), value);
+        }
+    }
 }
 
 /// The condition that ties a write to what was checked.

@@ -2,6 +2,7 @@
 //! the admin page and the search for decisions need `[admin] token`, and are not there without one.
 
 mod access;
+mod export;
 mod page;
 mod readiness;
 mod state;
@@ -17,6 +18,7 @@ use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
+pub use export::Exporter;
 pub use readiness::Readiness;
 
 use crate::ambient::{Ambient, UnixSeconds};

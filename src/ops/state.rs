@@ -125,7 +125,11 @@ async fn store(watched: &Watched, snapshot: &Snapshot) -> Vec<Fact> {
 fn audit(watched: &Watched) -> Vec<Fact> {
     let (queued, room) = watched.audit.queued();
     // A sink that works empties the queue in milliseconds.
-    vec![fact_that(queued < room / 2, "Lines waiting", format!("{queued} of {room}"))]
+    let mut facts = vec![fact_that(queued <= room / 2, "Lines waiting", format!("{queued} of {room}"))];
+    facts.extend(
+        watched.audit.spooled_bytes().map(|bytes| fact("Bytes waiting for the FHIR endpoint", bytes.to_string())),
+    );
+    facts
 }
 
 fn keys(watched: &Watched, now: UnixSeconds) -> Vec<Fact> {

@@ -5,6 +5,7 @@ mod events;
 mod logging;
 mod metrics;
 mod process;
+mod trace_context;
 mod version;
 
 pub use audit::{
@@ -14,4 +15,5 @@ pub use audit::{
 pub use events::{IssuerAnswer, LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
 pub use logging::{LogFormat, init_logging};
 pub use metrics::{InFlight, Metrics, PathTaken, UpstreamRetry};
+pub use trace_context::{TraceParent, is_trace_state};
 pub use version::version;

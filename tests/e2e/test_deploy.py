@@ -140,12 +140,20 @@ def test_the_gate_takes_the_configuration_of_the_manifests(example: str, tmp_pat
     (tmp_path / "store-password").write_text("a password")
     trustme.CA().cert_pem.write_to_path(tmp_path / "store-ca.pem")
     done = check(tmp_path)
-    if "PostgreSQL is not in this version yet" in done.stderr:
-        pytest.xfail("PostgreSQL")
     assert done.returncode == 0, done.stderr
     server = tomllib.loads(data["smartgate.toml"])["server"]
     seconds = sum(int(server.get(key, default).rstrip("s")) for key, default in (("drain_delay", "5s"), ("drain_timeout", "30s")))
     assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > seconds
+
+
+@pytest.mark.parametrize("sample", sorted((ROOT / "conf" / "upstreams").glob("*.toml")), ids=lambda it: it.stem)
+def test_the_gate_takes_the_sample_for_each_server(sample: Path, tmp_path: Path) -> None:
+    shutil.copy(sample, tmp_path / "smartgate.toml")
+    for secret in ("upstream-token", "upstream-password"):
+        (tmp_path / secret).write_text("a secret")
+    done = check(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"`{sample.name}`" in (ROOT / "docs" / "operators.md").read_text()
 
 
 def compose() -> Manifest:

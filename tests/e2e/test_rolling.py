@@ -148,6 +148,21 @@ def test_the_binary_is_replaced_on_sockets_that_stay(echo: EchoServer, keys: Key
             it.close()
 
 
+def test_systemd_hands_its_sockets_over(echo: EchoServer, keys: Keys, tmp_path: Path) -> None:
+    activate = shutil.which("systemd-socket-activate")
+    if not activate:
+        pytest.skip("systemd is not there")
+    gate = Gate(tmp_path / "gate", echo.base, keys)
+    listens = [it for port in (gate.port, gate.admin_port) for it in ("-l", f"127.0.0.1:{port}")]
+    gate.process = Process("systemd", [activate, *listens, BINARY, "--config", gate.config_file, "run"], gate.log, cwd=gate.folder)
+    try:
+        # The first connection has the gate started; nobody else could listen on these ports.
+        gate.process.wait_for(f"{gate.admin}/readyz")
+        assert httpx.get(f"{gate.fhir}/metadata").status_code == 200
+    finally:
+        assert gate.stop() == 0
+
+
 def test_a_socket_that_is_in_no_listen_is_an_error(echo: EchoServer, keys: Keys, tmp_path: Path) -> None:
     gate = Gate(tmp_path / "gate", echo.base, keys)
     stranger = socket.create_server(("127.0.0.1", 0))

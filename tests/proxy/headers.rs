@@ -112,6 +112,25 @@ async fn row_202_and_203_a_client_cannot_say_who_asks_nor_steer_the_server() {
     }
 }
 
+#[tokio::test]
+async fn a_trace_context_goes_on_where_it_is_one_and_baggage_never() {
+    let world = World::start("", "").await;
+    let token = service(&world);
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (given, passed) in [(parent, true), ("00-evil-evil-01", false)] {
+        let own = [("Authorization", format!("Bearer {token}")), ("Connection", "close".to_owned())];
+        let trace = [("traceparent", given.to_owned()), ("tracestate", "rojo=1".into()), ("baggage", "evil=1".into())];
+        let headers: Vec<_> = own.into_iter().chain(trace).map(|(name, value)| (name.to_owned(), value)).collect();
+        let (_, seen) = ask(&world, "GET", "/fhir/Observation/a1", &headers, "").await;
+        assert!(!seen.is_empty());
+        for seen in &seen {
+            assert_eq!(values(seen, "traceparent"), if passed { vec![parent] } else { vec![] });
+            assert_eq!(values(seen, "tracestate"), if passed { vec!["rojo=1"] } else { vec![] });
+            assert!(!seen.raw.contains("evil"), "{}", seen.raw);
+        }
+    }
+}
+
 /// What a token says is no header if it cannot be one.
 #[tokio::test]
 async fn row_202_a_name_that_is_no_header_value_is_left_out() {

@@ -6,15 +6,19 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
 
+use super::upstream::certificate_authority;
+use super::upstream_auth::upstream_auth;
 use crate::ambient::UnixSeconds;
 use crate::config::table::Table;
-use crate::config::{Audit, Enforcement, Limits, Log, Rate, Report};
+use crate::config::{Audit, AuditEndpoint, Enforcement, Limits, Log, Rate, Report, UpstreamAuth, value};
 use crate::fhir::json::MAX_DEPTH;
 use crate::telemetry::{AuditSink, LogFormat, OnFull};
 
 const DEFAULT_FILTER: &str = "info";
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
+const GIB: usize = 1024 * MIB;
+const DEFAULT_SPOOL: &str = "state/audit-spool";
 
 /// Requests a second that a limit can name at most.
 const MAX_RATE: usize = 1_000_000;
@@ -65,8 +69,45 @@ pub(super) fn audit(mut table: Table<'_>) -> Audit {
     };
     let on_full = table.choice("on_full", OnFull::Block, &[("block", OnFull::Block), ("shed", OnFull::Shed)]);
     let search_values = table.flag("search_values", false);
+    let fhir = audit_endpoint(&mut table);
     table.finish();
-    Audit { sink, on_full, search_values }
+    Audit { sink, on_full, search_values, fhir }
+}
+
+/// `[audit.fhir]`.
+fn audit_endpoint(audit: &mut Table<'_>) -> Option<AuditEndpoint> {
+    let is_there = audit.has("fhir");
+    let mut table = audit.section("fhir");
+    let example = "https://audit.example.org/fhir";
+    let url = is_there.then(|| table.required("url", &format!("\"{example}\""))).flatten();
+    let url = url.and_then(|found| found.parse(|text| value::http_url(text, example)));
+    let auth = match table.table("auth") {
+        None => Some(UpstreamAuth::None),
+        Some(table) => own_auth(table),
+    };
+    let ca = certificate_authority(&mut table, url.as_slice());
+    let folder = table.document().folder();
+    let spool = table.text("spool").map_or(DEFAULT_SPOOL, |found| found.it);
+    let spool_bytes = table.number("spool_bytes", GIB, 64 * KIB..=1024 * GIB);
+    table.finish();
+    Some(AuditEndpoint {
+        url: url?.as_str().trim_end_matches('/').to_owned(),
+        auth: auth?,
+        ca,
+        spool: folder.join(spool),
+        spool_bytes: spool_bytes as u64,
+    })
+}
+
+/// How the gate proves itself where no app's token is at hand.
+fn own_auth(table: Table<'_>) -> Option<UpstreamAuth> {
+    let place = table.place("kind");
+    let auth = upstream_auth(table)?;
+    if matches!(auth, UpstreamAuth::Passthrough) {
+        place.wrong("\"passthrough\" has no token to pass here; write \"none\", \"bearer\" or \"basic\"");
+        return None;
+    }
+    Some(auth)
 }
 
 pub(super) fn log(mut table: Table<'_>) -> Log {

@@ -165,7 +165,7 @@ fn host_of(url: &Url) -> Option<String> {
     })
 }
 
-fn certificate_authority(table: &mut Table<'_>, urls: &[Url]) -> Option<Vec<u8>> {
+pub(super) fn certificate_authority(table: &mut Table<'_>, urls: &[Url]) -> Option<Vec<u8>> {
     let found = table.text("ca_file")?;
     let document = found.place.document;
     if !urls.is_empty() && urls.iter().all(|url| url.scheme() == "http") {

@@ -215,7 +215,6 @@ pub enum SigningAlgorithm {
 }
 
 /// `[audit]`.
-#[derive(Clone, PartialEq, Eq)]
 pub struct Audit {
     /// Cannot change while running.
     pub sink: AuditSink,
@@ -223,6 +222,22 @@ pub struct Audit {
     pub on_full: OnFull,
     /// Whether search values may be written.
     pub search_values: bool,
+    /// Where lines go as AuditEvents, too; whether anywhere cannot change while running.
+    pub fhir: Option<AuditEndpoint>,
+}
+
+/// `[audit.fhir]`: a FHIR server that keeps AuditEvents.
+pub struct AuditEndpoint {
+    /// Its base, without a trailing slash.
+    pub url: String,
+    /// Never `Passthrough`.
+    pub auth: UpstreamAuth,
+    /// Private certificate authorities in PEM; without, the machine's own.
+    pub ca: Option<Vec<u8>>,
+    /// The folder where lines wait; cannot change while running.
+    pub spool: PathBuf,
+    /// How many bytes may wait there; cannot change while running.
+    pub spool_bytes: u64,
 }
 
 /// `[log]`.

@@ -66,7 +66,11 @@ fn known() -> BTreeSet<(String, String)> {
         let section = drop_in.unwrap_or(section).to_owned();
         keys.extend(list.split(", ").map(|key| (section.clone(), key.to_owned())));
     }
-    keys.retain(|(section, _)| !section.is_empty());
+    // A section within a section is no key of it.
+    let sections: BTreeSet<String> = keys.iter().map(|(section, _)| section.clone()).collect();
+    let is_section =
+        |section: &str, key: &str| sections.contains(&format!("[{}.{key}]", section.trim_matches(['[', ']'])));
+    keys.retain(|(section, key)| !section.is_empty() && !is_section(section, key));
     keys
 }
 

@@ -100,7 +100,10 @@ fn decision(line: &Line, gate: &Gate<'_>, pattern: Pattern) -> Value {
         400..=499 => "4",
         _ => "8",
     };
-    let patient = line.patient.as_deref().or(line.resource_id.as_deref().filter(|_| line.resource_type.as_deref() == Some("Patient")));
+    let patient = line
+        .patient
+        .as_deref()
+        .or(line.resource_id.as_deref().filter(|_| line.resource_type.as_deref() == Some("Patient")));
     let mut event = json!({
         "resourceType": "AuditEvent",
         "type": coding(EVENT, "rest", "Restful Operation"),
@@ -113,13 +116,13 @@ fn decision(line: &Line, gate: &Gate<'_>, pattern: Pattern) -> Value {
     });
     if let Some(profile) = pattern.profile.filter(|_| outcome == "0") {
         let of_patient = if patient.is_some() { "Patient" } else { "" };
-        event["meta"] = json!({ "profile": [format!("{PROFILES}{of_patient}{profile}")] });
+        set(&mut event, "meta", json!({ "profile": [format!("{PROFILES}{of_patient}{profile}")] }));
     }
     if let Some(code) = pattern.code {
-        event["subtype"] = json!([coding(INTERACTION, code, code)]);
+        set(&mut event, "subtype", json!([coding(INTERACTION, code, code)]));
     }
     if outcome != "0" {
-        event["outcomeDesc"] = json!(line.rule.as_deref().unwrap_or("refused"));
+        set(&mut event, "outcomeDesc", json!(line.rule.as_deref().unwrap_or("refused")));
     }
     event
 }
@@ -148,9 +151,15 @@ fn authentication(line: &Line, gate: &Gate<'_>) -> Value {
         "entity": entities(line, gate, &pattern, patient),
     });
     if let Some(error) = line.error.as_deref().filter(|_| failed) {
-        event["outcomeDesc"] = json!(error);
+        set(&mut event, "outcomeDesc", json!(error));
     }
     event
+}
+
+fn set(object: &mut Value, key: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(key.to_owned(), value);
+    }
 }
 
 fn coding(system: &str, code: &str, display: &str) -> Value {
@@ -189,7 +198,7 @@ fn agents(line: &Line, gate: &Gate<'_>, pattern: &Pattern) -> Value {
         let (code, display) = pattern.user;
         let mut who = json!({ "identifier": identified(subject), "display": subject });
         if let Some(of) = line.fhir_user.as_deref().filter(|of| of.matches('/').count() == 1) {
-            who["reference"] = json!(format!("{}/{of}", gate.base));
+            set(&mut who, "reference", json!(format!("{}/{of}", gate.base)));
         }
         agents.push(json!({ "type": concept(&coding(PARTICIPATION, code, display)), "who": who, "requestor": true }));
     }
@@ -210,7 +219,7 @@ fn entities(line: &Line, gate: &Gate<'_>, pattern: &Pattern, patient: Option<&st
         "type": { "system": TRANSACTION, "code": "XrequestId" },
     });
     if let Some(scope) = &line.scope {
-        transaction["detail"] = json!([{ "type": "scope", "valueString": scope }]);
+        set(&mut transaction, "detail", json!([{ "type": "scope", "valueString": scope }]));
     }
     let mut entities = vec![transaction];
     let object = coding(ENTITY, "2", "System Object");
@@ -223,7 +232,7 @@ fn entities(line: &Line, gate: &Gate<'_>, pattern: &Pattern, patient: Option<&st
         (Some(of), _) => {
             let mut what = json!({ "type": of });
             if let Some(id) = &line.resource_id {
-                what["reference"] = json!(format!("{}/{of}/{id}", gate.base));
+                set(&mut what, "reference", json!(format!("{}/{of}/{id}", gate.base)));
             }
             entities.push(json!({ "type": object, "role": coding(ROLE, "4", "Domain Resource"), "what": what }));
         }

@@ -64,7 +64,7 @@ pub struct AuditLog {
     /// The way to the sink; none where that is turned off.
     queue: Option<mpsc::Sender<Message>>,
     /// The way to the FHIR endpoint, where there is one.
-    spooled: Option<mpsc::Sender<Message>>,
+    spooled: Option<(mpsc::Sender<Message>, Arc<Spool>)>,
     on_full: OnFull,
     metrics: Metrics,
     recent: Arc<Recent>,
@@ -102,7 +102,8 @@ impl AuditLog {
         let failed = |why: std::io::Error| AuditError { sink: "spool".into(), why: why.to_string() };
         let sink = spool::Segments::open(spool.clone()).map_err(failed)?;
         let other = Self::start(sink, QUEUE, self.on_full, Arc::new(Recent::new(0)), self.metrics.clone());
-        Ok(Self { spooled: other.map_err(failed)?.queue, ..self })
+        let queue = other.map_err(failed)?.queue;
+        Ok(Self { spooled: queue.map(|queue| (queue, spool.clone())), ..self })
     }
 
     fn start(
@@ -122,6 +123,11 @@ impl AuditLog {
     /// The last lines that were written; none until it is told how many bytes it may hold.
     pub fn recent(&self) -> &Arc<Recent> {
         &self.recent
+    }
+
+    /// Bytes that wait for the FHIR endpoint, where there is one.
+    pub fn spooled_bytes(&self) -> Option<u64> {
+        self.spooled.as_ref().map(|(_, spool)| spool.waiting())
     }
 
     /// Lines that wait for the writer, and how many can.
@@ -146,7 +152,7 @@ impl AuditLog {
             }
         };
         line.push(b'\n');
-        if let Some(spooled) = &self.spooled {
+        if let Some((spooled, _)) = &self.spooled {
             self.queue(spooled, line.clone()).await;
         }
         if let Some(queue) = &self.queue {
@@ -174,7 +180,7 @@ impl AuditLog {
 
     /// Waits until everything queued so far is written; as long as the sink takes nothing, that is for ever.
     pub async fn flush(&self) {
-        for queue in self.queue.iter().chain(&self.spooled) {
+        for queue in self.queue.iter().chain(self.spooled.iter().map(|(queue, _)| queue)) {
             let (done, written) = oneshot::channel();
             if queue.send(Message::Flush(done)).await.is_err() || written.await.is_err() {
                 tracing::error!("the audit writer is gone; lines are lost");

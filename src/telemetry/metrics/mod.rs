@@ -83,6 +83,11 @@ struct Instruments {
     store_errors: IntCounterVec,
     audit_shed: IntCounter,
     audit_write_errors: IntCounter,
+    audit_events_sent: IntCounter,
+    audit_events_rejected: IntCounter,
+    audit_send_errors: IntCounter,
+    audit_spool_bytes: IntGauge,
+    audit_backlog: IntGauge,
 }
 
 struct StoreHandles {
@@ -212,6 +217,15 @@ impl Metrics {
                 "audit_write_errors_total",
                 "Failed attempts to write the audit log; the lines are tried again.",
             )?,
+            audit_events_sent: make.counter("audit_events_sent_total", "AuditEvents that the FHIR endpoint took.")?,
+            audit_events_rejected: make.counter(
+                "audit_events_rejected_total",
+                "AuditEvents that the FHIR endpoint will not take; their lines are put aside.",
+            )?,
+            audit_send_errors: make
+                .counter("audit_send_errors_total", "Failed attempts to send AuditEvents; they are tried again.")?,
+            audit_spool_bytes: make.gauge("audit_spool_bytes", "Audit lines that wait for the FHIR endpoint.")?,
+            audit_backlog: make.gauge("audit_backlog_seconds", "Age of the oldest of them.")?,
             registry,
         };
         instruments.begin();
@@ -382,6 +396,27 @@ impl Metrics {
     /// An attempt to write audit lines failed.
     pub(super) fn audit_write_error(&self) {
         self.0.audit_write_errors.inc();
+    }
+
+    /// The FHIR endpoint took an AuditEvent.
+    pub fn audit_sent(&self) {
+        self.0.audit_events_sent.inc();
+    }
+
+    /// The FHIR endpoint will not take an AuditEvent.
+    pub fn audit_rejected(&self) {
+        self.0.audit_events_rejected.inc();
+    }
+
+    /// AuditEvents could not be sent.
+    pub fn audit_send_error(&self) {
+        self.0.audit_send_errors.inc();
+    }
+
+    /// What waits for the FHIR endpoint: bytes, and the age of the oldest in seconds.
+    pub fn audit_backlog(&self, bytes: u64, seconds: i64) {
+        self.0.audit_spool_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.0.audit_backlog.set(seconds);
     }
 
     /// The registry in Prometheus' text format 0.0.4, sorted by name.
