@@ -41,7 +41,10 @@ async fn row_232_during_a_pause_nothing_is_looked_at() {
         assert_eq!(wrong(&one, 100).await, Refusal::Wrong);
     }
     let looked = AtomicBool::new(false);
-    let look = || Some(looked.store(true, Ordering::SeqCst));
+    let look = || {
+        looked.store(true, Ordering::SeqCst);
+        Some(())
+    };
     assert_eq!(one.checked(&[1; 32], 100, look).await, Err(Refusal::Paused(60)));
     assert!(!looked.into_inner());
 }
