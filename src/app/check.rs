@@ -13,7 +13,8 @@ use super::statement::{Finding, compare, tried_on};
 use super::{Failure, small_runtime};
 use crate::config::{self, Address, LaunchBinding, Narrowing, OperationAnswer, Snapshot};
 use crate::decide::{Obeyed, capabilities_lookup, probe_search};
-use crate::fhir::bundle::RawBundle;
+use crate::fhir::bundle::{RawBundle, RawEntry};
+use crate::fhir::json::MAX_DEPTH;
 use crate::fhir::search::Parameter;
 use crate::guard::{Pins, Probe};
 use crate::telemetry::AuditSink;
@@ -184,9 +185,9 @@ async fn found(probe: &Probe<'_>, path: &str, parameters: &[Parameter]) -> Resul
     if !said.status.is_success() {
         return Err(format!("the FHIR server answers {}", said.status));
     }
-    let bundle = RawBundle::parse(&said.body).map_err(|error| error.to_string())?;
-    let is_match = |mode: Option<&str>| matches!(mode, None | Some("match"));
-    Ok(bundle.entry.iter().any(|entry| is_match(entry.search.as_ref().and_then(|search| search.mode.as_deref()))))
+    let document = RawBundle::document(&said.body, MAX_DEPTH).map_err(|error| error.to_string())?;
+    let bundle = RawBundle::of(&document).map_err(|error| error.to_string())?;
+    Ok(bundle.entry.iter().any(RawEntry::may_match))
 }
 
 fn conditions(snapshot: &Snapshot, obeyed: Obeyed) -> Vec<Finding> {

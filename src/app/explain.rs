@@ -16,7 +16,7 @@ use crate::decide::{
     decide_in_mode, decide_public, request as rules,
 };
 use crate::fhir::interaction::{Interaction, Request, classify};
-use crate::fhir::json::Json;
+use crate::fhir::json::Document;
 use crate::fhir::target::{Target, parse_query};
 use crate::telemetry::Metrics;
 use crate::token::{Claims, Fetcher, GateKeys, Revocations, Verifier};
@@ -106,8 +106,8 @@ fn explained(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<String, R
         && let Some(file) = &asked.body
     {
         let bytes = std::fs::read(file).map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
-        let body = Json::parse(&bytes, snapshot.limits.json_depth).map_err(Failure::new)?;
-        match decide_bundle(snapshot, &grant, &body) {
+        let body = Document::parse(&bytes, snapshot.limits.json_depth).map_err(Failure::new)?;
+        match decide_bundle(snapshot, &grant, body.root()) {
             Err(refusal) => text.push_str(&describe_refusal(&refusal)),
             Ok(decision) => {
                 for (index, entry) in decision.entries.iter().enumerate() {

@@ -74,7 +74,7 @@ pub(super) fn bundle(request: &Request) -> Result<Permit, Refusal> {
 ///
 /// # Errors
 /// The Bundle is none that the base takes; a transaction with one refused entry is refused by that entry's rule.
-pub fn decide_bundle(snapshot: &Snapshot, grant: &Grant, body: &Json<'_>) -> Result<BundleDecision, Refusal> {
+pub fn decide_bundle(snapshot: &Snapshot, grant: &Grant, body: Json<'_>) -> Result<BundleDecision, Refusal> {
     if type_of(snapshot, body) != Some(ResourceType::BUNDLE) {
         return Err(BODY_OTHER_RESOURCE.refuse());
     }
@@ -83,14 +83,14 @@ pub fn decide_bundle(snapshot: &Snapshot, grant: &Grant, body: &Json<'_>) -> Res
         Some("transaction") => Processing::Transaction,
         _ => return Err(BUNDLE_TYPE.refuse()),
     };
-    let entries = match body.get("entry") {
-        None => &[],
-        Some(entries) => entries.as_array().ok_or_else(|| BUNDLE_ENTRY.refuse())?,
-    };
-    if entries.len() > snapshot.limits.bundle_entries {
+    if body.get("entry").is_some_and(|entries| !entries.is_array()) {
+        return Err(BUNDLE_ENTRY.refuse());
+    }
+    let entries = body.list("entry");
+    if entries.count() > snapshot.limits.bundle_entries {
         return Err(BUNDLE_TOO_MANY.refuse());
     }
-    let mut entries: Vec<_> = entries.iter().map(|entry| decide_entry(snapshot, grant, entry)).collect();
+    let mut entries: Vec<_> = entries.map(|entry| decide_entry(snapshot, grant, entry)).collect();
     if processing == Processing::Transaction {
         check_whole(&entries)?;
         introduce(&mut entries);

@@ -23,18 +23,17 @@ const CONFIDENTIALITY: &str = "http://terminology.hl7.org/CodeSystem/v3-Confiden
 type Label<'j> = (Option<&'j str>, Option<&'j str>);
 
 /// `Patient.identifier` and `Patient.link` stay as they are.
-pub(super) fn keeps_identity(stored: &str, new: &str) -> Result<(), Refusal> {
-    let (stored, new) = (Tree::read(stored), Tree::read(new));
-    let kept = |name| match (stored.as_ref().and_then(|s| s.get(name)), new.as_ref().and_then(|n| n.get(name))) {
+pub(super) fn keeps_identity(stored: Json<'_>, new: Json<'_>) -> Result<(), Refusal> {
+    let kept = |name| match (stored.get(name), new.get(name)) {
         (None, None) => true,
-        (Some(stored), Some(new)) => stored.same(new),
+        (Some(stored), Some(new)) => Tree::of(stored).same(&Tree::of(new)),
         _ => false,
     };
     if kept("identifier") && kept("link") { Ok(()) } else { Err(PATIENT_IDENTITY.refuse()) }
 }
 
 /// Every label that is stored is in the new version too, and one that says how confidential it is gets none beside it.
-pub(super) fn keeps_labels(stored: &Json<'_>, new: &Json<'_>) -> Result<(), Refusal> {
+pub(super) fn keeps_labels(stored: Json<'_>, new: Json<'_>) -> Result<(), Refusal> {
     let (stored, new) = (labels(stored), labels(new));
     let confidentiality = |labels: &[Label<'_>]| labels.iter().any(|(system, _)| *system == Some(CONFIDENTIALITY));
     let kept = stored.iter().all(|label| new.contains(label));
@@ -44,10 +43,10 @@ pub(super) fn keeps_labels(stored: &Json<'_>, new: &Json<'_>) -> Result<(), Refu
     if kept && !adds_confidentiality { Ok(()) } else { Err(SECURITY_LABEL.refuse()) }
 }
 
-fn labels<'j>(resource: &'j Json<'_>) -> Vec<Label<'j>> {
-    let codings = resource.get("meta").and_then(|meta| meta.get("security")).and_then(Json::as_array);
-    let text = |coding: &'j Json<'_>, name| coding.get(name).and_then(Json::as_str);
-    codings.unwrap_or_default().iter().map(|coding| (text(coding, "system"), text(coding, "code"))).collect()
+fn labels<'j>(resource: Json<'j>) -> Vec<Label<'j>> {
+    let Some(meta) = resource.get("meta") else { return Vec::new() };
+    let text = |coding: Json<'j>, name| coding.get(name).and_then(Json::as_str);
+    meta.list("security").map(|coding| (text(coding, "system"), text(coding, "code"))).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fhir::json::Document;
 
 fn labelled(labels: &str) -> String {
     format!(r#"{{"meta":{{"security":[{labels}]}}}}"#)
@@ -20,12 +21,12 @@ fn labels_may_be_added_and_neither_removed_nor_outbid() {
         (format!("{restricted},{other}"), restricted.to_owned(), false),
     ] {
         let (stored, new) = (labelled(&stored), labelled(&new));
-        let versions = [&stored, &new].map(|text| Json::parse(text.as_bytes(), 8).unwrap());
-        assert_eq!(keeps_labels(&versions[0], &versions[1]).is_ok(), kept, "{stored} {new}");
+        let versions = [&stored, &new].map(|text| Document::parse(text.as_bytes(), 8).unwrap());
+        assert_eq!(keeps_labels(versions[0].root(), versions[1].root()).is_ok(), kept, "{stored} {new}");
     }
     let stored = labelled(restricted);
-    let stored = Json::parse(stored.as_bytes(), 8).unwrap();
+    let stored = Document::parse(stored.as_bytes(), 8).unwrap();
     for gone in ["{}", r#"{"meta":{}}"#, r#"{"meta":{"security":{"code":"R"}}}"#, r#"{"meta":[]}"#] {
-        assert!(keeps_labels(&stored, &Json::parse(gone.as_bytes(), 8).unwrap()).is_err(), "{gone}");
+        assert!(keeps_labels(stored.root(), Document::parse(gone.as_bytes(), 8).unwrap().root()).is_err(), "{gone}");
     }
 }

@@ -21,7 +21,7 @@ use super::subjects::{SUBJECT_NOT_OWN, check_subjects, patients_in};
 use crate::config::Snapshot;
 use crate::fhir::ResourceType;
 use crate::fhir::interaction::Request;
-use crate::fhir::json::Json;
+use crate::fhir::json::{Document, Json};
 use crate::scope::{Filter, Letter};
 
 pub(super) const PATIENT_CREATE: Rule =
@@ -83,7 +83,7 @@ impl WritePermit {
         self.patients.as_ref().is_none_or(all_own)
     }
 
-    fn is_met(&self, snapshot: &Snapshot, resource: &Json<'_>) -> bool {
+    fn is_met(&self, snapshot: &Snapshot, resource: Json<'_>) -> bool {
         self.filter.as_ref().is_none_or(|filter| holds(snapshot, filter, resource))
     }
 }
@@ -205,18 +205,18 @@ impl CheckedWrite {
     }
 
     /// Whether what is stored is what was asked for and within one of the permits.
-    pub fn stored_is_own(&self, snapshot: &Snapshot, stored: &Json<'_>) -> bool {
+    pub fn stored_is_own(&self, snapshot: &Snapshot, stored: Json<'_>) -> bool {
         let as_asked =
             type_of(snapshot, stored) == Some(self.of) && stored.get("id").and_then(Json::as_str) == self.id();
         as_asked && self.is_within(snapshot, stored)
     }
 
     /// Whether what an answer holds is of the written type, but not within one of the permits: the answer is about something else.
-    pub fn is_anothers(&self, snapshot: &Snapshot, answered: &Json<'_>) -> bool {
+    pub fn is_anothers(&self, snapshot: &Snapshot, answered: Json<'_>) -> bool {
         type_of(snapshot, answered) == Some(self.of) && !self.is_within(snapshot, answered)
     }
 
-    fn is_within(&self, snapshot: &Snapshot, resource: &Json<'_>) -> bool {
+    fn is_within(&self, snapshot: &Snapshot, resource: Json<'_>) -> bool {
         let patients = patients_in(snapshot, self.of, resource);
         self.permits.iter().any(|permit| permit.is_about(&patients) && permit.is_met(snapshot, resource))
     }
@@ -225,7 +225,7 @@ impl CheckedWrite {
     ///
     /// # Errors
     /// The rule that the body breaks.
-    pub fn check_new(&self, snapshot: &Snapshot, grant: &Grant, body: &Json<'_>) -> Result<Vec<LookUp>, Refusal> {
+    pub fn check_new(&self, snapshot: &Snapshot, grant: &Grant, body: Json<'_>) -> Result<Vec<LookUp>, Refusal> {
         check_resource(snapshot, body, self.of, self.id())?;
         if self.permits.iter().any(|permit| permit.patients.is_some()) {
             check_subjects(snapshot, self.of, body)?;
@@ -254,11 +254,11 @@ impl CheckedWrite {
     /// It changes who a patient is, or takes a security label away.
     pub fn check_change(&self, snapshot: &Snapshot, stored: &str, new: &str) -> Result<(), Refusal> {
         let depth = snapshot.limits.json_depth;
-        let versions = (Json::parse(stored.as_bytes(), depth), Json::parse(new.as_bytes(), depth));
-        let (Ok(stored_version), Ok(new_version)) = versions else { return Err(SUBJECT_NOT_OWN.refuse()) };
-        change::keeps_labels(&stored_version, &new_version)?;
-        let is_met =
-            |permit: &&WritePermit| permit.is_met(snapshot, &stored_version) && permit.is_met(snapshot, &new_version);
+        let versions = (Document::parse(stored.as_bytes(), depth), Document::parse(new.as_bytes(), depth));
+        let (Ok(stored), Ok(new)) = versions else { return Err(SUBJECT_NOT_OWN.refuse()) };
+        let (stored, new) = (stored.root(), new.root());
+        change::keeps_labels(stored, new)?;
+        let is_met = |permit: &&WritePermit| permit.is_met(snapshot, stored) && permit.is_met(snapshot, new);
         let anyones = self.permits.iter().filter(is_met).any(|permit| permit.patients.is_none());
         if self.of != ResourceType::PATIENT || anyones { Ok(()) } else { change::keeps_identity(stored, new) }
     }

@@ -17,8 +17,8 @@ fn sent(snapshot: &Snapshot, scope: &str, fhir_user: Option<&str>, of: &str, bod
         Err(refusal) => refusal.rule.name.to_owned(),
         Ok(permit) => match permit.action() {
             Action::Checked(write) => {
-                let body = Json::parse(body.as_bytes(), 16).unwrap();
-                match write.check_new(snapshot, &grant, &body) {
+                let body = Document::parse(body.as_bytes(), 16).unwrap();
+                match write.check_new(snapshot, &grant, body.root()) {
                     Err(refusal) => refusal.rule.name.to_owned(),
                     Ok(look_ups) => format!("{}", look_ups.len()),
                 }

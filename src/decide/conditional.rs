@@ -136,7 +136,7 @@ impl ConditionalWrite {
     }
 
     /// Whether something that the search brought counts: what the token may not search for does not.
-    pub fn is_match(&self, snapshot: &Snapshot, grant: &Grant, resource: &Json<'_>) -> bool {
+    pub fn is_match(&self, snapshot: &Snapshot, grant: &Grant, resource: Json<'_>) -> bool {
         type_of(snapshot, resource) == Some(self.write.of()) && visible(snapshot, grant, Letter::Search, resource)
     }
 

@@ -1,7 +1,7 @@
 //! Granular constraints evaluated on a resource's own body, and carried into a search (enforcement.md §4 "Granular constraints").
 
 use crate::config::Snapshot;
-use crate::fhir::json::Json;
+use crate::fhir::json::{Json, Value};
 use crate::fhir::reference::Literal;
 use crate::fhir::search::Parameter;
 use crate::scope::{Filter, System, Wanted};
@@ -22,7 +22,7 @@ impl Part<'_> {
 }
 
 /// Whether every test of `filter` holds on the resource.
-pub(super) fn holds(snapshot: &Snapshot, filter: &Filter, resource: &Json<'_>) -> bool {
+pub(super) fn holds(snapshot: &Snapshot, filter: &Filter, resource: Json<'_>) -> bool {
     let bases = snapshot.fhir.bases();
     filter.tests.iter().all(|test| {
         test.elements.iter().any(|element| {
@@ -35,7 +35,7 @@ pub(super) fn holds(snapshot: &Snapshot, filter: &Filter, resource: &Json<'_>) -
     })
 }
 
-fn is_wanted(wanted: &Wanted, value: &Json<'_>, bases: &[&str]) -> bool {
+fn is_wanted(wanted: &Wanted, value: Json<'_>, bases: &[&str]) -> bool {
     match wanted {
         Wanted::Token { system, code } => has_token(value, system, code.as_deref()),
         Wanted::Reference { of, id } => value
@@ -53,15 +53,13 @@ fn is_wanted(wanted: &Wanted, value: &Json<'_>, bases: &[&str]) -> bool {
 
 /// Token semantics by the shape of the value. The case of letters counts, which FHIR leaves open: two codes that differ in it may
 /// be two codes. A plain code or boolean has no system of its own, so only a token without one matches it.
-fn has_token(value: &Json<'_>, system: &System, code: Option<&str>) -> bool {
-    match value {
-        Json::String(text) => *system == System::Any && code == Some(text),
-        Json::Bool(truth) => *system == System::Any && code == Some(if *truth { "true" } else { "false" }),
-        Json::Object(_) => match (value.get("coding"), value.get("code"), value.get("value")) {
+fn has_token(value: Json<'_>, system: &System, code: Option<&str>) -> bool {
+    match value.value() {
+        Value::Text(text) => *system == System::Any && code == Some(text),
+        Value::Bool(truth) => *system == System::Any && code == Some(if truth { "true" } else { "false" }),
+        Value::Object(_) => match (value.get("coding"), value.get("code"), value.get("value")) {
             // CodeableConcept: any of its codings; its text is no token.
-            (Some(codings), _, _) => codings
-                .as_array()
-                .is_some_and(|codings| codings.iter().any(|coding| is_token(coding, "code", system, code))),
+            (Some(codings), _, _) => codings.elements().any(|coding| is_token(coding, "code", system, code)),
             (None, Some(_), None) => is_token(value, "code", system, code),
             // Identifier or ContactPoint.
             (None, None, Some(_)) => is_token(value, "value", system, code),
@@ -72,7 +70,7 @@ fn has_token(value: &Json<'_>, system: &System, code: Option<&str>) -> bool {
     }
 }
 
-fn is_token(value: &Json<'_>, member: &str, system: &System, code: Option<&str>) -> bool {
+fn is_token(value: Json<'_>, member: &str, system: &System, code: Option<&str>) -> bool {
     let text = |name: &str| value.get(name).and_then(Json::as_str);
     code.is_none_or(|code| text(member) == Some(code))
         && match system {

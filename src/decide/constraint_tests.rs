@@ -2,6 +2,7 @@ use super::*;
 use crate::decide::testing::{claims, resource, snapshot};
 use crate::decide::{Grant, visible};
 use crate::fhir::ResourceType;
+use crate::fhir::json::Document;
 use crate::scope::{Letter, Scope};
 
 const DEPTH: usize = 20;
@@ -11,7 +12,7 @@ fn sees_with(scopes: &str, body: &str) -> bool {
     let snapshot = snapshot("");
     let grant = Grant::of(claims(scopes, Some("A"), None), &snapshot).unwrap();
     assert!(grant.ignored.is_empty(), "{:?}", grant.ignored);
-    visible(&snapshot, &grant, Letter::Read, &Json::parse(body.as_bytes(), DEPTH).unwrap())
+    visible(&snapshot, &grant, Letter::Read, Document::parse(body.as_bytes(), DEPTH).unwrap().root())
 }
 
 /// As [`sees_with`], of an Observation of patient A with these members and a scope with this constraint.
@@ -132,8 +133,11 @@ fn references_are_type_and_id_under_the_own_bases() {
 
 #[test]
 fn a_canonical_without_a_version_is_any_version() {
-    let is =
-        |wanted: &str, text: &str| is_wanted(&Wanted::Canonical(wanted.to_owned()), &Json::String(text.into()), &[]);
+    let is = |wanted: &str, text: &str| {
+        let value = format!("\"{text}\"");
+        let value = Document::parse(value.as_bytes(), DEPTH).unwrap();
+        is_wanted(&Wanted::Canonical(wanted.to_owned()), value.root(), &[])
+    };
     assert!(is("http://x", "http://x") && is("http://x", "http://x|1") && is("http://x|1", "http://x|1"));
     assert!(!is("http://x|1", "http://x") && !is("http://x", "http://xy") && !is("http://x|1", "http://x|1|2"));
 }

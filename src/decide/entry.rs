@@ -54,7 +54,7 @@ pub struct RefusedEntry {
 }
 
 /// Decides one entry.
-pub(super) fn decide_entry(snapshot: &Snapshot, grant: &Grant, entry: &Json<'_>) -> Result<Entry, Box<RefusedEntry>> {
+pub(super) fn decide_entry(snapshot: &Snapshot, grant: &Grant, entry: Json<'_>) -> Result<Entry, Box<RefusedEntry>> {
     let refused = |request, refusal| Box::new(RefusedEntry { request, refusal });
     let (request, original) = entry_request(snapshot, entry).map_err(|refusal| refused(None, refusal))?;
     let rest = permit(snapshot, grant, entry, &request)
@@ -65,7 +65,7 @@ pub(super) fn decide_entry(snapshot: &Snapshot, grant: &Grant, entry: &Json<'_>)
     }
 }
 
-fn permit(snapshot: &Snapshot, grant: &Grant, entry: &Json<'_>, request: &Request) -> Result<Permit, Refusal> {
+fn permit(snapshot: &Snapshot, grant: &Grant, entry: Json<'_>, request: &Request) -> Result<Permit, Refusal> {
     let interaction = &request.interaction;
     if matches!(interaction, Interaction::Operation { .. } | Interaction::Capabilities | Interaction::Bundle)
         || request.method == Method::HEAD
@@ -88,7 +88,7 @@ fn permit(snapshot: &Snapshot, grant: &Grant, entry: &Json<'_>, request: &Reques
     Ok(permit)
 }
 
-fn conditions(entry: &Json<'_>) -> Result<Vec<(HeaderName, String)>, Refusal> {
+fn conditions(entry: Json<'_>) -> Result<Vec<(HeaderName, String)>, Refusal> {
     let asked = entry.get("request");
     let given = CONDITIONS.into_iter().filter_map(|(name, header)| Some((header, asked?.get(name)?)));
     given
@@ -104,7 +104,7 @@ fn full_url(
     snapshot: &Snapshot,
     grant: &Grant,
     interaction: &Interaction,
-    entry: &Json<'_>,
+    entry: Json<'_>,
 ) -> Result<Option<String>, Refusal> {
     let Some(full_url) = entry.get("fullUrl") else { return Ok(None) };
     let text = full_url.as_str().ok_or_else(|| BUNDLE_ENTRY.refuse())?;
@@ -124,7 +124,7 @@ fn full_url(
 }
 
 /// The single request that an entry stands for, and its target as the gate prints it.
-fn entry_request(snapshot: &Snapshot, entry: &Json<'_>) -> Result<(Request, String), Refusal> {
+fn entry_request(snapshot: &Snapshot, entry: Json<'_>) -> Result<(Request, String), Refusal> {
     let wrong = || BUNDLE_ENTRY.refuse();
     let asked = entry.get("request").ok_or_else(wrong)?;
     let text = |name: &str| match asked.get(name) {
@@ -175,7 +175,7 @@ fn entry_request(snapshot: &Snapshot, entry: &Json<'_>) -> Result<(Request, Stri
 /// [`BODY_OTHER_RESOURCE`].
 pub fn check_resource(
     snapshot: &Snapshot,
-    resource: &Json<'_>,
+    resource: Json<'_>,
     of: ResourceType,
     id: Option<&str>,
 ) -> Result<(), Refusal> {

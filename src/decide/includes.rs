@@ -111,14 +111,14 @@ impl Include {
     }
 
     /// The resources of this server that `resource` refers to by it.
-    fn referred(&self, snapshot: &Snapshot, resource: &Json<'_>) -> Vec<Name> {
+    fn referred(&self, snapshot: &Snapshot, resource: Json<'_>) -> Vec<Name> {
         let Some(of) = type_of(snapshot, resource) else { return Vec::new() };
         if self.source.is_some_and(|source| source != of) {
             return Vec::new();
         }
         let bases = snapshot.fhir.bases();
         let mut found = Vec::new();
-        let mut take = |value: &Json<'_>| {
+        let mut take = |value: Json<'_>| {
             let text = value.as_str().or_else(|| value.get("reference").and_then(Json::as_str));
             if let Some(literal) = text.and_then(|text| Literal::parse(text, &bases))
                 && let Some(target) = ResourceType::parse(snapshot.fhir.version, literal.resource_type)
@@ -182,6 +182,8 @@ type Name = (ResourceType, String);
 /// The resources of one page of the upstream that may leave, and how they lead to each other.
 #[derive(Default)]
 pub struct Trail {
+    matched: Vec<bool>,
+    /// Kept only where something can lead on.
     resources: Vec<Station>,
 }
 
@@ -194,11 +196,13 @@ struct Station {
 
 impl Trail {
     /// Takes in a resource that may leave; resources are told apart by the order in which they come.
-    pub fn take(&mut self, snapshot: &Snapshot, includes: &Includes, resource: &Json<'_>, matched: bool) {
+    pub fn take(&mut self, snapshot: &Snapshot, includes: &Includes, resource: Json<'_>, matched: bool) {
+        self.matched.push(matched);
+        let Some(by) = includes.by.as_ref().filter(|by| !by.is_empty()) else { return };
         let of = type_of(snapshot, resource);
         let id = resource.get("id").and_then(Json::as_str);
         let name = (of.unwrap_or(ResourceType::PARAMETERS), id.unwrap_or_default().to_owned());
-        let refers = includes.by.iter().flatten().enumerate().flat_map(|(number, include)| {
+        let refers = by.iter().enumerate().flat_map(|(number, include)| {
             include.referred(snapshot, resource).into_iter().map(move |name| (number, name))
         });
         self.resources.push(Station { name, matched, refers: refers.collect() });
@@ -206,7 +210,10 @@ impl Trail {
 
     /// Which of the resources, in the order in which they came, are matches or led to from one.
     pub fn led(&self, includes: &Includes) -> Vec<bool> {
-        let Some(by) = &includes.by else { return vec![true; self.resources.len()] };
+        let Some(by) = &includes.by else { return vec![true; self.matched.len()] };
+        if by.is_empty() {
+            return self.matched.clone();
+        }
         let mut named: HashMap<&Name, Vec<usize>> = HashMap::new();
         let mut referring: HashMap<&Name, Vec<(usize, usize)>> = HashMap::new();
         for (index, station) in self.resources.iter().enumerate() {

@@ -17,7 +17,7 @@ use crate::fhir::reference::Literal;
 use crate::scope::Letter;
 
 /// Whether resources of this type are a patient's through others only.
-pub(super) fn is_linked(of: ResourceType) -> bool {
+pub fn is_linked(of: ResourceType) -> bool {
     matches!(of, ResourceType::PROVENANCE | ResourceType::BINARY)
 }
 
@@ -44,7 +44,7 @@ impl Target {
     }
 
     /// The resource that this body is.
-    pub(super) fn of_body(snapshot: &Snapshot, body: &Json<'_>) -> Option<Self> {
+    pub(super) fn of_body(snapshot: &Snapshot, body: Json<'_>) -> Option<Self> {
         let id = body.get("id").and_then(Json::as_str)?.to_owned();
         let version = body.get("meta").and_then(|meta| meta.get("versionId")).and_then(Json::as_str);
         Some(Self { of: type_of(snapshot, body)?, id, version: version.map(str::to_owned) })
@@ -74,7 +74,7 @@ pub struct Seen(HashMap<Target, Vec<String>>);
 
 impl Seen {
     /// Takes in a resource of the same answer, if it may be read; `current` says whether it is the newest version.
-    pub fn note(&mut self, snapshot: &Snapshot, grant: &Grant, resource: &Json<'_>, current: bool) {
+    pub fn note(&mut self, snapshot: &Snapshot, grant: &Grant, resource: Json<'_>, current: bool) {
         let Some(target) = Target::of_body(snapshot, resource) else { return };
         if is_linked(target.of) || !visible(snapshot, grant, Letter::Read, resource) {
             return;
@@ -133,7 +133,7 @@ impl Occasion {
 }
 
 /// Whether a Provenance or Binary is of one of `patients`, by what was seen.
-pub(super) fn belongs(snapshot: &Snapshot, grant: &Grant, resource: &Json<'_>, patients: &[&str], seen: &Seen) -> bool {
+pub(super) fn belongs(snapshot: &Snapshot, grant: &Grant, resource: Json<'_>, patients: &[&str], seen: &Seen) -> bool {
     match led_to(snapshot, resource, patients) {
         Led::To(targets) => Judged::of(snapshot, grant, targets, patients, seen).are_own(),
         Led::Patient => true,
@@ -147,7 +147,7 @@ pub fn look_ups(
     snapshot: &Snapshot,
     grant: &Grant,
     letter: Letter,
-    resource: &Json<'_>,
+    resource: Json<'_>,
     occasion: Occasion,
     seen: &Seen,
 ) -> Vec<LinkLookUp> {
@@ -190,10 +190,10 @@ enum Led {
     Nowhere,
 }
 
-fn led_to(snapshot: &Snapshot, resource: &Json<'_>, patients: &[&str]) -> Led {
+fn led_to(snapshot: &Snapshot, resource: Json<'_>, patients: &[&str]) -> Led {
     let bases = snapshot.fhir.bases();
     let target =
-        |reference: &Json<'_>| Target::parse(snapshot, reference.get("reference").and_then(Json::as_str)?, &bases);
+        |reference: Json<'_>| Target::parse(snapshot, reference.get("reference").and_then(Json::as_str)?, &bases);
     match type_of(snapshot, resource) {
         Some(ResourceType::PROVENANCE) => {
             // R5 says whom it is about besides.
@@ -202,8 +202,7 @@ fn led_to(snapshot: &Snapshot, resource: &Json<'_>, patients: &[&str]) -> Led {
             if about == Some(None) {
                 return Led::Nowhere;
             }
-            let targets = resource.get("target").and_then(Json::as_array).unwrap_or_default();
-            targets.iter().map(target).collect::<Option<Vec<_>>>().map_or(Led::Nowhere, Led::To)
+            resource.list("target").map(target).collect::<Option<Vec<_>>>().map_or(Led::Nowhere, Led::To)
         }
         Some(ResourceType::BINARY) => match resource.get("securityContext") {
             Some(context) => match target(context) {

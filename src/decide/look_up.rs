@@ -43,16 +43,16 @@ impl LinkLookUp {
     }
 
     /// Takes in what was found, none if it was nothing; true once there is no need to look on.
-    pub fn take(&self, snapshot: &Snapshot, grant: &Grant, found: Option<&Json<'_>>, seen: &mut Seen) -> bool {
-        let found = found.filter(|found| visible(snapshot, grant, Letter::Read, found));
-        let patients = found.filter(|found| self.is_found(snapshot, found)).and_then(|found| {
+    pub fn take(&self, snapshot: &Snapshot, grant: &Grant, found: Option<Json<'_>>, seen: &mut Seen) -> bool {
+        let found = found.filter(|found| visible(snapshot, grant, Letter::Read, *found));
+        let patients = found.filter(|found| self.is_found(snapshot, *found)).and_then(|found| {
             let of = type_of(snapshot, found)?;
             Some(patients_of(snapshot, of, found))
         });
         seen.learn(&self.target, patients.unwrap_or_default()) || self.by == By::Itself
     }
 
-    fn is_found(&self, snapshot: &Snapshot, found: &Json<'_>) -> bool {
+    fn is_found(&self, snapshot: &Snapshot, found: Json<'_>) -> bool {
         match self.by {
             By::Itself => Target::of_body(snapshot, found).is_some_and(|body| {
                 let same_version = self.target.version.is_none() || body.version == self.target.version;
@@ -64,7 +64,7 @@ impl LinkLookUp {
 }
 
 /// Whether a document's attachment is the Binary.
-fn points_at(snapshot: &Snapshot, document: &Json<'_>, binary: &Target) -> bool {
+fn points_at(snapshot: &Snapshot, document: Json<'_>, binary: &Target) -> bool {
     let bases = snapshot.fhir.bases();
     let mut found = false;
     if type_of(snapshot, document) == Some(ResourceType::DOCUMENT_REFERENCE) {

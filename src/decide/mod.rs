@@ -38,7 +38,7 @@ pub use conditional::{CRITERIA_SEVERAL, ConditionalKind, ConditionalWrite};
 pub use entry::{Entry, RefusedEntry, check_resource};
 pub use grant::{Constrained, Grant, MAX_PATIENTS, PatientIds, Restricted};
 pub use includes::{Includes, Trail};
-pub use linked::{Occasion, Seen, look_ups};
+pub use linked::{Occasion, Seen, is_linked, look_ups};
 pub use look_up::LinkLookUp;
 pub use operation::{
     Answers, Call, EXPORT_ASYNC, EXPORT_ELSEWHERE, EXPORT_PARAMETER_NAME, EXPORT_TOO_SOON, Export, ExportStep, Input,

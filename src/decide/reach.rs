@@ -135,12 +135,12 @@ fn constrained<'s>(
 /// Whether `resource` may leave under `grant`: some permit covers its type with `letter`, and it is within that permit's reach.
 ///
 /// Everything is read off the resource's own body: its type, its id, its subject elements.
-pub fn visible(snapshot: &Snapshot, grant: &Grant, letter: Letter, resource: &Json<'_>) -> bool {
+pub fn visible(snapshot: &Snapshot, grant: &Grant, letter: Letter, resource: Json<'_>) -> bool {
     visible_with(snapshot, grant, letter, resource, &Seen::default())
 }
 
 /// As [`visible`], for a resource that others lead to, too: `seen` is what was looked up for it.
-pub fn visible_with(snapshot: &Snapshot, grant: &Grant, letter: Letter, resource: &Json<'_>, seen: &Seen) -> bool {
+pub fn visible_with(snapshot: &Snapshot, grant: &Grant, letter: Letter, resource: Json<'_>, seen: &Seen) -> bool {
     let Some(of) = type_of(snapshot, resource) else {
         return false;
     };
@@ -165,7 +165,7 @@ pub fn visible_with(snapshot: &Snapshot, grant: &Grant, letter: Letter, resource
 }
 
 /// The resource's own type, if this FHIR version has it.
-pub fn type_of(snapshot: &Snapshot, resource: &Json<'_>) -> Option<ResourceType> {
+pub fn type_of(snapshot: &Snapshot, resource: Json<'_>) -> Option<ResourceType> {
     ResourceType::parse(snapshot.fhir.version, resource.get("resourceType")?.as_str()?)
 }
 
@@ -174,7 +174,7 @@ fn belongs(
     snapshot: &Snapshot,
     of: ResourceType,
     id: &str,
-    resource: &Json<'_>,
+    resource: Json<'_>,
     patients: &[&str],
     rule: &SubjectRule,
 ) -> bool {
@@ -187,7 +187,7 @@ fn belongs(
 }
 
 /// The patients whose the resource is, by its own elements.
-pub(super) fn patients_of(snapshot: &Snapshot, of: ResourceType, resource: &Json<'_>) -> Vec<String> {
+pub(super) fn patients_of(snapshot: &Snapshot, of: ResourceType, resource: Json<'_>) -> Vec<String> {
     if of == ResourceType::PATIENT {
         return resource.get("id").and_then(Json::as_str).map(str::to_owned).into_iter().collect();
     }
@@ -198,7 +198,7 @@ pub(super) fn patients_of(snapshot: &Snapshot, of: ResourceType, resource: &Json
     patients
 }
 
-fn visit_patients(snapshot: &Snapshot, rule: &SubjectRule, resource: &Json<'_>, visit: &mut dyn FnMut(&str)) {
+fn visit_patients(snapshot: &Snapshot, rule: &SubjectRule, resource: Json<'_>, visit: &mut dyn FnMut(&str)) {
     let bases = snapshot.fhir.bases();
     for element in &rule.elements {
         resource.visit(&element.steps, &mut |value| {

@@ -16,7 +16,7 @@ use super::rule::{Refusal, Rule};
 use crate::config::Snapshot;
 use crate::fhir::ResourceType;
 use crate::fhir::interaction::{Interaction, Request};
-use crate::fhir::json::Json;
+use crate::fhir::json::{Json, Value};
 use crate::fhir::reference::Literal;
 use crate::scope::Letter;
 
@@ -57,7 +57,7 @@ impl LookUp {
     ///
     /// # Errors
     /// Nothing was found, something else, or something that the grant cannot see: one answer for all.
-    pub fn check(&self, snapshot: &Snapshot, grant: &Grant, found: Option<&Json<'_>>) -> Result<(), Refusal> {
+    pub fn check(&self, snapshot: &Snapshot, grant: &Grant, found: Option<Json<'_>>) -> Result<(), Refusal> {
         let seen = found.is_some_and(|found| {
             type_of(snapshot, found) == Some(self.of)
                 && found.get("id").and_then(Json::as_str) == Some(self.id.as_str())
@@ -73,7 +73,7 @@ pub(super) fn look_ups(
     grant: &Grant,
     patients: &[&str],
     beside: Option<&Beside>,
-    body: &Json<'_>,
+    body: Json<'_>,
 ) -> Result<Vec<LookUp>, Refusal> {
     let mut judge = Judge { snapshot, grant, patients, beside, look_ups: Vec::new() };
     judge.value(body)?;
@@ -91,18 +91,14 @@ struct Judge<'s> {
 }
 
 impl Judge<'_> {
-    fn value(&mut self, value: &Json<'_>) -> Result<(), Refusal> {
-        match value {
-            Json::Array(elements) => elements.iter().try_for_each(|element| self.value(element)),
-            Json::Object(members) => members.iter().try_for_each(|(key, value)| match (key.as_ref(), value) {
-                ("reference", Json::String(text)) => self.reference(text),
-                ("url", Json::String(text)) => self.url(text),
-                ("reference" | "url", Json::Object(_)) => self.value(value),
-                ("reference" | "url", Json::Array(elements))
-                    if elements.iter().all(|element| matches!(element, Json::Object(_))) =>
-                {
-                    self.value(value)
-                }
+    fn value(&mut self, value: Json<'_>) -> Result<(), Refusal> {
+        match value.value() {
+            Value::Array(mut elements) => elements.try_for_each(|element| self.value(element)),
+            Value::Object(mut members) => members.try_for_each(|(key, value)| match (key, value.value()) {
+                ("reference", Value::Text(text)) => self.reference(text),
+                ("url", Value::Text(text)) => self.url(text),
+                ("reference" | "url", Value::Object(_)) => self.value(value),
+                ("reference" | "url", Value::Array(_)) if value.elements().all(Json::is_object) => self.value(value),
                 ("reference" | "url", _) => Err(REFERENCE_SHAPE.refuse()),
                 _ => self.value(value),
             }),

@@ -1,12 +1,13 @@
 use super::*;
 use crate::decide::testing::{claims, snapshot, snapshot_with};
+use crate::fhir::json::Document;
 
 /// The look-ups that a reference leads to, or the rule that refuses it.
 fn judged(scope: &str, body: &str) -> Result<Vec<String>, &'static str> {
     let snapshot = snapshot("");
     let grant = Grant::of(claims(scope, Some("A"), Some("Practitioner/p")), &snapshot).unwrap();
-    let body = Json::parse(body.as_bytes(), 16).unwrap();
-    look_ups(&snapshot, &grant, &["A"], None, &body)
+    let body = Document::parse(body.as_bytes(), 16).unwrap();
+    look_ups(&snapshot, &grant, &["A"], None, body.root())
         .map(|look_ups| look_ups.iter().map(|one| one.request().target().to_owned()).collect())
         .map_err(|refusal| refusal.rule.name)
 }
@@ -97,8 +98,10 @@ fn look_ups_are_bounded_and_made_once() {
     let count = |ids: &[&str]| {
         let list: Vec<String> = ids.iter().map(|id| reference(&format!("Encounter/{id}"))).collect();
         let body = format!("[{}]", list.join(","));
-        let body = Json::parse(body.as_bytes(), 16).unwrap();
-        look_ups(&snapshot, &grant, &["A"], None, &body).map(|found| found.len()).map_err(|refusal| refusal.rule.name)
+        let body = Document::parse(body.as_bytes(), 16).unwrap();
+        look_ups(&snapshot, &grant, &["A"], None, body.root())
+            .map(|found| found.len())
+            .map_err(|refusal| refusal.rule.name)
     };
     assert_eq!(count(&["a", "b", "a", "b"]), Ok(2));
     assert_eq!(count(&["a", "b", "c"]), Err("references-too-many"));

@@ -3,7 +3,7 @@
 use super::rule::{Refusal, Rule};
 use crate::config::Snapshot;
 use crate::fhir::ResourceType;
-use crate::fhir::json::Json;
+use crate::fhir::json::{Json, Value};
 use crate::fhir::reference::Literal;
 
 pub(super) const SUBJECT_SHAPE: Rule = Rule::bad_request(
@@ -19,7 +19,7 @@ pub(super) const SUBJECT_NOT_OWN: Rule = Rule::forbidden(
 pub(super) const RULES: &[&Rule] = &[&SUBJECT_SHAPE, &SUBJECT_NOT_OWN];
 
 /// Every patient that a subject element of the resource names, or the Patient itself.
-pub(super) fn patients_in(snapshot: &Snapshot, of: ResourceType, resource: &Json<'_>) -> Vec<String> {
+pub(super) fn patients_in(snapshot: &Snapshot, of: ResourceType, resource: Json<'_>) -> Vec<String> {
     if of == ResourceType::PATIENT {
         return resource.get("id").and_then(Json::as_str).map(str::to_owned).into_iter().collect();
     }
@@ -39,7 +39,7 @@ pub(super) fn patients_in(snapshot: &Snapshot, of: ResourceType, resource: &Json
 }
 
 /// Subject elements are References with one meaning: literal, or nothing but a text to display.
-pub(super) fn check_subjects(snapshot: &Snapshot, of: ResourceType, body: &Json<'_>) -> Result<(), Refusal> {
+pub(super) fn check_subjects(snapshot: &Snapshot, of: ResourceType, body: Json<'_>) -> Result<(), Refusal> {
     let bases = snapshot.fhir.bases();
     let mut subjects = Vec::new();
     for element in snapshot.fhir.tables.subject(of).map(|rule| rule.elements.as_slice()).unwrap_or_default() {
@@ -47,12 +47,12 @@ pub(super) fn check_subjects(snapshot: &Snapshot, of: ResourceType, body: &Json<
     }
     for subject in subjects {
         let identified = subject.get("identifier").is_some();
-        match subject.get("reference") {
+        match subject.get("reference").map(Json::value) {
             // A logical reference may be anyone's.
             None if identified => return Err(SUBJECT_NOT_OWN.refuse()),
             None => {}
-            Some(Json::String(_)) if identified => return Err(SUBJECT_SHAPE.refuse()),
-            Some(Json::String(text)) => {
+            Some(Value::Text(_)) if identified => return Err(SUBJECT_SHAPE.refuse()),
+            Some(Value::Text(text)) => {
                 let literal = Literal::parse(text, &bases).ok_or_else(|| SUBJECT_NOT_OWN.refuse())?;
                 if subject.get("type").is_some_and(|of| of.as_str() != Some(literal.resource_type)) {
                     return Err(SUBJECT_SHAPE.refuse());
@@ -65,17 +65,17 @@ pub(super) fn check_subjects(snapshot: &Snapshot, of: ResourceType, body: &Json<
 }
 
 /// The objects at the end of a path; anything else on the way or there is no shape that FHIR has.
-fn reached<'j>(value: &'j Json<'j>, path: &[&str], found: &mut Vec<&'j Json<'j>>) -> Result<(), Refusal> {
-    match (value, path.split_first()) {
-        (Json::Array(elements), _) => elements.iter().try_for_each(|element| match element {
-            Json::Object(_) => reached(element, path, found),
+fn reached<'j>(value: Json<'j>, path: &[&str], found: &mut Vec<Json<'j>>) -> Result<(), Refusal> {
+    match (value.value(), path.split_first()) {
+        (Value::Array(mut elements), _) => elements.try_for_each(|element| match element.value() {
+            Value::Object(_) => reached(element, path, found),
             _ => Err(SUBJECT_SHAPE.refuse()),
         }),
-        (Json::Object(_), None) => {
+        (Value::Object(_), None) => {
             found.push(value);
             Ok(())
         }
-        (Json::Object(_), Some((step, rest))) => match value.get(step) {
+        (Value::Object(_), Some((step, rest))) => match value.get(step) {
             Some(next) => reached(next, rest, found),
             None => Ok(()),
         },

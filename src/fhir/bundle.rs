@@ -1,134 +1,224 @@
-//! Bundles as raw slices: entries are looked at, kept or dropped whole, and what stays is copied byte for byte.
+//! Bundles as they were read, and as they are printed: entries are looked at, kept or dropped whole, and what stays is copied
+//! byte for byte.
 
-use std::borrow::Cow;
+use super::json::{Document, Json, JsonError, Value};
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+/// How deep the resource of an entry is in its Bundle.
+const RESOURCE_DEPTH: usize = 3;
 
-/// A Bundle whose resources are still bytes.
-#[derive(Deserialize, Debug)]
-pub struct RawBundle<'a> {
-    #[serde(rename = "resourceType", borrow)]
-    pub resource_type: Cow<'a, str>,
-    #[serde(rename = "type", borrow, default)]
-    pub kind: Cow<'a, str>,
-    #[serde(default)]
+/// A Bundle of which every resource has been read.
+pub struct RawBundle<'d> {
+    pub kind: &'d str,
     pub total: Option<u64>,
-    #[serde(borrow, default)]
-    pub link: Vec<RawLink<'a>>,
-    #[serde(borrow, default)]
-    pub entry: Vec<RawEntry<'a>>,
+    pub link: Vec<RawLink<'d>>,
+    pub entry: Vec<RawEntry<'d>>,
 }
 
 /// `Bundle.link`.
-#[derive(Deserialize, Debug)]
-pub struct RawLink<'a> {
-    #[serde(borrow)]
-    pub relation: Cow<'a, str>,
-    #[serde(borrow)]
-    pub url: Cow<'a, str>,
+pub struct RawLink<'d> {
+    pub relation: &'d str,
+    pub url: &'d str,
 }
 
 /// `Bundle.entry`.
-#[derive(Deserialize, Debug)]
-pub struct RawEntry<'a> {
-    #[serde(rename = "fullUrl", borrow, default)]
-    pub full_url: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    pub resource: Option<&'a RawValue>,
-    #[serde(default)]
-    pub search: Option<EntrySearch>,
-    #[serde(borrow, default)]
-    pub request: Option<EntryRequest<'a>>,
-    #[serde(borrow, default)]
-    pub response: Option<&'a RawValue>,
+#[derive(Clone, Copy)]
+pub struct RawEntry<'d> {
+    /// A text.
+    pub full_url: Option<Json<'d>>,
+    /// What is there under that name; it may have several readings.
+    resource: Option<Json<'d>>,
+    /// An object.
+    pub search: Option<Json<'d>>,
+    /// An object.
+    pub request: Option<Json<'d>>,
+    /// An object.
+    pub response: Option<Json<'d>>,
 }
 
-/// `Bundle.entry.request` of a history.
-#[derive(Deserialize, Serialize, Debug, Clone)]
-pub struct EntryRequest<'a> {
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<Cow<'a, str>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<Cow<'a, str>>,
-}
-
-/// `Bundle.entry.response` without its outcome, which is a resource that nobody has verified.
-#[derive(Deserialize, Serialize, Debug, Clone)]
-pub struct EntryResponse<'a> {
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<Cow<'a, str>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub location: Option<Cow<'a, str>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub etag: Option<Cow<'a, str>>,
-    #[serde(rename = "lastModified", borrow, default, skip_serializing_if = "Option::is_none")]
-    pub last_modified: Option<Cow<'a, str>>,
-}
-
-/// `Bundle.entry.search`; a score is the upstream's and is not kept.
-#[derive(Deserialize, Serialize, Debug, Clone)]
-pub struct EntrySearch {
-    #[serde(default)]
-    pub mode: Option<String>,
-}
-
-impl<'a> RawBundle<'a> {
-    /// Reads a Bundle; a key that is read twice, truncation and trailing bytes are errors.
+impl<'d> RawBundle<'d> {
+    /// Reads the document of a Bundle whose resources are nested at most `max_depth` deep.
     ///
     /// # Errors
-    /// Not a Bundle in JSON.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
-        // Looked at once for all, not string by string.
-        let text = std::str::from_utf8(bytes).map_err(serde::de::Error::custom)?;
-        let bundle: Self = serde_json::from_str(text)?;
-        if bundle.resource_type != "Bundle" {
-            return Err(serde::de::Error::custom("not a Bundle"));
+    /// Not JSON.
+    pub fn document(bytes: &'d [u8], max_depth: usize) -> Result<Document<'d>, JsonError> {
+        Document::parse_flawed(bytes, max_depth + RESOURCE_DEPTH)
+    }
+
+    /// The Bundle that a document is. A resource in it that has several readings is an entry's own affair; anything else that has,
+    /// is an error.
+    ///
+    /// # Errors
+    /// Not a Bundle with one reading.
+    pub fn of(document: &'d Document<'d>) -> Result<Self, JsonError> {
+        let root = document.root();
+        let broken = || JsonError::of("it is no Bundle of one reading");
+        let mut bundle = Self { kind: "", total: None, link: Vec::new(), entry: Vec::new() };
+        let (mut named, mut flaws) = (false, 0);
+        for (name, value) in root.members() {
+            match name {
+                "resourceType" => named = value.as_str() == Some("Bundle"),
+                "type" => bundle.kind = value.as_str().ok_or_else(broken)?,
+                "total" => bundle.total = total(value).ok_or_else(broken)?,
+                "link" if value.is_array() => {
+                    bundle.link = value.elements().map(RawLink::of).collect::<Option<_>>().ok_or_else(broken)?;
+                }
+                "entry" if value.is_array() => {
+                    bundle.entry = value.elements().map(RawEntry::of).collect::<Option<_>>().ok_or_else(broken)?;
+                }
+                "link" | "entry" => return Err(broken()),
+                _ => {}
+            }
         }
-        Ok(bundle)
+        if document.flaws() > 0 {
+            flaws = bundle.entry.iter().filter_map(|entry| entry.resource).map(Json::flaws).sum();
+        }
+        if named && flaws == document.flaws() { Ok(bundle) } else { Err(broken()) }
     }
 }
 
-/// A Bundle in the making; its entries are [`NewEntry`] or printed already.
-#[derive(Serialize, Debug)]
-pub struct NewBundle<'a, E = NewEntry<'a>> {
-    #[serde(rename = "resourceType")]
-    pub resource_type: &'static str,
-    #[serde(rename = "type")]
-    pub kind: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub total: Option<u64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub link: Vec<NewLink>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub entry: Vec<E>,
+/// A number that counts, or nothing.
+fn total(value: Json<'_>) -> Option<Option<u64>> {
+    match value.value() {
+        Value::Null => Some(None),
+        Value::Number(number) => number.parse().ok().map(Some),
+        _ => None,
+    }
+}
+
+impl<'d> RawLink<'d> {
+    fn of(link: Json<'d>) -> Option<Self> {
+        let text = |name| link.get(name).and_then(Json::as_str);
+        Some(Self { relation: text("relation")?, url: text("url")? })
+    }
+}
+
+impl<'d> RawEntry<'d> {
+    fn of(json: Json<'d>) -> Option<Self> {
+        if !json.is_object() {
+            return None;
+        }
+        let mut entry = Self { full_url: None, resource: None, search: None, request: None, response: None };
+        for (name, value) in json.members() {
+            let (place, fits) = match name {
+                "fullUrl" => (&mut entry.full_url, value.as_str().is_some()),
+                "resource" => (&mut entry.resource, true),
+                "search" => (&mut entry.search, value.is_object()),
+                "request" => (&mut entry.request, value.is_object()),
+                "response" => (&mut entry.response, value.is_object()),
+                _ => continue,
+            };
+            match value.value() {
+                Value::Null if value.flaws() == 0 => {}
+                _ if fits => *place = Some(value),
+                _ => return None,
+            }
+        }
+        Some(entry)
+    }
+
+    /// Whether there is a resource.
+    pub fn has_resource(&self) -> bool {
+        self.resource.is_some()
+    }
+
+    /// The resource, if it has one reading. What has not, is not looked at: it may be anything.
+    pub fn resource(&self) -> Option<Json<'d>> {
+        self.resource.filter(|resource| resource.flaws() == 0)
+    }
+
+    /// The resource as it is written, however many readings it has.
+    pub fn written(&self) -> &'d str {
+        self.resource.map(Json::raw).unwrap_or_default()
+    }
+
+    /// `search.mode`.
+    pub fn mode(&self) -> Option<&'d str> {
+        self.search?.get("mode")?.as_str()
+    }
+
+    /// Whether nothing says that it is no match.
+    pub fn may_match(&self) -> bool {
+        matches!(self.mode(), None | Some("match"))
+    }
+}
+
+/// Prints an object member by member.
+pub struct ObjectWriter<'o> {
+    out: &'o mut String,
+    is_empty: bool,
+}
+
+impl<'o> ObjectWriter<'o> {
+    /// Begins an object behind what `out` holds.
+    pub fn new(out: &'o mut String) -> Self {
+        out.push('{');
+        Self { out, is_empty: true }
+    }
+
+    /// Begins a member: its value is to be written next. `name` needs no escape.
+    pub fn member(&mut self, name: &str) -> &mut String {
+        self.out.push_str(if std::mem::take(&mut self.is_empty) { "\"" } else { ",\"" });
+        self.out.push_str(name);
+        self.out.push_str("\":");
+        self.out
+    }
+
+    /// Writes a member that is a text.
+    pub fn text(&mut self, name: &str, text: &str) {
+        let out = self.member(name);
+        quote(text, out);
+    }
+
+    /// Ends the object.
+    pub fn end(self) {
+        self.out.push('}');
+    }
+}
+
+/// Appends `text` as JSON has it.
+pub fn quote(text: &str, out: &mut String) {
+    out.push_str(&serde_json::Value::from(text).to_string());
 }
 
 /// A link of a Bundle in the making.
-#[derive(Serialize, Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq, Debug)]
 pub struct NewLink {
-    pub relation: String,
+    pub relation: &'static str,
     pub url: String,
 }
 
-/// An entry of a Bundle in the making.
-#[derive(Serialize, Debug, Default)]
-pub struct NewEntry<'a> {
-    #[serde(rename = "fullUrl", skip_serializing_if = "Option::is_none")]
-    pub full_url: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resource: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub search: Option<EntrySearch>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request: Option<EntryRequest<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub response: Option<&'a RawValue>,
+/// Prints a Bundle around entries that are printed already, with commas between them.
+pub fn print_bundle(kind: &str, total: Option<u64>, links: &[NewLink], entries: &str) -> String {
+    // Beside the entries hardly more than the links, which are longest.
+    let mut out =
+        String::with_capacity(entries.len() + links.iter().map(|link| link.url.len() + 64).sum::<usize>() + 128);
+    let mut bundle = ObjectWriter::new(&mut out);
+    bundle.text("resourceType", "Bundle");
+    bundle.text("type", kind);
+    if let Some(total) = total {
+        bundle.member("total").push_str(&total.to_string());
+    }
+    if !links.is_empty() {
+        let list = bundle.member("link");
+        for (index, NewLink { relation, url }) in links.iter().enumerate() {
+            list.push(if index == 0 { '[' } else { ',' });
+            let mut link = ObjectWriter::new(list);
+            link.text("relation", relation);
+            link.text("url", url);
+            link.end();
+        }
+        list.push(']');
+    }
+    if !entries.is_empty() {
+        let list = bundle.member("entry");
+        list.push('[');
+        list.push_str(entries);
+        list.push(']');
+    }
+    bundle.end();
+    out
 }
 
-impl<'a, E> NewBundle<'a, E> {
-    /// An empty Bundle of this type.
-    pub fn new(kind: &'a str) -> Self {
-        Self { resource_type: "Bundle", kind, total: None, link: Vec::new(), entry: Vec::new() }
-    }
-}
+#[cfg(test)]
+#[path = "bundle_tests.rs"]
+mod tests;

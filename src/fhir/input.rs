@@ -2,8 +2,7 @@
 //!
 //! So one operation has one reading, whether it is called by GET or by POST.
 
-use super::json::Json;
-use super::tree::Tree;
+use super::json::{Document, Json, Value};
 
 /// Why a body is no operation input.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -26,23 +25,21 @@ pub fn pairs(body: &[u8], max_depth: usize, max_pairs: usize) -> Result<Vec<(Str
     if body.is_empty() {
         return Ok(Vec::new());
     }
-    Json::parse(body, max_depth).map_err(|_| InputError::Ambiguous)?;
-    let text = std::str::from_utf8(body).map_err(|_| InputError::Ambiguous)?;
-    let Some(Tree::Object(members)) = Tree::read(text) else {
-        return Err(InputError::NotParameters);
-    };
+    let document = Document::parse(body, max_depth).map_err(|_| InputError::Ambiguous)?;
     let mut pairs = Vec::new();
     let mut typed = false;
-    for (name, value) in &members {
-        match (name.as_ref(), value) {
-            ("resourceType", of) if of.text().as_deref() == Some("Parameters") => typed = true,
-            ("id" | "meta", _) => {}
-            ("parameter", Tree::Array(parameters)) if parameters.len() <= max_pairs => {
-                for parameter in parameters {
+    for (name, value) in document.root().members() {
+        match name {
+            "resourceType" if value.as_str() == Some("Parameters") => typed = true,
+            "id" | "meta" => {}
+            "parameter" if value.is_array() => {
+                for parameter in value.elements() {
+                    if pairs.len() == max_pairs {
+                        return Err(InputError::TooMany);
+                    }
                     pairs.push(pair(parameter).ok_or(InputError::NotSimple)?);
                 }
             }
-            ("parameter", Tree::Array(_)) => return Err(InputError::TooMany),
             _ => return Err(InputError::NotParameters),
         }
     }
@@ -50,55 +47,54 @@ pub fn pairs(body: &[u8], max_depth: usize, max_pairs: usize) -> Result<Vec<(Str
 }
 
 /// A parameter with a name and one value, and nothing else.
-fn pair(parameter: &Tree<'_>) -> Option<(String, String)> {
-    let Tree::Object(members) = parameter else { return None };
-    let [(first, a), (second, b)] = members.as_slice() else { return None };
-    let (name, of, value) = match (first.as_ref(), second.as_ref()) {
+fn pair(parameter: Json<'_>) -> Option<(String, String)> {
+    let mut members = parameter.members();
+    let (Some((first, a)), Some((second, b)), None) = (members.next(), members.next(), members.next()) else {
+        return None;
+    };
+    let (name, of, value) = match (first, second) {
         ("name", of) => (a, of, b),
         (of, "name") => (b, of, a),
         _ => return None,
     };
     let value = simple(of.strip_prefix("value")?, value)?;
-    let name = name.text()?;
-    (!name.chars().chain(value.chars()).any(char::is_control)).then_some((name, value))
+    let name = name.as_str()?;
+    (!name.chars().chain(value.chars()).any(char::is_control)).then(|| (name.to_owned(), value))
 }
 
 /// A value of the type `of` as a query has it.
-fn simple(of: &str, value: &Tree<'_>) -> Option<String> {
-    match (of, value) {
-        ("Reference", reference) if only(reference, &["reference", "type", "display"]) => {
-            reference.get("reference")?.text()
+fn simple(of: &str, value: Json<'_>) -> Option<String> {
+    match (of, value.value()) {
+        ("Reference", _) if only(value, &["reference", "type", "display"]) => {
+            value.get("reference")?.as_str().map(str::to_owned)
         }
-        ("Coding", coding) => token(coding),
-        ("CodeableConcept", concept) if only(concept, &["coding", "text"]) => match concept.get("coding")? {
-            Tree::Array(codings) => match codings.as_slice() {
-                [coding] => token(coding),
-                _ => None,
-            },
-            _ => None,
-        },
-        (_, Tree::Scalar("null")) => None,
-        (_, Tree::Scalar(text)) if text.starts_with('"') => value.text(),
-        (_, Tree::Scalar(text)) => Some((*text).to_owned()),
+        ("Coding", _) => token(value),
+        ("CodeableConcept", _) if only(value, &["coding", "text"]) => {
+            let mut codings = value.get("coding")?.elements();
+            let coding = codings.next()?;
+            if codings.next().is_none() { token(coding) } else { None }
+        }
+        (_, Value::Text(text)) => Some(text.to_owned()),
+        (_, Value::Number(_) | Value::Bool(_)) => Some(value.raw().to_owned()),
         _ => None,
     }
 }
 
 /// `system|code` (FHIR R4 search.html#token).
-fn token(coding: &Tree<'_>) -> Option<String> {
+fn token(coding: Json<'_>) -> Option<String> {
     if !only(coding, &["system", "code", "display", "version", "userSelected"]) {
         return None;
     }
-    let escaped = |text: String| text.replace('\\', "\\\\").replace('|', "\\|").replace(',', "\\,");
-    let code = escaped(coding.get("code")?.text()?);
+    let escaped = |text: &str| text.replace('\\', "\\\\").replace('|', "\\|").replace(',', "\\,");
+    let code = escaped(coding.get("code")?.as_str()?);
     Some(match coding.get("system") {
-        Some(system) => format!("{}|{code}", escaped(system.text()?)),
+        Some(system) => format!("{}|{code}", escaped(system.as_str()?)),
         None => code,
     })
 }
 
-fn only(value: &Tree<'_>, names: &[&str]) -> bool {
-    matches!(value, Tree::Object(members) if members.iter().all(|(name, _)| names.contains(&name.as_ref())))
+fn only(value: Json<'_>, names: &[&str]) -> bool {
+    value.is_object() && value.members().all(|(name, _)| names.contains(&name))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod outcome;
 pub mod patch;
 pub mod reference;
 pub mod rewrite;
+mod scalar;
 pub mod search;
 mod tables;
 pub mod target;

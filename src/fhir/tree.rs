@@ -1,10 +1,13 @@
 //! JSON that is taken apart and put together again with every number in its own text (`1.50`, `1e2`, 30 digits), which no tree
 //! of values would keep.
 //!
-//! Reads what [`super::json::Json::parse`] let through and nothing else: there a body got its one reading and its bounded depth.
+//! Made of what [`Document::parse`](super::json::Document::parse) let through: there a body got its one reading and its bounded
+//! depth.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+
+use super::json::{Json, Value};
 
 /// A JSON value; what is no object and no array is still the text that it was.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,12 +19,15 @@ pub enum Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// Takes a document apart; none if it is no JSON after all.
-    pub fn read(text: &'a str) -> Option<Self> {
-        let mut reader = Reader { rest: text };
-        let tree = reader.value()?;
-        reader.space();
-        reader.rest.is_empty().then_some(tree)
+    /// Takes a value apart.
+    pub fn of(json: Json<'a>) -> Self {
+        match json.value() {
+            Value::Array(elements) => Self::Array(elements.map(Self::of).collect()),
+            Value::Object(members) => {
+                Self::Object(members.map(|(key, value)| (Cow::Borrowed(key), Self::of(value))).collect())
+            }
+            _ => Self::Scalar(json.raw()),
+        }
     }
 
     /// The document again, without white space.
@@ -132,108 +138,6 @@ fn number(text: &str) -> Option<(bool, String, i64)> {
     }
     let place = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?.checked_add(dropped)?;
     Some((negative, significant.to_owned(), place))
-}
-
-struct Reader<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Reader<'a> {
-    fn space(&mut self) {
-        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
-    }
-
-    fn take(&mut self, token: char) -> bool {
-        self.space();
-        match self.rest.strip_prefix(token) {
-            Some(rest) => {
-                self.rest = rest;
-                true
-            }
-            None => false,
-        }
-    }
-
-    fn split(&mut self, at: usize) -> Option<&'a str> {
-        let (before, rest) = self.rest.split_at_checked(at)?;
-        self.rest = rest;
-        Some(before)
-    }
-
-    fn value(&mut self) -> Option<Tree<'a>> {
-        if self.take('{') {
-            return self.object();
-        }
-        if self.take('[') {
-            return self.array();
-        }
-        if self.rest.starts_with('"') {
-            return self.string().map(Tree::Scalar);
-        }
-        let end = self.rest.find([',', ']', '}', ' ', '\t', '\n', '\r']).unwrap_or(self.rest.len());
-        self.split(end).filter(|text| !text.is_empty()).map(Tree::Scalar)
-    }
-
-    fn object(&mut self) -> Option<Tree<'a>> {
-        let mut members = Vec::new();
-        if self.take('}') {
-            return Some(Tree::Object(members));
-        }
-        loop {
-            self.space();
-            let key = self.string()?;
-            let inner = key.strip_prefix('"')?.strip_suffix('"')?;
-            let key = if inner.contains('\\') {
-                Cow::Owned(serde_json::from_str::<String>(key).ok()?)
-            } else {
-                Cow::Borrowed(inner)
-            };
-            if !self.take(':') {
-                return None;
-            }
-            members.push((key, self.value()?));
-            if self.take('}') {
-                return Some(Tree::Object(members));
-            }
-            if !self.take(',') {
-                return None;
-            }
-        }
-    }
-
-    fn array(&mut self) -> Option<Tree<'a>> {
-        let mut elements = Vec::new();
-        if self.take(']') {
-            return Some(Tree::Array(elements));
-        }
-        loop {
-            elements.push(self.value()?);
-            if self.take(']') {
-                return Some(Tree::Array(elements));
-            }
-            if !self.take(',') {
-                return None;
-            }
-        }
-    }
-
-    /// A string with its quotation marks.
-    fn string(&mut self) -> Option<&'a str> {
-        let mut bytes = self.rest.bytes().enumerate().skip(1);
-        if !self.rest.starts_with('"') {
-            return None;
-        }
-        while let Some((at, byte)) = bytes.next() {
-            match byte {
-                b'\\' => {
-                    bytes.next();
-                }
-                b'"' => return self.split(at + 1),
-                _ => {}
-            }
-        }
-        None
-    }
 }
 
 #[cfg(test)]

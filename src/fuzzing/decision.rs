@@ -9,7 +9,7 @@ use super::grammar::read_elsewhere;
 use crate::config::{Snapshot, load_str};
 use crate::decide::{Action, Grant, Processing, UpstreamRequest, decide, decide_bundle};
 use crate::fhir::interaction::{Interaction, Request, classify};
-use crate::fhir::json::Json;
+use crate::fhir::json::{Document, Json};
 use crate::fhir::target::{Target, print_query};
 use crate::token::Claims;
 
@@ -130,13 +130,13 @@ fn below_base(printed: &str) -> String {
 /// A Bundle sent to the base.
 pub(super) fn bundle(bytes: &[u8]) {
     let Some(World { snapshot, grants, .. }) = &*WORLD else { panic!("the configuration does not load") };
-    let Ok(body) = Json::parse(bytes, snapshot.limits.json_depth) else {
+    let Ok(body) = Document::parse(bytes, snapshot.limits.json_depth) else {
         return;
     };
     for (index, grant) in grants.iter().enumerate() {
-        let Ok(decision) = decide_bundle(snapshot, grant, &body) else { continue };
-        let given = body.get("entry").and_then(Json::as_array).unwrap_or_default();
-        assert_eq!(decision.entries.len(), given.len());
+        let Ok(decision) = decide_bundle(snapshot, grant, body.root()) else { continue };
+        let given = body.root().list("entry");
+        assert_eq!(decision.entries.len(), given.count());
         let batch = decision.processing == Processing::Batch;
         assert!(batch || decision.entries.iter().all(Result::is_ok));
         assert!(!decision.together || grant.is_unrestricted());
@@ -154,7 +154,7 @@ pub(super) fn bundle(bytes: &[u8]) {
 }
 
 /// An entry goes up as the client wrote it: its URL must lead where it was decided to lead, for a reader that is not ours too.
-fn goes_up_as_it_is_read(entry: &Json<'_>) {
+fn goes_up_as_it_is_read(entry: Json<'_>) {
     let url = entry.get("request").and_then(|request| request.get("url")).and_then(Json::as_str).unwrap_or_default();
     let url = format!("/{url}");
     assert_eq!(read_elsewhere(&url), Target::parse(&url, usize::MAX).ok());

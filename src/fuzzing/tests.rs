@@ -107,6 +107,8 @@ const JSON: &[&str] = &[
     "\"\\ud800\"",
     "\"é\"",
     "\"link\":[{\"url\":\"x\"",
+    "{\"reference\":\"http://u:8080/fhir/Patient/1\"}",
+    "{\"url\":\"http:\\/\\/u:8080/fhir\"}",
 ];
 const PATCH: &[&str] = &[
     "[",

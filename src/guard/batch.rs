@@ -9,8 +9,8 @@ use super::links::move_urls;
 use super::write::is_json;
 use super::{Answer, Exchange, Guard, alone, together, transaction};
 use crate::decide::{BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, Processing, Refusal, decide_bundle};
-use crate::fhir::bundle::NewBundle;
-use crate::fhir::json::Json;
+use crate::fhir::bundle::print_bundle;
+use crate::fhir::json::Document;
 
 pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>) -> Result<Answer, Refusal> {
     if !is_json(exchange.headers, false) {
@@ -19,8 +19,8 @@ pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>) -> Result<
     let ambiguous = |why: String| BODY_AMBIGUOUS.refuse().because(why);
     let decision = {
         let depth = exchange.snapshot.limits.json_depth;
-        let body = Json::parse(&exchange.body, depth).map_err(|error| ambiguous(error.to_string()))?;
-        decide_bundle(exchange.snapshot, exchange.grant, &body)?
+        let body = Document::parse(&exchange.body, depth).map_err(|error| ambiguous(error.to_string()))?;
+        decide_bundle(exchange.snapshot, exchange.grant, body.root())?
     };
     let sent: Sent<'_> = serde_json::from_slice(&exchange.body).map_err(|error| ambiguous(error.to_string()))?;
     let (entries, sent) = (&decision.entries, &sent.entry);
@@ -34,10 +34,8 @@ pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>) -> Result<
 
 fn assemble(exchange: &Exchange<'_>, processing: Processing, done: Vec<Done>) -> Result<Answer, Refusal> {
     let kind = format!("{}-response", processing.code());
-    let mut bundle = NewBundle::new(&kind);
     let (printed, records): (Vec<_>, Vec<_>) = done.into_iter().map(|done| (done.printed, done.record)).unzip();
-    bundle.entry = printed;
-    let printed = serde_json::to_vec(&bundle).map_err(|error| unreadable(&error.to_string()))?;
+    let printed = print_bundle(&kind, None, &[], &printed.join(","));
     let printed = move_urls(printed.into(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
     let removed = records.iter().map(|record| record.removed).sum();
     Ok(Answer { removed, entries: records, ..Answer::fhir(StatusCode::OK, printed) })

@@ -23,7 +23,7 @@ pub(super) fn asked_as_json(exchange: &Exchange<'_>) -> bool {
 ///
 /// # Errors
 /// The client does not take it, or it is no base64.
-pub(super) fn content(exchange: &Exchange<'_>, binary: &Json<'_>, headers: &HeaderMap) -> Result<Answer, Refusal> {
+pub(super) fn content(exchange: &Exchange<'_>, binary: Json<'_>, headers: &HeaderMap) -> Result<Answer, Refusal> {
     let declared = binary.get("contentType").and_then(Json::as_str).filter(|text| is_media_type(text));
     let content_type = declared.unwrap_or(UNTYPED);
     let taken = ranges(exchange.headers).any(|range| takes(range, content_type));

@@ -2,18 +2,16 @@
 //! is copied byte for byte.
 
 use http::StatusCode;
-use serde_json::value::{RawValue, to_raw_value};
 
 use super::fill::{self, Filled, PageLink};
-use super::links::{move_urls, public};
 use super::{Answer, Exchange, Guard};
-use crate::config::Fhir;
 use crate::decide::{
     BundleKind, Includes, PageRule, Refusal, Seen, UpstreamRequest, request as rules, type_of, visible_with,
 };
 use crate::fhir::ResourceType;
-use crate::fhir::bundle::{EntryResponse, EntrySearch, NewBundle, NewEntry, NewLink, RawEntry};
+use crate::fhir::bundle::{NewLink, ObjectWriter, RawEntry, print_bundle};
 use crate::fhir::json::Json;
+use crate::guard::moving::Moving;
 use crate::scope::Letter;
 
 /// What a verified Bundle is made from.
@@ -30,10 +28,7 @@ pub(super) struct Wanted<'p> {
 
 /// The answer to a search that names only patients that are not the token's.
 pub(super) fn empty_searchset(exchange: &Exchange<'_>) -> Answer {
-    let mut bundle = NewBundle::<NewEntry<'_>>::new(BundleKind::Searchset.code());
-    bundle.total = Some(0);
-    bundle.link.push(self_link(exchange));
-    let printed = serde_json::to_vec(&bundle).unwrap_or_default();
+    let printed = print_bundle(BundleKind::Searchset.code(), Some(0), &[self_link(exchange)], "");
     Answer::fhir(StatusCode::OK, printed.into())
 }
 
@@ -54,15 +49,10 @@ pub(super) fn print(
     wanted: &Wanted<'_>,
     filled: Filled,
 ) -> Result<Answer, Refusal> {
-    let removed = filled.removed;
-    let mut bundle = NewBundle::new(wanted.kind.code());
-    bundle.total = filled.total;
-    bundle.link = links(guard, exchange, &filled)?;
-    bundle.entry = filled.entries;
-    let printed = serde_json::to_vec(&bundle).map_err(|error| unreadable(&error.to_string()))?;
-    let printed = move_urls(printed.into(), &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
-    let mut answer = Answer::fhir(StatusCode::OK, printed);
-    answer.removed = removed;
+    let links = links(guard, exchange, &filled)?;
+    let printed = print_bundle(wanted.kind.code(), filled.total, &links, &filled.entries);
+    let mut answer = Answer::fhir(StatusCode::OK, printed.into());
+    answer.removed = filled.removed;
     answer.upstream_status = Some(StatusCode::OK);
     Ok(answer)
 }
@@ -80,28 +70,25 @@ pub(super) enum Verified<'a> {
 }
 
 /// An entry whose resource may leave.
-pub(super) struct Checked<'a> {
-    entry: &'a RawEntry<'a>,
-    pub(super) resource: Json<'a>,
+pub(super) struct Checked<'d> {
+    entry: RawEntry<'d>,
+    pub(super) resource: Json<'d>,
     mode: &'static str,
 }
 
 /// Judges one entry. What cannot be read is dropped like what is not visible: it may be another patient's.
-pub(super) fn verify<'a>(
+pub(super) fn verify<'d>(
     exchange: &Exchange<'_>,
-    entry: &'a RawEntry<'a>,
+    entry: RawEntry<'d>,
     letter: Letter,
     includes: &Includes,
     seen: &Seen,
-) -> Verified<'a> {
-    let mode = entry.search.as_ref().and_then(|search| search.mode.as_deref());
-    let (Some(raw), false) = (entry.resource, mode == Some("outcome")) else {
+) -> Verified<'d> {
+    if !entry.has_resource() || entry.mode() == Some("outcome") {
         return Verified::NotData;
-    };
-    let may_match = matches!(mode, None | Some("match"));
-    let of_this_version = Json::parse(raw.get().as_bytes(), exchange.snapshot.limits.json_depth)
-        .ok()
-        .and_then(|resource| Some((type_of(exchange.snapshot, &resource)?, resource)));
+    }
+    let may_match = entry.may_match();
+    let of_this_version = entry.resource().and_then(|resource| Some((type_of(exchange.snapshot, resource)?, resource)));
     let Some((of, resource)) = of_this_version else {
         return if may_match { Verified::Removed } else { Verified::NotIncluded };
     };
@@ -110,7 +97,7 @@ pub(super) fn verify<'a>(
     }
     let matched = may_match && includes.may_match(of);
     let letter = if matched { letter } else { Letter::Read };
-    match (visible_with(exchange.snapshot, exchange.grant, letter, &resource, seen), matched) {
+    match (visible_with(exchange.snapshot, exchange.grant, letter, resource, seen), matched) {
         (true, true) => Verified::Match(Checked { entry, resource, mode: "match" }),
         (true, false) => Verified::Include(Checked { entry, resource, mode: "include" }),
         (false, true) => Verified::Removed,
@@ -125,48 +112,58 @@ impl Checked<'_> {
         format!("{}/{}", text("resourceType"), text("id"))
     }
 
-    /// The entry without anything that was not verified: no score, no outcome, no extension.
-    pub(super) fn print(&self, fhir: &Fhir) -> Result<Box<RawValue>, Refusal> {
-        let response = self.entry.response.map(without_outcome).transpose()?;
-        print_entry(&NewEntry {
-            // Most servers name themselves here and nowhere else, so that the rest can be left as it is.
-            full_url: self.entry.full_url.as_deref().map(|url| public(url, fhir)),
-            resource: self.entry.resource,
-            search: self.entry.search.is_some().then(|| EntrySearch { mode: Some(self.mode.to_owned()) }),
-            request: self.entry.request.clone(),
-            response: response.as_deref(),
-        })
+    /// Prints the entry without anything that was not verified: no score, no outcome, no extension.
+    pub(super) fn print(&self, moving: &Moving<'_>, out: &mut String) {
+        let mut printed = ObjectWriter::new(out);
+        if let Some(url) = self.entry.full_url {
+            moving.copy(url, printed.member("fullUrl"));
+        }
+        moving.copy(self.resource, printed.member("resource"));
+        if self.entry.search.is_some() {
+            let mut search = ObjectWriter::new(printed.member("search"));
+            search.text("mode", self.mode);
+            search.end();
+        }
+        if let Some(request) = self.entry.request {
+            copy_texts(moving, request, &REQUEST, printed.member("request"));
+        }
+        if let Some(response) = self.entry.response {
+            copy_texts(moving, response, &RESPONSE, printed.member("response"));
+        }
+        printed.end();
     }
 }
 
-pub(super) fn is_included(entry: &RawEntry<'_>) -> bool {
-    entry.search.as_ref().and_then(|search| search.mode.as_deref()) == Some("include")
-}
+/// What of `Bundle.entry.request` is told.
+pub(super) const REQUEST: [&str; 2] = ["method", "url"];
 
-/// `Bundle.entry.response` without its outcome, which is a resource that nobody has verified.
-pub(super) fn without_outcome(response: &RawValue) -> Result<Box<RawValue>, Refusal> {
-    let response: EntryResponse<'_> =
-        serde_json::from_str(response.get()).map_err(|error| unreadable(&error.to_string()))?;
-    to_raw_value(&response).map_err(|error| unreadable(&error.to_string()))
-}
+/// What of `Bundle.entry.response` is told: not its outcome, which is a resource that nobody has verified.
+pub(super) const RESPONSE: [&str; 4] = ["status", "location", "etag", "lastModified"];
 
-pub(super) fn print_entry(entry: &NewEntry<'_>) -> Result<Box<RawValue>, Refusal> {
-    to_raw_value(entry).map_err(|error| unreadable(&error.to_string()))
+/// Appends those members of an object that are texts with one of these names, and nothing else of it.
+pub(super) fn copy_texts(moving: &Moving<'_>, object: Json<'_>, names: &[&str], out: &mut String) {
+    let mut copied = ObjectWriter::new(out);
+    for name in names {
+        if let Some(value) = object.get(name).filter(|value| value.as_str().is_some()) {
+            moving.copy(value, copied.member(name));
+        }
+    }
+    copied.end();
 }
 
 fn self_link(exchange: &Exchange<'_>) -> NewLink {
-    NewLink { relation: "self".to_owned(), url: format!("{}{}", exchange.snapshot.fhir.public_base, exchange.original) }
+    NewLink { relation: "self", url: format!("{}{}", exchange.snapshot.fhir.public_base, exchange.original) }
 }
 
 /// The page links, sealed; `self` is the client's own request.
 fn links(guard: &Guard, exchange: &Exchange<'_>, filled: &Filled) -> Result<Vec<NewLink>, Refusal> {
-    let pages = exchange.pages(guard);
     let mut links = vec![self_link(exchange)];
     for PageLink { relation, position } in &filled.links {
+        let pages = exchange.pages(guard);
         let url = pages
             .seal_position(exchange.original, position.clone())
             .ok_or_else(|| unreadable("a page link cannot be sealed"))?;
-        links.push(NewLink { relation: (*relation).to_owned(), url });
+        links.push(NewLink { relation, url });
     }
     Ok(links)
 }

@@ -7,15 +7,15 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
 use super::bundle::unreadable;
-use super::links::move_urls;
-use super::sent::{apply, check_new, patch, sent_text};
+use super::links::moved;
+use super::sent::{apply, check_new, patch, sent_patch, sent_text};
 use super::write::locations;
 use super::{Answer, Exchange, Guard, own_words, precondition};
 use crate::decide::{
     CheckedKind, CheckedWrite, LookUp, Obeyed, Pin, Refusal, UpstreamRequest, WRITE_CONFLICT, type_of, visible,
 };
 use crate::fhir::ResourceType;
-use crate::fhir::json::Json;
+use crate::fhir::json::{Document, Json};
 use crate::fhir::reference::Literal;
 use crate::scope::Letter;
 use crate::upstream::UpstreamAnswer;
@@ -95,7 +95,8 @@ pub(super) async fn check(
             Ok(Some(Ready { pin, body: Some(exchange.body.clone()), look_ups }))
         }
         CheckedKind::Patch(_) => {
-            let patch = patch(exchange, write)?;
+            let sent = sent_patch(exchange)?;
+            let patch = patch(exchange, write, &sent)?;
             let tests = patch.tests();
             pinned(guard, exchange, write).await?;
             let Found::Own(stored) = stored(guard, exchange, write).await? else { return Ok(None) };
@@ -155,12 +156,15 @@ async fn stored(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) ->
     let Some(request) = write.look_up() else { return Ok(Found::Nothing) };
     let Some((headers, body)) = fetch(guard, exchange, &request).await? else { return Ok(Found::Nothing) };
     let depth = exchange.snapshot.limits.json_depth;
-    let resource = Json::parse(&body, depth).map_err(|error| unreadable(&error.to_string()))?;
-    if !write.stored_is_own(exchange.snapshot, &resource) {
-        return Ok(Found::NotOwn);
-    }
-    let version = precondition::version(&resource, &headers)?;
-    let readable = visible(exchange.snapshot, exchange.grant, Letter::Read, &resource);
+    let (version, readable) = {
+        let document = Document::parse(&body, depth).map_err(|error| unreadable(&error.to_string()))?;
+        let resource = document.root();
+        if !write.stored_is_own(exchange.snapshot, resource) {
+            return Ok(Found::NotOwn);
+        }
+        let version = precondition::version(resource, &headers)?;
+        (version, visible(exchange.snapshot, exchange.grant, Letter::Read, resource))
+    };
     Ok(Found::Own(Stored { body, version, readable }))
 }
 
@@ -169,8 +173,8 @@ pub(super) async fn look_up(guard: &Guard, exchange: &Exchange<'_>, look_ups: &[
     let depth = exchange.snapshot.limits.json_depth;
     for look_up in look_ups {
         let fetched = fetch(guard, exchange, look_up.request()).await?;
-        let found = fetched.as_ref().and_then(|(_, body)| Json::parse(body, depth).ok());
-        look_up.check(exchange.snapshot, exchange.grant, found.as_ref())?;
+        let found = fetched.as_ref().and_then(|(_, body)| Document::parse(body, depth).ok());
+        look_up.check(exchange.snapshot, exchange.grant, found.as_ref().map(Document::root))?;
     }
     Ok(())
 }
@@ -210,10 +214,11 @@ pub(super) fn written(
     let mut written = Answer { upstream_status: Some(status), ..Answer::fhir(status, Bytes::new()) };
     let deleted = matches!(write.kind(), CheckedKind::Delete(_));
     if write.readable() && !deleted && !body.is_empty() {
-        if returns_own(exchange, write, body) {
-            let moved = move_urls(Bytes::copy_from_slice(body), &exchange.snapshot.fhir)
-                .map_err(|error| unreadable(&error.to_string()))?;
-            written.body = moved;
+        let document = Document::parse(body, exchange.snapshot.limits.json_depth);
+        if let Ok(own) = &document
+            && is_own(exchange, write, own.root())
+        {
+            written.body = moved(own, &Bytes::copy_from_slice(body), &exchange.snapshot.fhir);
         } else {
             // Nothing is told of an answer about something else, not even where it is.
             written.headers.remove(header::CONTENT_TYPE);
@@ -249,17 +254,16 @@ pub(super) fn written(
 
 /// Whether the answer's body, which the client does not get, is about something else.
 fn is_anothers(exchange: &Exchange<'_>, write: &CheckedWrite, body: &[u8]) -> bool {
-    let parsed = Json::parse(body, exchange.snapshot.limits.json_depth);
-    parsed.is_ok_and(|resource| write.is_anothers(exchange.snapshot, &resource))
+    let parsed = Document::parse(body, exchange.snapshot.limits.json_depth);
+    parsed.is_ok_and(|document| write.is_anothers(exchange.snapshot, document.root()))
 }
 
 /// Whether the answer's body is what was written, and may be read.
-fn returns_own(exchange: &Exchange<'_>, write: &CheckedWrite, body: &[u8]) -> bool {
-    let Ok(resource) = Json::parse(body, exchange.snapshot.limits.json_depth) else { return false };
+fn is_own(exchange: &Exchange<'_>, write: &CheckedWrite, resource: Json<'_>) -> bool {
     let id = resource.get("id").and_then(Json::as_str);
-    type_of(exchange.snapshot, &resource) == Some(write.of())
+    type_of(exchange.snapshot, resource) == Some(write.of())
         && (write.id().is_none() || write.id() == id)
-        && visible(exchange.snapshot, exchange.grant, Letter::Read, &resource)
+        && visible(exchange.snapshot, exchange.grant, Letter::Read, resource)
 }
 
 /// Whether a URL of the answer names what was written.

@@ -8,13 +8,13 @@ use http::{HeaderMap, StatusCode};
 use super::bundle::unreadable;
 use super::checked::{self, denied};
 use super::criteria::{Found, Matched, matched};
-use super::links::move_urls;
+use super::links::moved;
 use super::sent::id_of_new;
 use super::{Answer, Exchange, Guard, precondition};
 use crate::decide::{
     BODY_OTHER_RESOURCE, CRITERIA_SEVERAL, CheckedWrite, ConditionalKind, ConditionalWrite, Refusal, visible,
 };
-use crate::fhir::json::Json;
+use crate::fhir::json::{Document, Json};
 use crate::fhir::reference::is_id;
 use crate::scope::Letter;
 
@@ -106,22 +106,21 @@ fn with_id(body: &[u8], id: &str) -> Bytes {
 fn there(exchange: &Exchange<'_>, found: &Found) -> Result<Answer, Refusal> {
     let Exchange { snapshot, grant, .. } = exchange;
     precondition::check(exchange.headers, None)?;
-    let text = found.resource.get();
-    let resource =
-        Json::parse(text.as_bytes(), snapshot.limits.json_depth).map_err(|error| unreadable(&error.to_string()))?;
+    let document = Document::parse(&found.resource, snapshot.limits.json_depth);
+    let document = document.map_err(|error| unreadable(&error.to_string()))?;
+    let resource = document.root();
     let mut answer = Answer { upstream_status: Some(StatusCode::OK), ..Answer::fhir(StatusCode::OK, Bytes::new()) };
     let of = resource.get("resourceType").and_then(Json::as_str).unwrap_or_default();
     let mut location = format!("{}/{of}/{}", snapshot.fhir.public_base, found.id);
-    if let Ok(version) = precondition::version(&resource, &HeaderMap::new()) {
+    if let Ok(version) = precondition::version(resource, &HeaderMap::new()) {
         location.push_str(&format!("/_history/{version}"));
         let tag = HeaderValue::from_str(&format!("W/\"{version}\"")).ok();
         tag.map(|tag| answer.headers.insert(header::ETAG, tag));
     }
     let location = HeaderValue::from_str(&location).map_err(|_| unreadable("a match whose id is none"))?;
     answer.headers.insert(header::LOCATION, location);
-    if visible(snapshot, grant, Letter::Read, &resource) && !prefers_minimal(exchange.headers) {
-        let moved = move_urls(Bytes::copy_from_slice(text.as_bytes()), &snapshot.fhir);
-        answer.body = moved.map_err(|error| unreadable(&error.to_string()))?;
+    if visible(snapshot, grant, Letter::Read, resource) && !prefers_minimal(exchange.headers) {
+        answer.body = moved(&document, &found.resource, &snapshot.fhir);
     } else {
         answer.headers.remove(header::CONTENT_TYPE);
     }

@@ -1,8 +1,8 @@
 //! What the criteria of a conditional write mean: nothing, one resource or several, of those that the token may search for
 //! (enforcement.md §3). What is others' counts for nothing.
 
+use bytes::Bytes;
 use http::StatusCode;
-use serde_json::value::RawValue;
 
 use super::bundle::unreadable;
 use super::fill::link;
@@ -21,7 +21,7 @@ pub(super) enum Matched {
 /// The one resource that meets them, as the search brought it.
 pub(super) struct Found {
     pub(super) id: String,
-    pub(super) resource: Box<RawValue>,
+    pub(super) resource: Bytes,
 }
 
 pub(super) async fn matched(
@@ -38,7 +38,9 @@ pub(super) async fn matched(
             return Err(own_words(answer.status));
         }
         let body = exchange.collect(answer).await?;
-        let source = RawBundle::parse(&body).map_err(|error| unreadable(&error.to_string()))?;
+        let document = RawBundle::document(&body, exchange.snapshot.limits.json_depth);
+        let document = document.map_err(|error| unreadable(&error.to_string()))?;
+        let source = RawBundle::of(&document).map_err(|error| unreadable(&error.to_string()))?;
         for entry in &source.entry {
             let Some(found) = found(exchange, write, entry)? else { continue };
             if one.as_ref().is_some_and(|one| one.id != found.id) {
@@ -55,14 +57,11 @@ pub(super) async fn matched(
 }
 
 fn found(exchange: &Exchange<'_>, write: &ConditionalWrite, entry: &RawEntry<'_>) -> Result<Option<Found>, Refusal> {
-    let mode = entry.search.as_ref().and_then(|search| search.mode.as_deref());
-    let (Some(raw), None | Some("match")) = (entry.resource, mode) else { return Ok(None) };
-    let depth = exchange.snapshot.limits.json_depth;
     // What cannot be read may be another patient's.
-    let Ok(resource) = Json::parse(raw.get().as_bytes(), depth) else { return Ok(None) };
-    if !write.is_match(exchange.snapshot, exchange.grant, &resource) {
+    let (Some(resource), true) = (entry.resource(), entry.may_match()) else { return Ok(None) };
+    if !write.is_match(exchange.snapshot, exchange.grant, resource) {
         return Ok(None);
     }
     let id = resource.get("id").and_then(Json::as_str).ok_or_else(|| unreadable("a match without an id"))?;
-    Ok(Some(Found { id: id.to_owned(), resource: raw.to_owned() }))
+    Ok(Some(Found { id: id.to_owned(), resource: resource.raw().to_owned().into() }))
 }

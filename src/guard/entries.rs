@@ -9,13 +9,14 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use super::answer::EntryAnswer;
-use super::bundle::{print_entry, unreadable};
+use super::bundle::unreadable;
 use super::{Answer, Exchange, precondition};
 use crate::decide::{Entry, PATCH_FORMAT, Pin, Refusal, RefusedEntry, UpstreamRequest, request as rules};
-use crate::fhir::bundle::{EntryResponse, NewEntry};
+use crate::fhir::bundle::ObjectWriter;
+use crate::fhir::json::Json;
 use crate::fhir::outcome::FHIR_JSON;
 
 /// The decision on one entry.
@@ -198,7 +199,7 @@ pub(super) fn print_upward(kind: &str, entries: &[Upward<'_>]) -> Result<Bytes, 
 
 /// An entry that was dealt with.
 pub(super) struct Done {
-    pub(super) printed: Box<RawValue>,
+    pub(super) printed: String,
     pub(super) record: EntryAnswer,
 }
 
@@ -218,27 +219,26 @@ impl Done {
     }
 
     /// With an entry of the FHIR server's own answer.
-    pub(super) fn printed(entry: &Decided, printed: Box<RawValue>, status: StatusCode, removed: usize) -> Self {
+    pub(super) fn printed(entry: &Decided, printed: String, status: StatusCode, removed: usize) -> Self {
         let answer = Answer { removed, upstream_status: Some(status), ..Answer::fhir(status, Bytes::new()) };
         Self { printed, record: EntryAnswer::of(entry, &answer, None) }
     }
 }
 
 /// The status of an entry's answer; FHIR lets a reason stand behind it.
-pub(super) fn status_of(response: &RawValue) -> Result<StatusCode, Refusal> {
+pub(super) fn status_of(response: Json<'_>) -> Result<StatusCode, Refusal> {
     response_of(response).map(|(status, _)| status)
 }
 
 /// Status of an entry's answer, and what else of it is told, as the headers of a single answer.
-pub(super) fn response_of(response: &RawValue) -> Result<(StatusCode, HeaderMap), Refusal> {
-    let response: EntryResponse<'_> =
-        serde_json::from_str(response.get()).map_err(|error| unreadable(&error.to_string()))?;
-    let digits = response.status.as_deref().and_then(|status| status.get(..3));
+pub(super) fn response_of(response: Json<'_>) -> Result<(StatusCode, HeaderMap), Refusal> {
+    let text = |name| response.get(name).and_then(Json::as_str);
+    let digits = text("status").and_then(|status| status.get(..3));
     let status = digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| unreadable("an entry has no status"))?;
     let told = [
-        (header::LOCATION, response.location.map(Cow::into_owned)),
-        (header::ETAG, response.etag.filter(|tag| precondition::tag(tag).is_some()).map(Cow::into_owned)),
-        (header::LAST_MODIFIED, response.last_modified.as_deref().and_then(instant)),
+        (header::LOCATION, text("location").map(str::to_owned)),
+        (header::ETAG, text("etag").filter(|tag| precondition::tag(tag).is_some()).map(str::to_owned)),
+        (header::LAST_MODIFIED, text("lastModified").and_then(instant)),
     ];
     let mut headers = HeaderMap::new();
     for (name, text) in told {
@@ -249,35 +249,39 @@ pub(super) fn response_of(response: &RawValue) -> Result<(StatusCode, HeaderMap)
     Ok((status, headers))
 }
 
-/// An answer as an entry of the Bundle that goes back.
-fn print(answer: &Answer) -> Result<Box<RawValue>, Refusal> {
-    let body: Option<Box<RawValue>> = match answer.body.as_ref() {
+/// An answer as an entry of the Bundle that goes back; the body of one that is no success is an outcome.
+fn print(answer: &Answer) -> Result<String, Refusal> {
+    let body: Option<&RawValue> = match answer.body.as_ref() {
         [] => None,
         bytes => Some(serde_json::from_slice(bytes).map_err(|_| unreadable("an entry's answer is not JSON"))?),
     };
-    let text = |name| answer.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let response = EntryResponse {
-        status: Some(answer.status.as_u16().to_string().into()),
-        location: text(header::LOCATION).map(Into::into),
-        etag: text(header::ETAG).map(Into::into),
-        last_modified: text(header::LAST_MODIFIED).and_then(instant).map(Into::into),
-    };
-    let succeeded = answer.status.is_success();
-    let response = match (&body, succeeded) {
-        (Some(outcome), false) => to_raw_value(&Denied { response, outcome }),
-        _ => to_raw_value(&response),
-    };
-    let response = response.map_err(|error| unreadable(&error.to_string()))?;
-    let resource = body.as_deref().filter(|_| succeeded);
-    print_entry(&NewEntry { resource, response: Some(&*response), ..NewEntry::default() })
-}
-
-/// An answer that is no success: its body is an outcome.
-#[derive(Serialize)]
-struct Denied<'a> {
-    #[serde(flatten)]
-    response: EntryResponse<'a>,
-    outcome: &'a RawValue,
+    let header = |name| answer.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let (mut resource, mut outcome) = (body, None);
+    if !answer.status.is_success() {
+        std::mem::swap(&mut resource, &mut outcome);
+    }
+    let mut out = String::with_capacity(answer.body.len() + 128);
+    let mut entry = ObjectWriter::new(&mut out);
+    if let Some(resource) = resource {
+        entry.member("resource").push_str(resource.get());
+    }
+    let mut response = ObjectWriter::new(entry.member("response"));
+    response.text("status", answer.status.as_str());
+    for (name, text) in [
+        ("location", header(header::LOCATION).map(Cow::Borrowed)),
+        ("etag", header(header::ETAG).map(Cow::Borrowed)),
+        ("lastModified", header(header::LAST_MODIFIED).and_then(instant).map(Cow::Owned)),
+    ] {
+        if let Some(text) = text {
+            response.text(name, &text);
+        }
+    }
+    if let Some(outcome) = outcome {
+        response.member("outcome").push_str(outcome.get());
+    }
+    response.end();
+    entry.end();
+    Ok(out)
 }
 
 /// `Last-Modified` as `entry.response.lastModified` has it, and that in its own form again.

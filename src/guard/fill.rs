@@ -4,20 +4,23 @@
 use std::collections::{BTreeMap, HashSet};
 
 use http::StatusCode;
-use serde_json::value::RawValue;
 
 use super::bundle::{Checked, Verified, Wanted, unreadable, verify};
+use super::links::bases;
 use super::sight::Sight;
 use super::{Exchange, Guard, own_words};
 use crate::decide::{BundleKind, PageRule, Refusal, Trail, request as rules};
-use crate::fhir::bundle::{RawBundle, RawEntry};
+use crate::fhir::bundle::RawBundle;
 use crate::fhir::interaction::{PagePosition, Request};
+use crate::fhir::json::Document;
+use crate::guard::moving::Moving;
 use crate::upstream::UpstreamAnswer;
 
 /// One page of the gate's.
 #[derive(Default)]
 pub(super) struct Filled {
-    pub(super) entries: Vec<Box<RawValue>>,
+    /// Printed, with commas between them.
+    pub(super) entries: String,
     pub(super) links: Vec<PageLink>,
     /// Only where the gate saw and verified the whole result, or where nothing of it is hidden.
     pub(super) total: Option<u64>,
@@ -74,7 +77,7 @@ struct Filling {
     /// Type and id of the matches.
     names: HashSet<String>,
     /// What was included, each once, by type and id.
-    included: BTreeMap<String, Box<RawValue>>,
+    included: BTreeMap<String, String>,
     matches: usize,
     /// Bytes kept so far.
     bytes: usize,
@@ -124,17 +127,19 @@ impl Filling {
         wanted: &Wanted<'_>,
         body: &[u8],
     ) -> Result<Option<Filled>, Refusal> {
-        let source = RawBundle::parse(body).map_err(|error| unreadable(&error.to_string()))?;
+        let document = RawBundle::document(body, exchange.snapshot.limits.json_depth);
+        let document = document.map_err(|error| unreadable(&error.to_string()))?;
+        let source = RawBundle::of(&document).map_err(|error| unreadable(&error.to_string()))?;
         let next = link(guard, exchange, &source, &["next"])?;
         self.sight.page(guard, exchange, (wanted.letter, wanted.kind != BundleKind::History), &source).await?;
         if wanted.pages == PageRule::Kept {
             let previous = link(guard, exchange, &source, &["previous", "prev"])?;
-            return self.as_it_came(exchange, wanted, &source, next, previous).map(Some);
+            return self.as_it_came(exchange, wanted, &document, &source, next, previous).map(Some);
         }
         if wanted.pages != PageRule::Counted {
             self.settle_size(exchange, &source, next.is_some());
         }
-        let end = self.entries(exchange, wanted, &source)?;
+        let end = self.entries(exchange, wanted, &document, &source)?;
         let further = end.map(|index| PagePosition { skip: index, ..self.at.clone() });
         Ok(match next {
             _ if further.is_some() => Some(self.finish(exchange, further)),
@@ -154,10 +159,16 @@ impl Filling {
         &mut self,
         exchange: &Exchange<'_>,
         wanted: &Wanted<'_>,
+        document: &Document<'_>,
         source: &RawBundle<'_>,
     ) -> Result<Option<usize>, Refusal> {
+        let moving = Moving::of(document, bases(&exchange.snapshot.fhir));
         let (mut end, mut trail, mut found) = (None, Trail::default(), Vec::new());
-        for (index, entry) in source.entry.iter().enumerate() {
+        if wanted.pages != PageRule::Counted {
+            // Most of a page stays.
+            self.filled.entries.reserve(document.text().len());
+        }
+        for (index, entry) in source.entry.iter().copied().enumerate() {
             let elsewhere = index < self.at.skip || end.is_some();
             if elsewhere && wanted.includes.are_none() {
                 continue;
@@ -183,16 +194,16 @@ impl Filling {
             };
             self.matches += usize::from(matched);
             if wanted.pages != PageRule::Counted {
-                trail.take(exchange.snapshot, wanted.includes, &checked.resource, matched);
+                trail.take(exchange.snapshot, wanted.includes, checked.resource, matched);
                 if matched {
-                    self.keep(exchange, &checked)?;
+                    self.keep(exchange, wanted, &moving, &checked)?;
                 }
                 found.push((!matched).then_some(checked));
             }
         }
         for (checked, led) in found.iter().zip(trail.led(wanted.includes)) {
             match checked {
-                Some(checked) if led => self.include(exchange, checked)?,
+                Some(checked) if led => self.include(exchange, &moving, checked)?,
                 Some(_) => self.filled.removed += 1,
                 None => {}
             }
@@ -200,30 +211,43 @@ impl Filling {
         Ok(end)
     }
 
-    fn keep(&mut self, exchange: &Exchange<'_>, checked: &Checked<'_>) -> Result<(), Refusal> {
-        let printed = self.print(exchange, checked)?;
-        self.names.insert(checked.name());
-        self.filled.entries.push(printed);
-        Ok(())
+    fn keep(
+        &mut self,
+        exchange: &Exchange<'_>,
+        wanted: &Wanted<'_>,
+        moving: &Moving<'_>,
+        checked: &Checked<'_>,
+    ) -> Result<(), Refusal> {
+        let entries = &mut self.filled.entries;
+        let before = entries.len();
+        entries.push_str(if entries.is_empty() { "" } else { "," });
+        checked.print(moving, entries);
+        let printed = entries.len() - before;
+        if !wanted.includes.are_none() {
+            self.names.insert(checked.name());
+        }
+        self.hold(exchange, printed)
     }
 
     /// Another page of the upstream may have brought it, too.
-    fn include(&mut self, exchange: &Exchange<'_>, checked: &Checked<'_>) -> Result<(), Refusal> {
+    fn include(&mut self, exchange: &Exchange<'_>, moving: &Moving<'_>, checked: &Checked<'_>) -> Result<(), Refusal> {
         let name = checked.name();
-        if !self.included.contains_key(&name) {
-            let printed = self.print(exchange, checked)?;
-            self.included.insert(name, printed);
+        if self.included.contains_key(&name) {
+            return Ok(());
         }
+        let mut printed = String::new();
+        checked.print(moving, &mut printed);
+        self.hold(exchange, printed.len())?;
+        self.included.insert(name, printed);
         Ok(())
     }
 
-    fn print(&mut self, exchange: &Exchange<'_>, checked: &Checked<'_>) -> Result<Box<RawValue>, Refusal> {
-        let printed = checked.print(&exchange.snapshot.fhir)?;
-        self.bytes += printed.get().len();
+    fn hold(&mut self, exchange: &Exchange<'_>, bytes: usize) -> Result<(), Refusal> {
+        self.bytes += bytes;
         if self.bytes > exchange.snapshot.limits.response_body {
             return Err(rules::TOO_COSTLY.refuse().because("limits.response_body"));
         }
-        Ok(printed)
+        Ok(())
     }
 
     fn is_full(&self) -> bool {
@@ -235,7 +259,7 @@ impl Filling {
     fn settle_size(&mut self, exchange: &Exchange<'_>, source: &RawBundle<'_>, more: bool) {
         if self.size.is_none() {
             let asked = asked(exchange.request).map(|asked| asked.min(exchange.snapshot.limits.count));
-            let given = source.entry.iter().filter(|entry| is_match(entry)).count();
+            let given = source.entry.iter().filter(|entry| entry.may_match()).count();
             self.size = match (asked, given) {
                 (asked, _) if !more => asked,
                 // A page with nothing on it settles nothing.
@@ -262,8 +286,12 @@ impl Filling {
     /// What was taken in, the matches first.
     fn filled(&mut self) -> Filled {
         let mut filled = std::mem::take(&mut self.filled);
-        let included = std::mem::take(&mut self.included).into_iter();
-        filled.entries.extend(included.filter(|(name, _)| !self.names.contains(name)).map(|(_, printed)| printed));
+        for (_, printed) in
+            std::mem::take(&mut self.included).into_iter().filter(|(name, _)| !self.names.contains(name))
+        {
+            filled.entries.push_str(if filled.entries.is_empty() { "" } else { "," });
+            filled.entries.push_str(&printed);
+        }
         filled
     }
 
@@ -272,11 +300,12 @@ impl Filling {
         &mut self,
         exchange: &Exchange<'_>,
         wanted: &Wanted<'_>,
+        document: &Document<'_>,
         source: &RawBundle<'_>,
         next: Option<PagePosition>,
         previous: Option<PagePosition>,
     ) -> Result<Filled, Refusal> {
-        self.entries(exchange, wanted, source)?;
+        self.entries(exchange, wanted, document, source)?;
         let mut filled = self.filled();
         let whole = next.is_none() && previous.is_none() && exchange.request.page.is_none();
         filled.total = match (whole, filled.removed) {
@@ -296,11 +325,6 @@ fn asked(request: &Request) -> Option<usize> {
     request.parameters.iter().filter(|p| p.code() == "_count").filter_map(|p| p.value.parse().ok()).min()
 }
 
-fn is_match(entry: &RawEntry<'_>) -> bool {
-    let mode = entry.search.as_ref().and_then(|search| search.mode.as_deref());
-    matches!(mode, None | Some("match"))
-}
-
 /// Where the link of one of these relations leads; a link away from the FHIR server would end the result too early.
 pub(super) fn link(
     guard: &Guard,
@@ -308,12 +332,11 @@ pub(super) fn link(
     source: &RawBundle<'_>,
     relations: &[&str],
 ) -> Result<Option<PagePosition>, Refusal> {
-    let Some(link) = source.link.iter().find(|link| relations.contains(&&*link.relation)) else {
+    let Some(link) = source.link.iter().find(|link| relations.contains(&link.relation)) else {
         return Ok(None);
     };
     let pages = exchange.pages(guard);
-    let target =
-        pages.below_base(&link.url).ok_or_else(|| unreadable("a page link leads away from the FHIR server"))?;
+    let target = pages.below_base(link.url).ok_or_else(|| unreadable("a page link leads away from the FHIR server"))?;
     Ok(Some(PagePosition { target, ..PagePosition::default() }))
 }
 

@@ -1,73 +1,67 @@
 //! URLs in answers: those below the upstream's base point at the gate's public base, page links are sealed
 //! (enforcement.md §7).
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use memchr::memmem;
 
+use super::moving::{Bases, Moving};
 use super::page::Pages;
 use crate::config::{Addresses, Fhir};
-use crate::fhir::rewrite::{LinkSink, Place, RewriteError, Rewriter};
+use crate::fhir::json::{Document, JsonError, MAX_DEPTH};
+use crate::fhir::rewrite::{LinkSink, Place, RewriteError};
 use crate::fhir::{FhirVersion, ResourceType, TypeSet};
 
-/// Moves `url` from one of the upstream's bases to the public one; none where it does not lie there.
-pub(super) fn to_public(url: &str, fhir: &Fhir) -> Option<String> {
-    moved(url, &fhir.upstream.addresses, &fhir.public_base)
+/// Where the URLs of answers are moved from and to.
+pub(super) fn bases(fhir: &Fhir) -> Bases<'_> {
+    Bases { upstream: &fhir.upstream.addresses, public: &fhir.public_base }
 }
 
-fn moved(url: &str, addresses: &Addresses, public_base: &str) -> Option<String> {
-    addresses.below(url).map(|rest| format!("{public_base}{rest}"))
+/// The same for an answer that outlives its request.
+pub(super) struct OwnBases {
+    upstream: Arc<Addresses>,
+    public: String,
 }
 
-/// `url`, moved if it lies at the upstream.
-pub(super) fn public<'u>(url: &'u str, fhir: &Fhir) -> Cow<'u, str> {
-    to_public(url, fhir).map_or(Cow::Borrowed(url), Cow::Owned)
-}
-
-/// The sink of an answer that was verified already: URLs are moved, nothing else.
-#[derive(Clone)]
-pub(super) struct Moved {
-    addresses: Arc<Addresses>,
-    pub public_base: String,
-}
-
-impl Moved {
-    /// From and to the bases of a configuration.
+impl OwnBases {
     pub(super) fn of(fhir: &Fhir) -> Self {
-        Self { addresses: fhir.upstream.addresses.clone(), public_base: fhir.public_base.clone() }
+        Self { upstream: fhir.upstream.addresses.clone(), public: fhir.public_base.clone() }
     }
 
-    /// Moves the URLs of a body that is held; bodies that do not name the upstream are returned as they are.
-    ///
-    /// # Errors
-    /// The body is not JSON.
-    pub(super) fn in_body(&self, body: Bytes) -> Result<Bytes, RewriteError> {
-        if !names_upstream(&body, &self.addresses) || self.addresses.iter().all(|own| own.base == self.public_base) {
-            return Ok(body);
-        }
-        let mut out = Vec::with_capacity(body.len());
-        let mut rewriter = Rewriter::new(self.clone());
-        rewriter.push(&body, &mut out)?;
-        rewriter.finish(&mut out)?;
-        Ok(out.into())
+    pub(super) fn get(&self) -> Bases<'_> {
+        Bases { upstream: &self.upstream, public: &self.public }
     }
 }
 
-impl LinkSink for Moved {
-    fn link(&mut self, _: Place<'_>, url: &str) -> Result<Option<String>, RewriteError> {
-        Ok(moved(url, &self.addresses, &self.public_base))
+/// The body that `document` was read from, with its URLs moved.
+pub(super) fn moved(document: &Document<'_>, body: &Bytes, fhir: &Fhir) -> Bytes {
+    let moving = Moving::of(document, bases(fhir));
+    if moving.is_nothing() {
+        return body.clone();
     }
+    let mut out = String::with_capacity(body.len());
+    moving.copy(document.root(), &mut out);
+    out.into()
+}
 
-    fn entry_type(&mut self, _: &str) -> Result<(), RewriteError> {
-        Ok(())
+/// Moves the URLs of a body that nobody has read.
+///
+/// # Errors
+/// The body is not JSON.
+pub(super) fn move_urls(body: Bytes, fhir: &Fhir) -> Result<Bytes, JsonError> {
+    let named = |authority: &str| memmem::find(&body, authority.as_bytes()).is_some();
+    if !fhir.upstream.addresses.iter().any(|address| named(&address.authority)) {
+        return Ok(body);
     }
+    let document = Document::parse_flawed(&body, MAX_DEPTH)?;
+    Ok(moved(&document, &body, fhir))
 }
 
 /// The sink of a Bundle that flows through: URLs are moved, page links sealed, and an entry of a type that is not granted
 /// stops the answer.
 pub(super) struct Flowing {
-    pub moved: Moved,
+    pub bases: OwnBases,
     pub pages: Pages,
     pub version: FhirVersion,
     pub entries: TypeSet,
@@ -78,15 +72,13 @@ pub(super) struct Flowing {
 impl LinkSink for Flowing {
     fn link(&mut self, place: Place<'_>, url: &str) -> Result<Option<String>, RewriteError> {
         match place {
-            Place::BundleLink { relation: Some("self") } => {
-                Ok(Some(format!("{}{}", self.moved.public_base, self.original)))
-            }
+            Place::BundleLink { relation: Some("self") } => Ok(Some(format!("{}{}", self.bases.public, self.original))),
             Place::BundleLink { .. } => self
                 .pages
                 .seal(&self.original, url)
                 .map(Some)
                 .ok_or(RewriteError::Refused("a page link leads away from the FHIR server")),
-            place => self.moved.link(place, url),
+            _ => Ok(self.bases.get().to_public(url)),
         }
     }
 
@@ -100,16 +92,4 @@ impl LinkSink for Flowing {
         let expected = matches!(resource_type, "Bundle" | "OperationOutcome");
         if expected { Ok(()) } else { Err(RewriteError::Refused("the answer is not the Bundle that was asked for")) }
     }
-}
-
-/// Moves the URLs of a body that is held.
-///
-/// # Errors
-/// The body is not JSON.
-pub(super) fn move_urls(body: Bytes, fhir: &Fhir) -> Result<Bytes, RewriteError> {
-    if names_upstream(&body, &fhir.upstream.addresses) { Moved::of(fhir).in_body(body) } else { Ok(body) }
-}
-
-fn names_upstream(body: &[u8], addresses: &Addresses) -> bool {
-    addresses.iter().any(|address| memchr::memmem::find(body, address.authority.as_bytes()).is_some())
 }

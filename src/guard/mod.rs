@@ -19,6 +19,7 @@ mod entry_writes;
 mod export;
 mod fill;
 mod links;
+pub(crate) mod moving;
 mod operation;
 mod outgoing;
 mod page;

@@ -5,13 +5,13 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 
 use super::bundle::unreadable;
-use super::links::move_urls;
+use super::links::moved;
 use super::write::is_json;
 use super::{Answer, Exchange, Guard, Outcome, own_words, resource};
 use crate::decide::{
     Action, Answers, BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, Call, Input, OPERATION_PARAMETER, Permit, Refusal, Verify,
 };
-use crate::fhir::json::Json;
+use crate::fhir::json::{Document, Json};
 use crate::upstream::UpstreamAnswer;
 
 pub(super) async fn carry_out(guard: &Guard, exchange: &Exchange<'_>, call: &Call) -> Result<Outcome, Refusal> {
@@ -38,9 +38,9 @@ fn input(exchange: &Exchange<'_>, call: &Call) -> Result<Option<Bytes>, Refusal>
     if !is_json(exchange.headers, false) {
         return Err(BODY_NOT_FHIR_JSON.refuse());
     }
-    let body = Json::parse(&exchange.body, exchange.snapshot.limits.json_depth)
+    let body = Document::parse(&exchange.body, exchange.snapshot.limits.json_depth)
         .map_err(|error| BODY_AMBIGUOUS.refuse().because(error.to_string()))?;
-    call.check_input(exchange.snapshot, &body)?;
+    call.check_input(exchange.snapshot, body.root())?;
     Ok(Some(exchange.body.clone()))
 }
 
@@ -85,18 +85,20 @@ async fn answered(exchange: &Exchange<'_>, call: &Call, answer: UpstreamAnswer) 
         empty.headers.remove(header::CONTENT_TYPE);
         return Ok(empty);
     }
-    let read = Json::parse(&body, exchange.snapshot.limits.json_depth).map_err(|_| match status.is_success() {
-        true => unreadable("an operation's answer is no JSON"),
-        false => own_words(status),
-    })?;
+    let document =
+        Document::parse(&body, exchange.snapshot.limits.json_depth).map_err(|_| match status.is_success() {
+            true => unreadable("an operation's answer is no JSON"),
+            false => own_words(status),
+        })?;
+    let read = document.root();
     let outcome = || read.get("resourceType").and_then(Json::as_str) == Some("OperationOutcome");
-    let leaves = if status.is_success() { call.may_leave(exchange.snapshot, exchange.grant, &read) } else { outcome() };
+    let leaves = if status.is_success() { call.may_leave(exchange.snapshot, exchange.grant, read) } else { outcome() };
     if !leaves && call.answers() == Answers::Resource && status.is_success() {
         return Ok(Answer { removed: 1, upstream_status: Some(status), ..Answer::uniform_denial() });
     }
     if !leaves {
         return Err(unreadable("an operation's answer is not what the operation returns"));
     }
-    let moved = move_urls(body, &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
+    let moved = moved(&document, &body, &exchange.snapshot.fhir);
     Ok(Answer { upstream_status: Some(status), ..Answer::fhir(status, moved) })
 }

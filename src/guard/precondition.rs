@@ -10,7 +10,7 @@ use crate::fhir::json::Json;
 use crate::fhir::reference::is_id;
 
 /// The version of a fetched resource: `meta.versionId`, or else the `ETag`; where both are there they agree.
-pub(super) fn version(resource: &Json<'_>, headers: &HeaderMap) -> Result<String, Refusal> {
+pub(super) fn version(resource: Json<'_>, headers: &HeaderMap) -> Result<String, Refusal> {
     let unknown = || VERSION_UNKNOWN.refuse();
     let body = resource.get("meta").and_then(|meta| meta.get("versionId")).and_then(Json::as_str);
     let tag = headers.get(header::ETAG).map(|value| value.to_str().ok().and_then(opaque).ok_or_else(unknown));

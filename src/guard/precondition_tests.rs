@@ -1,6 +1,7 @@
 use http::{HeaderName, HeaderValue};
 
 use super::*;
+use crate::fhir::json::Document;
 
 fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
     pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
@@ -8,7 +9,7 @@ fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
 
 fn version_of(body: &str, tag: Option<&str>) -> Option<String> {
     let headers = tag.map(|tag| headers(&[(header::ETAG, tag)])).unwrap_or_default();
-    version(&Json::parse(body.as_bytes(), 8).unwrap(), &headers).ok()
+    version(Document::parse(body.as_bytes(), 8).unwrap().root(), &headers).ok()
 }
 
 #[test]

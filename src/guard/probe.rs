@@ -15,7 +15,7 @@ use super::outgoing;
 use super::precondition;
 use crate::config::Upstream;
 use crate::decide::{Obeyed, ObeyedInTransaction, Pin, ProbeResource, UpstreamRequest, bundle_request};
-use crate::fhir::json::Json;
+use crate::fhir::json::Document;
 use crate::fhir::outcome::FHIR_JSON;
 use crate::fhir::reference::is_id;
 use crate::fhir::{AddressKey, ResourceType};
@@ -152,8 +152,8 @@ impl Probe<'_> {
             StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
             status => return Err(format!("the FHIR server answers {status} to a read of what it created")),
         }
-        let resource = Json::parse(&said.body, DEPTH).map_err(|error| error.to_string())?;
-        match precondition::version(&resource, &said.headers) {
+        let resource = Document::parse(&said.body, DEPTH).map_err(|error| error.to_string())?;
+        match precondition::version(resource.root(), &said.headers) {
             Ok(version) => Ok(Some(version)),
             Err(_) => Err("the FHIR server gives its resources no version".to_owned()),
         }

@@ -14,7 +14,7 @@ use crate::decide::{
     Action, CheckedWrite, FORMAT_NOT_JSON, Grant, OwnAnswer, Permit, Refusal, Reported, Verify, decide_bundle, holds,
     request as rules, visible,
 };
-use crate::fhir::json::Json;
+use crate::fhir::json::{Document, Json};
 use crate::scope::Letter;
 
 /// What enforcement would have done to a request that passed.
@@ -106,8 +106,8 @@ impl Guard {
 
 /// The rule that refuses the Bundle or its first refused entry. What each entry's own checks would find is not asked.
 fn refused_entry(exchange: &Exchange<'_>) -> Option<&'static str> {
-    let body = Json::parse(&exchange.body, exchange.snapshot.limits.json_depth).ok()?;
-    match decide_bundle(exchange.snapshot, exchange.grant, &body) {
+    let body = Document::parse(&exchange.body, exchange.snapshot.limits.json_depth).ok()?;
+    match decide_bundle(exchange.snapshot, exchange.grant, body.root()) {
         Ok(decision) => decision.entries.into_iter().find_map(Result::err).map(|entry| entry.refusal.rule.name),
         Err(refusal) => Some(refusal.rule.name),
     }
@@ -138,23 +138,22 @@ fn count(exchange: &Exchange<'_>, enforced: &Permit, answer: &Answer, would: &mu
         _ if exchange.request.interaction.is_search() => Letter::Search,
         _ => Letter::Read,
     };
-    match Json::parse(&answer.body, exchange.snapshot.limits.json_depth) {
-        Ok(body) => would.removed = hidden(exchange, exchange.grant, letter, &body),
+    match Document::parse(&answer.body, exchange.snapshot.limits.json_depth) {
+        Ok(body) => would.removed = hidden(exchange, exchange.grant, letter, body.root()),
         // Enforcement asks for what it can inspect.
         Err(_) => would.rule = Some(FORMAT_NOT_JSON.name),
     }
 }
 
-fn hidden(exchange: &Exchange<'_>, grant: &Grant, letter: Letter, body: &Json<'_>) -> usize {
-    let is_visible = |letter, resource: &Json<'_>| visible(exchange.snapshot, grant, letter, resource);
-    let text = |value: &Json<'_>, name: &str| value.get(name).and_then(Json::as_str).map(str::to_owned);
+fn hidden(exchange: &Exchange<'_>, grant: &Grant, letter: Letter, body: Json<'_>) -> usize {
+    let is_visible = |letter, resource: Json<'_>| visible(exchange.snapshot, grant, letter, resource);
+    let text = |value: Json<'_>, name: &str| value.get(name).and_then(Json::as_str).map(str::to_owned);
     match text(body, "resourceType").as_deref() {
         Some("OperationOutcome" | "Parameters") => return 0,
         Some("Bundle") => {}
         _ => return usize::from(!is_visible(letter, body)),
     }
-    let entries = body.get("entry").and_then(Json::as_array).unwrap_or_default();
-    let of_entry = |entry: &&Json<'_>| {
+    let of_entry = |entry: &Json<'_>| {
         let Some(resource) = entry.get("resource") else { return false };
         let mode = entry.get("search").and_then(|search| text(search, "mode"));
         match (text(resource, "resourceType").as_deref(), mode.as_deref()) {
@@ -163,7 +162,7 @@ fn hidden(exchange: &Exchange<'_>, grant: &Grant, letter: Letter, body: &Json<'_
             _ => !is_visible(letter, resource),
         }
     };
-    entries.iter().filter(of_entry).count()
+    body.list("entry").filter(of_entry).count()
 }
 
 impl Stream {

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
-use super::links::move_urls;
+use super::links::moved;
 use super::sight::Sight;
 use super::{Answer, Exchange, Guard, binary, own_words};
 use crate::decide::{Refusal, Seen, request as rules, type_of};
 use crate::fhir::ResourceType;
-use crate::fhir::json::Json;
+use crate::fhir::json::{Document, Json};
 use crate::scope::Letter;
 use crate::upstream::UpstreamAnswer;
 
@@ -41,21 +41,21 @@ pub(super) async fn of_body(
 ) -> Result<Answer, Refusal> {
     let status = StatusCode::OK;
     let unreadable = |why: &str| rules::UPSTREAM_UNREADABLE.refuse().because(why);
-    let resource =
-        Json::parse(body, exchange.snapshot.limits.json_depth).map_err(|error| unreadable(&error.to_string()))?;
+    let document =
+        Document::parse(body, exchange.snapshot.limits.json_depth).map_err(|error| unreadable(&error.to_string()))?;
+    let resource = document.root();
     let as_asked =
-        type_of(exchange.snapshot, &resource) == Some(of) && resource.get("id").and_then(Json::as_str) == Some(id);
+        type_of(exchange.snapshot, resource) == Some(of) && resource.get("id").and_then(Json::as_str) == Some(id);
     let mut sight = Sight::of(exchange, Seen::default());
-    if !as_asked || !sight.visible(guard, exchange, Letter::Read, &resource).await? {
+    if !as_asked || !sight.visible(guard, exchange, Letter::Read, resource).await? {
         let mut denial = with_status(Answer::uniform_denial(), status);
         denial.removed = 1;
         return Ok(denial);
     }
     if of == ResourceType::BINARY && !binary::asked_as_json(exchange) {
-        return binary::content(exchange, &resource, headers).map(|answer| with_status(answer, status));
+        return binary::content(exchange, resource, headers).map(|answer| with_status(answer, status));
     }
-    let fhir = &exchange.snapshot.fhir;
-    let body = move_urls(body.clone(), fhir).map_err(|error| unreadable(&error.to_string()))?;
+    let body = moved(&document, body, &exchange.snapshot.fhir);
     let mut verified = with_status(Answer::fhir(StatusCode::OK, body), status);
     for name in [header::ETAG, header::LAST_MODIFIED] {
         verified.copy(headers, &name);

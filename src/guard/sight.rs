@@ -4,15 +4,15 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::bundle::{self, Wanted, is_included, unreadable};
+use super::bundle::{self, Wanted, unreadable};
 use super::fill::next_page;
 use super::{Answer, Exchange, Guard, own_words};
 use crate::decide::{
-    Action, LinkLookUp, Occasion, Refusal, Seen, TargetSearch, UpstreamRequest, Verify, look_ups, request as rules,
-    visible_with,
+    Action, LinkLookUp, Occasion, Refusal, Seen, TargetSearch, UpstreamRequest, Verify, is_linked, look_ups,
+    request as rules, type_of, visible_with,
 };
 use crate::fhir::bundle::RawBundle;
-use crate::fhir::json::Json;
+use crate::fhir::json::{Document, Json};
 use crate::scope::Letter;
 
 /// What was seen so far on the way to one answer, and how much may still be looked up.
@@ -37,7 +37,7 @@ impl Sight {
         guard: &Guard,
         exchange: &Exchange<'_>,
         letter: Letter,
-        resource: &Json<'_>,
+        resource: Json<'_>,
     ) -> Result<bool, Refusal> {
         let (snapshot, grant) = (exchange.snapshot, exchange.grant);
         let occasion = Occasion::of(exchange.request);
@@ -57,21 +57,18 @@ impl Sight {
         (letter, current): (Letter, bool),
         source: &RawBundle<'_>,
     ) -> Result<(), Refusal> {
-        let led = |text: &str| text.contains("\"Provenance\"") || text.contains("\"Binary\"");
-        if !source.entry.iter().filter_map(|entry| entry.resource).any(|resource| led(resource.get())) {
+        let snapshot = exchange.snapshot;
+        let led = |resource: Json<'_>| type_of(snapshot, resource).is_some_and(is_linked);
+        let resources = || source.entry.iter().filter_map(|entry| Some((entry, entry.resource()?)));
+        if !resources().any(|(_, resource)| led(resource)) {
             return Ok(());
         }
-        let depth = exchange.snapshot.limits.json_depth;
-        let mut resources = Vec::with_capacity(source.entry.len());
-        for entry in &source.entry {
-            let Some(raw) = entry.resource else { continue };
-            // What cannot be read is dropped.
-            let Ok(resource) = Json::parse(raw.get().as_bytes(), depth) else { continue };
-            self.seen.note(exchange.snapshot, exchange.grant, &resource, current);
-            resources.push((if is_included(entry) { Letter::Read } else { letter }, resource));
+        for (_, resource) in resources() {
+            self.seen.note(snapshot, exchange.grant, resource, current);
         }
-        for (letter, resource) in &resources {
-            self.visible(guard, exchange, *letter, resource).await?;
+        for (entry, resource) in resources() {
+            let letter = if entry.mode() == Some("include") { Letter::Read } else { letter };
+            self.visible(guard, exchange, letter, resource).await?;
         }
         Ok(())
     }
@@ -88,8 +85,8 @@ impl Sight {
                 continue;
             }
             let body = fetch(guard, exchange, look_up.request()).await?;
-            let found = body.as_ref().and_then(|body| Json::parse(body, snapshot.limits.json_depth).ok());
-            look_up.take(snapshot, grant, found.as_ref(), &mut self.seen);
+            let found = body.as_ref().and_then(|body| Document::parse(body, snapshot.limits.json_depth).ok());
+            look_up.take(snapshot, grant, found.as_ref().map(Document::root), &mut self.seen);
         }
         Ok(())
     }
@@ -103,10 +100,11 @@ impl Sight {
                 look_up.take(snapshot, grant, None, &mut self.seen);
                 return Ok(());
             };
-            let source = RawBundle::parse(&body).map_err(|error| unreadable(&error.to_string()))?;
-            for raw in source.entry.iter().filter_map(|entry| entry.resource) {
-                let found = Json::parse(raw.get().as_bytes(), snapshot.limits.json_depth).ok();
-                if look_up.take(snapshot, grant, found.as_ref(), &mut self.seen) {
+            let document = RawBundle::document(&body, snapshot.limits.json_depth);
+            let document = document.map_err(|error| unreadable(&error.to_string()))?;
+            let source = RawBundle::of(&document).map_err(|error| unreadable(&error.to_string()))?;
+            for entry in source.entry.iter().filter(|entry| entry.has_resource()) {
+                if look_up.take(snapshot, grant, entry.resource(), &mut self.seen) {
                     return Ok(());
                 }
             }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 
 use super::export::Lines;
-use super::links::{Flowing, Moved, to_public};
+use super::links::{Flowing, OwnBases, bases};
 use super::{Exchange, Guard, own_words};
 use crate::decide::{Refusal, request as rules};
 use crate::fhir::TypeSet;
@@ -72,7 +72,7 @@ pub(super) fn start(
         let moved = headers
             .get(&name)
             .and_then(|value| value.to_str().ok())
-            .and_then(|url| to_public(url, fhir))
+            .and_then(|url| bases(fhir).to_public(url))
             .and_then(|url| http::HeaderValue::from_str(&url).ok());
         match moved {
             Some(url) => headers.insert(name, url),
@@ -92,10 +92,10 @@ pub(super) fn start(
             if exchange.request.method == Method::HEAD {
                 return Ok(Box::new(Stream { status, headers, answer, ahead: None, through: None }));
             }
-            let moved = Moved::of(fhir);
+            let own_bases = OwnBases::of(fhir);
             let pages = exchange.pages(guard);
             let original = exchange.original.to_owned();
-            let flowing = Flowing { moved, pages, version: fhir.version, entries, original };
+            let flowing = Flowing { bases: own_bases, pages, version: fhir.version, entries, original };
             Some(Through::Bundle(Box::new(Rewriter::new(flowing))))
         }
         _ => None,

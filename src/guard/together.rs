@@ -2,15 +2,14 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use serde_json::value::RawValue;
 
-use super::bundle::{print_entry, unreadable, without_outcome};
+use super::bundle::{RESPONSE, copy_texts, unreadable};
 use super::entries::{Decided, Done, SentEntry, Upward, print_upward, status_of};
 use super::{Exchange, Guard, own_words};
 use crate::decide::{Action, Entry, Processing, Refusal, UpstreamRequest, bundle_request, type_of, visible};
 use crate::fhir::ResourceType;
-use crate::fhir::bundle::{NewEntry, RawBundle, RawEntry};
-use crate::fhir::json::Json;
+use crate::fhir::bundle::{ObjectWriter, RawBundle, RawEntry};
+use crate::guard::moving::Moving;
 use crate::scope::Letter;
 
 pub(super) async fn carry_out(
@@ -30,22 +29,21 @@ pub(super) async fn carry_out(
         }
     }
     let body = if up.is_empty() { Bytes::new() } else { send(guard, exchange, processing, any_readable, &up).await? };
-    let source = match body.as_ref() {
-        [] => None,
-        bytes => Some(RawBundle::parse(bytes).map_err(|error| unreadable(&error.to_string()))?),
-    };
-    let answered = source.as_ref().map(|bundle| bundle.entry.as_slice()).unwrap_or_default();
+    let document = (!body.is_empty()).then(|| RawBundle::document(&body, exchange.snapshot.limits.json_depth));
+    let document = document.transpose().map_err(|error| unreadable(&error.to_string()))?;
+    let source = document.as_ref().map(RawBundle::of).transpose().map_err(|error| unreadable(&error.to_string()))?;
+    let answered = source.map(|bundle| bundle.entry).unwrap_or_default();
     if answered.len() != up.len() {
         return Err(unreadable("not every entry was answered, or more than these"));
     }
-    let mut answered = answered.iter();
+    let mut answered = answered.into_iter();
     let mut done = Vec::with_capacity(decided.len());
     for decided in decided {
         done.push(match decided {
             Err(refused) => Done::of(decided, Err(refused.refusal.clone()))?,
             Ok(entry) => {
                 let answer = answered.next().ok_or_else(|| unreadable("an entry was not answered"))?;
-                let (printed, kept) = answered_entry(exchange, upward(entry)?.1, answer)?;
+                let (printed, kept) = answered_entry(exchange, upward(entry)?.1, &answer)?;
                 let status = answer.response.and_then(|response| status_of(response).ok());
                 Done::printed(decided, printed, status.unwrap_or(StatusCode::OK), usize::from(!kept))
             }
@@ -80,28 +78,27 @@ async fn send(
 }
 
 /// The answer to one entry, and whether its resource was kept.
-fn answered_entry(
-    exchange: &Exchange<'_>,
-    readable: bool,
-    entry: &RawEntry<'_>,
-) -> Result<(Box<RawValue>, bool), Refusal> {
-    let readable = match entry.resource {
-        Some(raw) => readable && may_leave(exchange, raw)?,
-        None => readable,
-    };
-    let bare = if readable { None } else { entry.response.map(without_outcome).transpose()? };
-    let answer = NewEntry {
-        resource: entry.resource.filter(|_| readable),
-        response: bare.as_deref().or(entry.response),
-        ..NewEntry::default()
-    };
-    Ok((print_entry(&answer)?, readable || entry.resource.is_none()))
+fn answered_entry(exchange: &Exchange<'_>, readable: bool, entry: &RawEntry<'_>) -> Result<(String, bool), Refusal> {
+    let readable = readable && (!entry.has_resource() || may_leave(exchange, entry)?);
+    let mut out = String::new();
+    let mut printed = ObjectWriter::new(&mut out);
+    if readable && entry.has_resource() {
+        printed.member("resource").push_str(entry.written());
+    }
+    match entry.response {
+        Some(response) if readable => printed.member("response").push_str(response.raw()),
+        Some(response) => {
+            copy_texts(&Moving::nothing(response.document()), response, &RESPONSE, printed.member("response"))
+        }
+        None => {}
+    }
+    printed.end();
+    Ok((out, readable || !entry.has_resource()))
 }
 
 /// Whether the answer of one entry holds nothing but what the token may read.
-pub(super) fn may_leave(exchange: &Exchange<'_>, raw: &RawValue) -> Result<bool, Refusal> {
-    let depth = exchange.snapshot.limits.json_depth;
-    let resource = Json::parse(raw.get().as_bytes(), depth).map_err(|error| unreadable(&error.to_string()))?;
-    Ok(type_of(exchange.snapshot, &resource) == Some(ResourceType::OPERATION_OUTCOME)
-        || visible(exchange.snapshot, exchange.grant, Letter::Read, &resource))
+pub(super) fn may_leave(exchange: &Exchange<'_>, entry: &RawEntry<'_>) -> Result<bool, Refusal> {
+    let resource = entry.resource().ok_or_else(|| unreadable("an entry's resource has several readings"))?;
+    Ok(type_of(exchange.snapshot, resource) == Some(ResourceType::OPERATION_OUTCOME)
+        || visible(exchange.snapshot, exchange.grant, Letter::Read, resource))
 }

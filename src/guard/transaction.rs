@@ -80,16 +80,15 @@ fn verify(
     writes: Vec<Write<'_>>,
     body: &[u8],
 ) -> Result<Vec<Result<Answer, Refusal>>, Refusal> {
-    let source = match body {
-        [] => None,
-        bytes => Some(RawBundle::parse(bytes).map_err(|error| unreadable(&error.to_string()))?),
-    };
-    let answers = source.as_ref().map(|bundle| bundle.entry.as_slice()).unwrap_or_default();
+    let document = (!body.is_empty()).then(|| RawBundle::document(body, exchange.snapshot.limits.json_depth));
+    let document = document.transpose().map_err(|error| unreadable(&error.to_string()))?;
+    let source = document.as_ref().map(RawBundle::of).transpose().map_err(|error| unreadable(&error.to_string()))?;
+    let answers = source.map(|bundle| bundle.entry).unwrap_or_default();
     // Which answer is whose, is said by nothing but their order.
     if answers.len() != writes.iter().filter(|write| write.goes_up()).count() {
         return Err(unreadable("not every entry was answered, or more than these"));
     }
-    let mut answers = answers.iter();
+    let mut answers = answers.into_iter();
     let mut verified = Vec::with_capacity(writes.len());
     for write in writes {
         let answer = if write.goes_up() { answers.next() } else { None };
@@ -98,27 +97,27 @@ fn verify(
     Ok(verified)
 }
 
-fn answered(exchange: &Exchange<'_>, write: Write<'_>, answer: Option<&RawEntry<'_>>) -> Result<Answer, Refusal> {
+fn answered(exchange: &Exchange<'_>, write: Write<'_>, answer: Option<RawEntry<'_>>) -> Result<Answer, Refusal> {
     match write.kind {
         Kind::There { answer, .. } => Ok(answer),
         Kind::Checked { write: checked, single, .. } => {
-            let (status, headers, resource) = told(answer)?;
-            let body = resource.map_or(&[][..], |resource| resource.get().as_bytes());
+            let (status, headers, answer) = told(answer)?;
+            let body = answer.written().as_bytes();
             checked::written(&single.exchange(exchange, write.entry), &checked, status, &headers, body)
         }
         Kind::Free { readable, .. } => {
-            let (status, headers, resource) = told(answer)?;
-            free(exchange, readable, status, &headers, resource)
+            let (status, headers, answer) = told(answer)?;
+            free(exchange, readable, status, &headers, &answer)
         }
     }
 }
 
 /// What the FHIR server says of one entry.
-fn told<'a>(answer: Option<&RawEntry<'a>>) -> Result<(StatusCode, HeaderMap, Option<&'a RawValue>), Refusal> {
+fn told<'a>(answer: Option<RawEntry<'a>>) -> Result<(StatusCode, HeaderMap, RawEntry<'a>), Refusal> {
     let answer = answer.ok_or_else(|| unreadable("an entry was not answered"))?;
     let response = answer.response.ok_or_else(|| unreadable("an entry was not answered"))?;
     let (status, headers) = response_of(response)?;
-    Ok((status, headers, answer.resource))
+    Ok((status, headers, answer))
 }
 
 /// The answer to a write of a type that is not restricted.
@@ -127,19 +126,19 @@ fn free(
     readable: bool,
     status: StatusCode,
     headers: &HeaderMap,
-    resource: Option<&RawValue>,
+    entry: &RawEntry<'_>,
 ) -> Result<Answer, Refusal> {
     if !status.is_success() {
         return Err(own_words(status));
     }
     let mut answer = Answer { headers: headers.clone(), ..Answer::fhir(status, Bytes::new()) };
     locations(exchange, headers, &mut answer);
-    match resource {
-        Some(resource) if readable && may_leave(exchange, resource)? => {
-            answer.body = Bytes::copy_from_slice(resource.get().as_bytes());
+    if entry.has_resource() {
+        if readable && may_leave(exchange, entry)? {
+            answer.body = Bytes::copy_from_slice(entry.written().as_bytes());
+        } else {
+            answer.removed = 1;
         }
-        Some(_) => answer.removed = 1,
-        None => {}
     }
     answer.upstream_status = Some(status);
     Ok(answer)

@@ -2,14 +2,14 @@
 
 use http::{HeaderMap, StatusCode, header};
 
-use super::links::{move_urls, to_public};
+use super::links::{bases, move_urls};
 use super::{Answer, Exchange, Guard, own_words};
 use crate::config::Fhir;
 use crate::decide::{
     BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BodyRule, Refusal, UpstreamRequest, check_resource, request as rules,
 };
 use crate::fhir::ResourceType;
-use crate::fhir::json::Json;
+use crate::fhir::json::Document;
 use crate::fhir::outcome::FHIR_JSON;
 use crate::upstream::UpstreamAnswer;
 
@@ -37,12 +37,13 @@ fn check_body(exchange: &Exchange<'_>, rule: &BodyRule) -> Result<(), Refusal> {
     if !is_json(exchange.headers, *rule == BodyRule::Patch) {
         return Err(BODY_NOT_FHIR_JSON.refuse());
     }
-    let body = Json::parse(&exchange.body, exchange.snapshot.limits.json_depth)
+    let body = Document::parse(&exchange.body, exchange.snapshot.limits.json_depth)
         .map_err(|error| BODY_AMBIGUOUS.refuse().because(error.to_string()))?;
+    let body = body.root();
     match rule {
-        BodyRule::Resource { of, id } => check_resource(exchange.snapshot, &body, *of, id.as_deref()),
-        BodyRule::Patch if body.as_array().is_some() => Ok(()),
-        BodyRule::Patch => check_resource(exchange.snapshot, &body, ResourceType::PARAMETERS, None),
+        BodyRule::Resource { of, id } => check_resource(exchange.snapshot, body, *of, id.as_deref()),
+        BodyRule::Patch if body.is_array() => Ok(()),
+        BodyRule::Patch => check_resource(exchange.snapshot, body, ResourceType::PARAMETERS, None),
         BodyRule::None => Ok(()),
     }
 }
@@ -101,7 +102,8 @@ pub(super) fn locations(exchange: &Exchange<'_>, headers: &HeaderMap, written: &
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         let url = headers.get(&name).and_then(|value| value.to_str().ok());
         let public = url.and_then(|url| {
-            to_public(url, fhir)
+            bases(fhir)
+                .to_public(url)
                 .or_else(|| url.starts_with(fhir.public_base.as_str()).then(|| url.to_owned()))
                 .or_else(|| below_base(url, fhir))
         });

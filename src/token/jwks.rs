@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 
-use crate::fhir::json::Json;
+use crate::fhir::json;
 
 const MAX_DEPTH: usize = 16;
 
@@ -75,7 +75,7 @@ struct Jwk {
 impl KeySet {
     /// Reads a set; keys that cannot be used are left out.
     pub(super) fn parse(document: &[u8]) -> Result<Self, KeySetError> {
-        Json::parse(document, MAX_DEPTH).map_err(|error| KeySetError(error.to_string()))?;
+        json::Document::parse(document, MAX_DEPTH).map_err(|error| KeySetError(error.to_string()))?;
         let document: Document = serde_json::from_slice(document).map_err(|error| KeySetError(error.to_string()))?;
         let jwks = document.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
         Ok(Self(jwks.filter_map(|jwk| jwk.usable()).map(Arc::new).collect()))

@@ -9,7 +9,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::jwks::Key;
-use crate::fhir::json::Json;
+use crate::fhir::json::Document;
 
 /// Longest token that is looked at, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
@@ -39,7 +39,7 @@ impl Members {
 
     /// An object that can be read in one way only.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Flaw> {
-        Json::parse(bytes, MAX_DEPTH).map_err(|_| Flaw::Malformed)?;
+        Document::parse(bytes, MAX_DEPTH).map_err(|_| Flaw::Malformed)?;
         serde_json::from_slice(bytes).map(Self).map_err(|_| Flaw::Malformed)
     }
 

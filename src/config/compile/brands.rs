@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::table::Table;
 use crate::config::{BrandIdentifier, Brands};
-use crate::fhir::json::{Json, MAX_DEPTH};
+use crate::fhir::json::{Document, Json, MAX_DEPTH, Value};
 
 const PORTAL: &str = "http://hl7.org/fhir/StructureDefinition/organization-portal";
 const DATA_ABSENT_REASON: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
@@ -33,8 +33,8 @@ pub(super) fn brands(root: &mut Table<'_>, base: Option<&str>) -> Option<Brands>
     table.finish();
     let (path, bytes) = file?;
     let wrong = |what: String| document.reading.problem(&path, None, what);
-    let json = Json::parse(&bytes, MAX_DEPTH).map_err(|error| wrong(format!("is no FHIR Bundle: {error}"))).ok()?;
-    let contents = Contents::of(&json);
+    let json = Document::parse(&bytes, MAX_DEPTH).map_err(|error| wrong(format!("is no FHIR Bundle: {error}"))).ok()?;
+    let contents = Contents::of(json.root());
     contents.wrong.iter().cloned().for_each(wrong);
     let fitting = match &identifier {
         Some(identifier) => contents.named(identifier),
@@ -91,7 +91,7 @@ struct Endpoint<'j> {
 }
 
 impl<'j> Contents<'j> {
-    fn of(bundle: &'j Json<'_>) -> Self {
+    fn of(bundle: Json<'j>) -> Self {
         let mut contents = Self { brands: Vec::new(), endpoints: Vec::new(), wrong: Vec::new() };
         if text(bundle, "resourceType") != Some("Bundle") || text(bundle, "type") != Some("collection") {
             contents.wrong.push(
@@ -105,7 +105,7 @@ impl<'j> Contents<'j> {
                     .to_owned(),
             );
         }
-        for (index, entry) in list(bundle, "entry").iter().enumerate() {
+        for (index, entry) in bundle.list("entry").enumerate() {
             contents.add(index, entry);
         }
         if contents.brands.is_empty() {
@@ -123,8 +123,11 @@ impl<'j> Contents<'j> {
         contents
     }
 
-    fn add(&mut self, index: usize, entry: &'j Json<'_>) {
-        let resource = entry.get("resource").unwrap_or(&Json::Null);
+    fn add(&mut self, index: usize, entry: Json<'j>) {
+        let Some(resource) = entry.get("resource") else {
+            self.wrong.push(format!("entry[{index}] is neither an Organization nor an Endpoint; take it out"));
+            return;
+        };
         let (of, id) = (text(resource, "resourceType").unwrap_or_default(), text(resource, "id"));
         let name = id.map_or_else(|| format!("entry[{index}]"), |id| format!("{of}/{id}"));
         match of {
@@ -132,7 +135,7 @@ impl<'j> Contents<'j> {
                 if text(resource, "name").is_none() {
                     self.wrong.push(format!("{name} has no `name`; write what people call it"));
                 }
-                let identifiers = list(resource, "identifier").iter();
+                let identifiers = resource.list("identifier");
                 self.brands.push(Brand {
                     name,
                     identifiers: identifiers.filter_map(|it| Some((text(it, "system"), text(it, "value")?))).collect(),
@@ -180,19 +183,19 @@ impl Endpoint<'_> {
 }
 
 /// References to the endpoints of an Organization and of its portals.
-fn endpoints<'j>(organization: &'j Json<'_>) -> Vec<&'j str> {
-    let own = list(organization, "endpoint").iter();
-    let portals = list(organization, "extension").iter().filter(|it| text(it, "url") == Some(PORTAL));
-    let parts = portals.flat_map(|portal| list(portal, "extension"));
-    let of_portals = parts.filter(|part| text(part, "url") == Some("portalEndpoint"));
+fn endpoints<'j>(organization: Json<'j>) -> Vec<&'j str> {
+    let own = organization.list("endpoint");
+    let portals = organization.list("extension").filter(|it| text(*it, "url") == Some(PORTAL));
+    let parts = portals.flat_map(|portal| portal.list("extension"));
+    let of_portals = parts.filter(|part| text(*part, "url") == Some("portalEndpoint"));
     own.chain(of_portals.filter_map(|part| part.get("valueReference"))).filter_map(|it| text(it, "reference")).collect()
 }
 
 /// Reports each Data Absent Reason that the specification does not allow, wherever it stands.
-fn absent_reasons(json: &Json<'_>, wrong: &mut Vec<String>) {
-    match json {
-        Json::Array(elements) => elements.iter().for_each(|element| absent_reasons(element, wrong)),
-        Json::Object(members) => {
+fn absent_reasons(json: Json<'_>, wrong: &mut Vec<String>) {
+    match json.value() {
+        Value::Array(elements) => elements.for_each(|element| absent_reasons(element, wrong)),
+        Value::Object(members) => {
             let reason = text(json, "valueCode").unwrap_or_default();
             if text(json, "url") == Some(DATA_ABSENT_REASON) && !REASONS.contains(&reason) {
                 wrong.push(format!(
@@ -200,7 +203,7 @@ fn absent_reasons(json: &Json<'_>, wrong: &mut Vec<String>) {
                     REASONS.join(", ")
                 ));
             }
-            members.iter().for_each(|(_, value)| absent_reasons(value, wrong));
+            members.for_each(|(_, value)| absent_reasons(value, wrong));
         }
         _ => {}
     }
@@ -211,12 +214,8 @@ fn is_instant(text: &str) -> bool {
     text.get(10..11) == Some("T") && !text.contains('[') && text.parse::<jiff::Timestamp>().is_ok()
 }
 
-fn text<'j>(json: &'j Json<'_>, member: &str) -> Option<&'j str> {
+fn text<'j>(json: Json<'j>, member: &str) -> Option<&'j str> {
     json.get(member).and_then(Json::as_str)
-}
-
-fn list<'j, 'a>(json: &'j Json<'a>, member: &str) -> &'j [Json<'a>] {
-    json.get(member).and_then(Json::as_array).unwrap_or_default()
 }
 
 #[cfg(test)]

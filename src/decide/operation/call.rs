@@ -74,13 +74,13 @@ impl Call {
     ///
     /// # Errors
     /// Another resource than the operation takes, or a text that names a host which is nobody's public name.
-    pub fn check_input(&self, snapshot: &Snapshot, body: &Json<'_>) -> Result<(), Refusal> {
+    pub fn check_input(&self, snapshot: &Snapshot, body: Json<'_>) -> Result<(), Refusal> {
         let of = type_of(snapshot, body).ok_or_else(|| BODY_OTHER_RESOURCE.refuse())?;
         let fits = match self.input {
             Input::Query => false,
             Input::Parameters | Input::Pairs => of == ResourceType::PARAMETERS,
             Input::Resource(wanted) if of == ResourceType::PARAMETERS => {
-                inner(body).iter().all(|resource| type_of(snapshot, resource) == Some(wanted))
+                inner(body).into_iter().all(|resource| type_of(snapshot, resource) == Some(wanted))
             }
             Input::Resource(wanted) => of == wanted,
             Input::Any => true,
@@ -89,21 +89,21 @@ impl Call {
     }
 
     /// Whether `answer` may leave.
-    pub fn may_leave(&self, snapshot: &Snapshot, grant: &Grant, answer: &Json<'_>) -> bool {
+    pub fn may_leave(&self, snapshot: &Snapshot, grant: &Grant, answer: Json<'_>) -> bool {
         let of = type_of(snapshot, answer);
-        let outcome = |resource: &Json<'_>| type_of(snapshot, resource) == Some(ResourceType::OPERATION_OUTCOME);
-        let seen = |resource: &Json<'_>| {
+        let outcome = |resource: Json<'_>| type_of(snapshot, resource) == Some(ResourceType::OPERATION_OUTCOME);
+        let seen = |resource: Json<'_>| {
             type_of(snapshot, resource) != Some(ResourceType::BUNDLE)
                 && visible(snapshot, grant, Letter::Read, resource)
         };
         let parameters = of == Some(ResourceType::PARAMETERS);
         match self.answers {
             Answers::ValueSet => of == Some(ResourceType::VALUE_SET) && seen(answer),
-            Answers::Parameters => parameters && inner(answer).iter().all(|one| outcome(one) || seen(one)),
-            Answers::Outcome => outcome(answer) || parameters && inner(answer).iter().all(|one| outcome(one)),
+            Answers::Parameters => parameters && inner(answer).into_iter().all(|one| outcome(one) || seen(one)),
+            Answers::Outcome => outcome(answer) || parameters && inner(answer).into_iter().all(outcome),
             // What stands in Parameters beside resources is of nobody knows whom.
             Answers::Resource if parameters => {
-                grant.is_unrestricted() && inner(answer).iter().all(|one| outcome(one) || seen(one))
+                grant.is_unrestricted() && inner(answer).into_iter().all(|one| outcome(one) || seen(one))
             }
             Answers::Resource => seen(answer),
             Answers::Anything => true,
@@ -112,10 +112,10 @@ impl Call {
 }
 
 /// The resources in a Parameters resource, however deep.
-fn inner<'j, 'a>(parameters: &'j Json<'a>) -> Vec<&'j Json<'a>> {
+fn inner(parameters: Json<'_>) -> Vec<Json<'_>> {
     let mut found = Vec::new();
     for name in ["parameter", "part"] {
-        for parameter in parameters.get(name).and_then(Json::as_array).unwrap_or_default() {
+        for parameter in parameters.list(name) {
             found.extend(parameter.get("resource"));
             found.extend(inner(parameter));
         }

@@ -8,7 +8,7 @@ use url::{Host, Url};
 use super::{Asked, OPERATION_PARAMETER};
 use crate::config::Snapshot;
 use crate::decide::rule::Refusal;
-use crate::fhir::json::Json;
+use crate::fhir::json::{Json, Value};
 use crate::fhir::reference::Literal;
 use crate::fhir::search::Parameter;
 
@@ -25,12 +25,12 @@ pub(super) fn check(asked: &Asked<'_>, parameters: &[Parameter]) -> Result<(), R
 }
 
 /// Checks every text of a body.
-pub(super) fn check_body(snapshot: &Snapshot, body: &Json<'_>) -> Result<(), Refusal> {
-    match body {
-        Json::String(text) => value(snapshot, text, "a text of the body"),
-        Json::Array(elements) => elements.iter().try_for_each(|element| check_body(snapshot, element)),
-        Json::Object(members) => members.iter().try_for_each(|(_, member)| check_body(snapshot, member)),
-        Json::Null | Json::Bool(_) | Json::Number => Ok(()),
+pub(super) fn check_body(snapshot: &Snapshot, body: Json<'_>) -> Result<(), Refusal> {
+    match body.value() {
+        Value::Text(text) => value(snapshot, text, "a text of the body"),
+        Value::Array(mut elements) => elements.try_for_each(|element| check_body(snapshot, element)),
+        Value::Object(mut members) => members.try_for_each(|(_, member)| check_body(snapshot, member)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
     }
 }
 

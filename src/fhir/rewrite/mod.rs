@@ -16,7 +16,6 @@ mod chunk;
 mod decided;
 mod place;
 mod rewriter;
-mod scalar;
 mod text;
 
 pub use rewriter::Rewriter;

@@ -3,9 +3,9 @@
 use super::chunk::Chunk;
 use super::decided::PageLink;
 use super::place::{Frame, Kind, Role};
-use super::scalar::Scalar;
 use super::text::TextCheck;
 use super::{LinkSink, MAX_DEPTH, RewriteError};
+use crate::fhir::scalar::Scalar;
 use RewriteError::{Malformed, Refused};
 
 /// The rewriter.

@@ -1,17 +1,18 @@
 //! The lines of an exported file: each is held until it is whole, looked at, and only then passed on.
 
-use serde_json::value::{RawValue, to_raw_value};
-
-use super::super::bundle::unreadable;
-use super::super::links::Moved;
+use super::super::bundle::{REQUEST, copy_texts, unreadable};
+use super::super::links::OwnBases;
 use crate::config::{Limits, Snapshot};
 use crate::decide::{Export, Refusal};
-use crate::fhir::bundle::{NewBundle, NewEntry, RawBundle};
-use crate::fhir::json::Json;
+use crate::fhir::bundle::{ObjectWriter, RawBundle, print_bundle};
+use crate::fhir::json::{Document, Json};
 use crate::fhir::reference::Literal;
 use crate::fhir::rewrite::RewriteError;
 use crate::fhir::{FhirVersion, ResourceType, TypeSet};
+use crate::guard::moving::Moving;
 use RewriteError::{Malformed, Refused};
+
+const NOT_READABLE: RewriteError = Malformed("a line is no JSON of one reading, or not what the file holds");
 
 /// What a seal calls the file that says what was deleted.
 pub(super) const DELETED: &str = "deleted";
@@ -55,14 +56,14 @@ pub(in crate::guard) struct Lines {
     /// Longest line, in bytes.
     longest: usize,
     depth: usize,
-    moved: Moved,
+    bases: OwnBases,
     /// The line that has not ended yet.
     held: Vec<u8>,
 }
 
 impl Lines {
-    pub(super) fn new(expected: Expected, limits: &Limits, moved: Moved) -> Self {
-        Self { expected, longest: limits.response_body, depth: limits.json_depth, moved, held: Vec::new() }
+    pub(super) fn new(expected: Expected, limits: &Limits, bases: OwnBases) -> Self {
+        Self { expected, longest: limits.response_body, depth: limits.json_depth, bases, held: Vec::new() }
     }
 
     /// Takes the next bytes in and appends the lines that are whole to `out`.
@@ -105,40 +106,42 @@ impl Lines {
         if line.is_empty() {
             return Ok(());
         }
-        let read = Json::parse(&line, self.depth).map_err(|_| Malformed("a line is no JSON of one reading"))?;
-        if read.get("resourceType").and_then(Json::as_str) != Some(self.expected.type_name()) {
+        let document = Document::parse(&line, self.depth).map_err(|_| NOT_READABLE)?;
+        if document.root().get("resourceType").and_then(Json::as_str) != Some(self.expected.type_name()) {
             return Err(Refused("a line of the file is of another type than the file"));
         }
-        drop(read);
-        let line = match self.expected {
-            Expected::Deletions(version, types) => match deletions(&line, version, types)? {
-                Some(kept) => kept,
-                None => return Ok(()),
-            },
-            Expected::Resources(_) | Expected::Outcomes => line,
-        };
-        out.extend_from_slice(&self.moved.in_body(line.into())?);
+        let moving = Moving::of(&document, self.bases.get());
+        let mut printed = String::with_capacity(line.len());
+        match self.expected {
+            Expected::Deletions(version, types) => {
+                let source = RawBundle::of(&document).map_err(|_| NOT_READABLE)?;
+                let kept = deletions(&source, version, types, &moving);
+                if kept.is_empty() {
+                    return Ok(());
+                }
+                printed.push_str(&print_bundle("transaction", None, &[], &kept));
+            }
+            Expected::Resources(_) | Expected::Outcomes => moving.copy(document.root(), &mut printed),
+        }
+        out.extend_from_slice(printed.as_bytes());
         out.push(b'\n');
         Ok(())
     }
 }
 
-/// A Bundle of what was deleted, without what is of other types and without anything but method and URL.
-fn deletions(line: &[u8], version: FhirVersion, types: TypeSet) -> Result<Option<Vec<u8>>, RewriteError> {
-    let broken = |_| Malformed("a line is no Bundle of deletions");
-    let source = RawBundle::parse(line).map_err(broken)?;
-    let mut bundle = NewBundle::<Box<RawValue>>::new("transaction");
-    for entry in &source.entry {
-        let Some(request) = &entry.request else { continue };
-        let literal = request.url.as_deref().and_then(|url| Literal::parse(url, &[]));
+/// What was deleted, without what is of other types and without anything but method and URL.
+fn deletions(source: &RawBundle<'_>, version: FhirVersion, types: TypeSet, moving: &Moving<'_>) -> String {
+    let mut kept = String::new();
+    for request in source.entry.iter().filter_map(|entry| entry.request) {
+        let text = |name| request.get(name).and_then(Json::as_str);
+        let literal = text("url").and_then(|url| Literal::parse(url, &[]));
         let of = literal.and_then(|literal| ResourceType::parse(version, literal.resource_type));
-        if request.method.as_deref() == Some("DELETE") && of.is_some_and(|of| types.contains(of)) {
-            let kept = NewEntry { request: Some(request.clone()), ..NewEntry::default() };
-            bundle.entry.push(to_raw_value(&kept).map_err(broken)?);
+        if text("method") == Some("DELETE") && of.is_some_and(|of| types.contains(of)) {
+            kept.push_str(if kept.is_empty() { "" } else { "," });
+            let mut entry = ObjectWriter::new(&mut kept);
+            copy_texts(moving, request, &REQUEST, entry.member("request"));
+            entry.end();
         }
     }
-    if bundle.entry.is_empty() {
-        return Ok(None);
-    }
-    serde_json::to_vec(&bundle).map(Some).map_err(broken)
+    kept
 }

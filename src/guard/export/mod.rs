@@ -13,14 +13,14 @@ use manifest::File;
 use seal::{Part, Place, Seals};
 
 use super::bundle::unreadable;
-use super::links::{Moved, move_urls};
+use super::links::{OwnBases, moved};
 use super::stream::Stream;
 use super::{Answer, Exchange, Guard, Outcome, outgoing, own_words, upstream_refusal};
 use crate::decide::{
     EXPORT_ASYNC, EXPORT_ELSEWHERE, EXPORT_PARAMETER_NAME, EXPORT_TOO_SOON, Export, ExportStep, Refusal,
     UpstreamRequest,
 };
-use crate::fhir::json::Json;
+use crate::fhir::json::{Document, Json};
 use crate::upstream::UpstreamAnswer;
 
 /// What `X-Progress` says; the FHIR server's own words may be about anybody.
@@ -151,7 +151,7 @@ fn file(exchange: &Exchange<'_>, answer: UpstreamAnswer, expected: Expected) -> 
     }
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/fhir+ndjson"));
-    let lines = Lines::new(expected, &exchange.snapshot.limits, Moved::of(&exchange.snapshot.fhir));
+    let lines = Lines::new(expected, &exchange.snapshot.limits, OwnBases::of(&exchange.snapshot.fhir));
     Ok(Outcome::Flowing(Box::new(Stream::of_lines(headers, answer, lines))))
 }
 
@@ -168,12 +168,11 @@ async fn not_now(exchange: &Exchange<'_>, answer: UpstreamAnswer) -> Result<Answ
         status => return Err(own_words(status)),
     }
     let body = exchange.collect(answer).await?;
-    let outcome = Json::parse(&body, exchange.snapshot.limits.json_depth)
-        .is_ok_and(|read| read.get("resourceType").and_then(Json::as_str) == Some("OperationOutcome"));
-    if !outcome {
+    let read = Document::parse(&body, exchange.snapshot.limits.json_depth).map_err(|_| own_words(status))?;
+    if read.root().get("resourceType").and_then(Json::as_str) != Some("OperationOutcome") {
         return Err(own_words(status));
     }
-    let moved = move_urls(body, &exchange.snapshot.fhir).map_err(|error| unreadable(&error.to_string()))?;
+    let moved = moved(&read, &body, &exchange.snapshot.fhir);
     Ok(Answer { upstream_status: Some(status), ..Answer::fhir(status, moved) })
 }
 

@@ -2,7 +2,7 @@
 
 /// How far a number or a literal was read.
 #[derive(Clone, Copy)]
-pub(super) enum Scalar {
+pub(in crate::fhir) enum Scalar {
     /// What is left of `true`, `false` or `null`.
     Literal(&'static [u8]),
     Minus,
@@ -16,7 +16,7 @@ pub(super) enum Scalar {
 }
 
 impl Scalar {
-    pub(super) fn begin(byte: u8) -> Option<Self> {
+    pub(in crate::fhir) fn begin(byte: u8) -> Option<Self> {
         match byte {
             b't' => Some(Self::Literal(b"rue")),
             b'f' => Some(Self::Literal(b"alse")),
@@ -27,7 +27,7 @@ impl Scalar {
     }
 
     /// With one more byte; none if the byte does not belong to it.
-    pub(super) fn then(self, byte: u8) -> Option<Self> {
+    pub(in crate::fhir) fn then(self, byte: u8) -> Option<Self> {
         match (self, byte) {
             (Self::Literal(rest), _) => {
                 rest.split_first().filter(|(next, _)| **next == byte).map(|(_, rest)| Self::Literal(rest))
@@ -44,7 +44,7 @@ impl Scalar {
     }
 
     /// Whether it may end here.
-    pub(super) fn is_whole(self) -> bool {
+    pub(in crate::fhir) fn is_whole(self) -> bool {
         matches!(self, Self::Literal([]) | Self::Zero | Self::Integer | Self::Fraction | Self::Exponent)
     }
 }
