@@ -1,5 +1,7 @@
 //! Configuration: files, checked and compiled as a whole into an immutable snapshot; reload while running.
 
+#[cfg(test)]
+mod asked;
 mod brands;
 mod certificates;
 mod clients;

@@ -89,6 +89,18 @@ impl<'a> Table<'a> {
         Some(Found { it, place: self.place(key) })
     }
 
+    /// Tells the test of the documentation what a key takes, and what it is where it is left out.
+    #[cfg(test)]
+    fn asked(&self, key: &str, of: Option<&str>, default: &str) {
+        super::asked::note(super::asked::Asked {
+            file: self.document.path.to_owned(),
+            section: self.section.clone(),
+            key: format!("{}{key}", self.prefix),
+            of: of.map(str::to_owned),
+            default: default.to_owned(),
+        });
+    }
+
     /// Whether the key is there; it still has to be asked for.
     pub(super) fn has(&self, key: &str) -> bool {
         self.values.is_some_and(|values| values.contains_key(key))
@@ -107,6 +119,8 @@ impl<'a> Table<'a> {
 
     /// A string that must be there.
     pub(super) fn required(&mut self, key: &'static str, example: &str) -> Option<Found<'a, &'a str>> {
+        #[cfg(test)]
+        self.asked(key, None, "required");
         if !self.has(key) {
             self.missing(key, example);
         }
@@ -127,6 +141,8 @@ impl<'a> Table<'a> {
 
     /// A list of strings that must be there and not be empty.
     pub(super) fn required_texts(&mut self, key: &'static str, example: &str) -> Vec<Found<'a, &'a str>> {
+        #[cfg(test)]
+        self.asked(key, None, "required");
         match self.values.and_then(|values| values.get(key)).map(toml::Spanned::get_ref) {
             None => self.missing(key, example),
             Some(DeValue::Array(list)) if list.is_empty() => {
@@ -151,6 +167,8 @@ impl<'a> Table<'a> {
 
     /// `true` or `false`.
     pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
+        #[cfg(test)]
+        self.asked(key, Some("true or false"), &default.to_string());
         match self.take(key) {
             None => default,
             Some(Found { it: DeValue::Boolean(flag), .. }) => *flag,
@@ -163,6 +181,8 @@ impl<'a> Table<'a> {
 
     /// A whole number.
     pub(super) fn number(&mut self, key: &'static str, default: usize, range: RangeInclusive<usize>) -> usize {
+        #[cfg(test)]
+        self.asked(key, Some("number"), &default.to_string());
         let Some(Found { it, place }) = self.take(key) else {
             return default;
         };
@@ -183,11 +203,19 @@ impl<'a> Table<'a> {
         default: Duration,
         range: RangeInclusive<Duration>,
     ) -> Duration {
+        #[cfg(test)]
+        self.asked(key, Some("time"), &format!("\"{}\"", value::spell(default)));
         self.text(key).and_then(|found| found.parse(|text| value::duration(text, &range))).unwrap_or(default)
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, default: T, choices: &[(&str, T)]) -> T {
+    pub(super) fn choice<T: Copy + PartialEq>(&mut self, key: &'static str, default: T, choices: &[(&str, T)]) -> T {
+        #[cfg(test)]
+        {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            let word = choices.iter().find(|(_, value)| *value == default).map(|(word, _)| format!("\"{word}\""));
+            self.asked(key, Some(&words.join(", ")), word.as_deref().unwrap_or("none"));
+        }
         self.text(key).and_then(|found| found.parse(|text| value::choice(text, choices))).unwrap_or(default)
     }
 

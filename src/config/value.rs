@@ -23,7 +23,8 @@ pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<D
     }
 }
 
-fn spell(length: Duration) -> String {
+/// A length of time as it is written in a configuration.
+pub(super) fn spell(length: Duration) -> String {
     match length.as_millis() {
         millis if millis % 1000 != 0 => format!("{millis}ms"),
         millis if millis == 0 || millis % 60_000 != 0 => format!("{}s", millis / 1000),

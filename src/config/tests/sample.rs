@@ -1,11 +1,12 @@
 //! The samples, the documentation and the code name the same keys.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::config::load;
+use crate::config::{asked, load, value};
 
 /// Files with the keys of a section: those of the main file, and one for each drop-in folder.
 const DROP_INS: [(&str, &str); 2] = [("clients.d/growth-chart.toml", "[[clients]]"), ("users.d/amy.toml", "[[users]]")];
@@ -124,4 +125,89 @@ fn the_documentation_has_the_keys_that_are_known_and_no_others() {
     let known = known();
     let difference: Vec<_> = documented.symmetric_difference(&known).collect();
     assert!(difference.is_empty(), "{difference:#?}");
+}
+
+/// A row of a table of the documentation: type, default, live.
+type Row = [String; 3];
+
+/// The rows by section and key, with what the key is within.
+fn documented() -> BTreeMap<(String, String), Row> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap();
+    let (mut section, mut within) = (String::new(), String::new());
+    let mut rows = BTreeMap::new();
+    for line in text.lines() {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        if let Some(header) = line.strip_prefix("## ") {
+            section = header.to_owned();
+        } else if let (true, [head, _, _, "live", ..]) = (line.starts_with("| key"), cells.as_slice()) {
+            within = head.strip_prefix("key of `").map(|rest| rest.replace('`', ".")).unwrap_or_default();
+        } else if let (true, [key, of, default, live, ..]) = (line.starts_with("| `"), cells.as_slice()) {
+            let key = format!("{within}{}", key.trim_matches('`'));
+            rows.insert(
+                (section.clone(), key),
+                [of, default, live].map(|cell| cell.replace('`', "").replace(r"\|", ",")),
+            );
+        }
+    }
+    rows
+}
+
+/// Whether a default is a value, and not said in words.
+fn is_literal(default: &str) -> bool {
+    ["true", "false", "none"].contains(&default) || default.starts_with(|it: char| it == '"' || it.is_ascii_digit())
+}
+
+/// A length of time in one spelling (`60s` is `1m`), anything else as it is.
+fn spelled(default: &str) -> String {
+    let length = value::duration(default.trim_matches('"'), &(Duration::ZERO..=Duration::MAX));
+    length.map_or_else(|_| default.to_owned(), value::spell)
+}
+
+/// Types and defaults are those that the checks know; words instead of a value (`cores`, `see meaning`) are the writer's.
+#[test]
+fn the_documentation_has_the_types_and_defaults_of_the_code() {
+    let rows = documented();
+    asked::take();
+    assert_eq!(errors(str::to_owned).iter().filter(|line| line.contains("no such key")).count(), 0);
+    let (mut wrong, mut compared) = (BTreeSet::new(), BTreeSet::new());
+    for asked in asked::take() {
+        let file = DROP_INS.iter().find(|(file, _)| asked.file.ends_with(file));
+        let section = file.map_or(asked.section.clone(), |(_, section)| (*section).to_owned());
+        let Some([of, default, _]) = rows.get(&(section.clone(), asked.key.clone())) else { continue };
+        let words = |text: &str| text.replace("bytes", "number").replace([',', '`', '"'], "").replace("  ", " ");
+        let type_fits = asked.of.as_ref().is_none_or(|of_code| words(of) == words(of_code));
+        let default_fits = match asked.default.as_str() {
+            "required" => default != "none",
+            _ if default.starts_with("required") || !is_literal(default) => true,
+            known => spelled(default) == spelled(known),
+        };
+        if !type_fits || !default_fits {
+            wrong.insert(format!(
+                "{section} {}: the code has {:?}, {}; documented are {of}, {default}",
+                asked.key, asked.of, asked.default
+            ));
+        }
+        compared.insert((section, asked.key));
+    }
+    assert!(compared.len() > 60, "{compared:#?}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// "no" in the column "live" is said of exactly what a reload refuses to change.
+#[test]
+fn what_is_documented_not_to_be_live_needs_a_restart() {
+    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/restart.rs")).unwrap();
+    let labels =
+        source.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.split_once('"').map(|(label, _)| label));
+    let labels: Vec<(&str, &str)> = labels.filter_map(|label| label.split_once(' ')).collect();
+    assert!(labels.len() > 5, "{labels:?}");
+    let rows = documented();
+    for ((section, key), [_, _, live]) in &rows {
+        let exact = labels.contains(&(section, key));
+        let described = labels.iter().any(|(of, what)| {
+            of == section && what.contains(" ") && (what.starts_with(key.as_str()) || what.starts_with('('))
+        });
+        assert!(live != "no" || exact || described, "{section} {key} is documented to need a restart, and does not");
+        assert!(!exact || live.contains("no"), "{section} {key} needs a restart, and is documented to be live");
+    }
 }
