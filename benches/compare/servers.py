@@ -138,6 +138,7 @@ fhir_user = "Patient/amy"
 
 # Of the hash above, which is the demo's.
 PASSWORD = "amy-demo"
+PASSWORD_HASH = GATE.split('password_hash = "')[1].split('"')[0]
 
 
 @dataclass

@@ -179,7 +179,8 @@ async fn serve_one<A>(
 {
     let stream = match entrance {
         None => Some(Box::new(Connection::new(socket, peer, PATIENCE, None)) as _),
-        Some(entrance) => entrance.admit(socket, peer).await,
+        // Boxed: what a handshake needs is gone when it is over, and not held as long as the connection.
+        Some(entrance) => Box::pin(entrance.admit(socket, peer)).await,
     };
     if let Some(stream) = stream {
         Service::handle_event(stream, app, end).await;
