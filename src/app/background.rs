@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::ambient::Ambient;
-use crate::auth::follow_registered;
+use crate::auth::{Throttle, follow_registered};
 use crate::config::Snapshot;
 use crate::decide::reporting;
 use crate::guard::{Capabilities, Pins};
@@ -24,6 +24,9 @@ const REVOCATIONS_EVERY: Duration = Duration::from_secs(1);
 
 /// How often is looked whether an app has registered itself at another replica, or was removed.
 const CLIENTS_EVERY: Duration = Duration::from_secs(1);
+
+/// How often is looked whether somebody who tries secrets was held back at another replica.
+const PAUSES_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the keys are: a rotation by another process is seen within this time.
 const KEYS_EVERY: Duration = Duration::from_secs(10);
@@ -55,6 +58,7 @@ pub(super) struct Background {
     pub(super) keys: Arc<GateKeys>,
     pub(super) fetcher: Arc<Fetcher>,
     pub(super) revocations: Arc<Revocations>,
+    pub(super) secrets: Arc<Throttle>,
     pub(super) upstream: Arc<UpstreamClient>,
     pub(super) capabilities: Arc<Capabilities>,
     pub(super) pins: Arc<Pins>,
@@ -86,6 +90,7 @@ impl Background {
         let mut tasks = JoinSet::new();
         tasks.spawn(self.clone().follow_revocations());
         tasks.spawn(self.clone().follow_clients());
+        tasks.spawn(self.clone().follow_pauses());
         tasks.spawn(self.clone().follow_keys());
         tasks.spawn(self.clone().follow_issuers());
         tasks.spawn(self.clone().sweep());
@@ -132,6 +137,16 @@ impl Background {
             };
             if let Err(error) = follow.await {
                 tracing::error!(%error, "apps that registered themselves cannot be read");
+            }
+        }
+    }
+
+    async fn follow_pauses(self) {
+        let (mut every, news) = (ticks(PAUSES_EVERY), self.store.news());
+        loop {
+            turn(&mut every, &news.pauses).await;
+            if let Err(error) = self.secrets.follow(self.ambient.now()).await {
+                tracing::debug!(%error, "pauses that other replicas made cannot be read");
             }
         }
     }

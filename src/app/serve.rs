@@ -14,7 +14,7 @@ use super::Failure;
 use super::background::Background;
 use super::keys::open_store;
 use crate::ambient::Ambient;
-use crate::auth::{AuthParts, AuthServer, follow_registered};
+use crate::auth::{AuthParts, AuthServer, Throttle, follow_registered};
 use crate::config::Snapshot;
 use crate::decide::all_rules;
 use crate::gate::{ANSWER_CUT_OFF, Ending, Entrance, FirstBytes, Gate, Inherited, LAST_CALL, Listeners, Parts};
@@ -138,6 +138,8 @@ impl Core {
         let keys = Arc::new(GateKeys::open(&*store, ambient, &snapshot.tokens).await.map_err(Failure::new)?);
         let revocations = Arc::new(Revocations::new());
         revocations.sync(&*store, ambient.now()).await.map_err(Failure::new)?;
+        let secrets = Arc::new(Throttle::new(store.clone()));
+        secrets.follow(ambient.now()).await.map_err(Failure::new)?;
         follow_registered(&*store, &snapshot).await.map_err(Failure::new)?;
         let fetcher = Arc::new(Fetcher::new(ambient.clone(), metrics.clone()).map_err(Failure::new)?);
         let verifier = Arc::new(Verifier { keys: keys.clone(), fetcher: fetcher.clone(), ambient: ambient.clone() });
@@ -149,6 +151,7 @@ impl Core {
             verifier: verifier.clone(),
             assertions: Assertions { fetcher: fetcher.clone(), store: store.clone(), ambient: ambient.clone() },
             revocations: revocations.clone(),
+            secrets: secrets.clone(),
             store: store.clone(),
             directory: Arc::new(UpstreamPatients { upstream: upstream.clone() }),
             metrics: metrics.clone(),
@@ -182,6 +185,7 @@ impl Core {
             keys,
             fetcher,
             revocations,
+            secrets,
             upstream,
             capabilities,
             pins,

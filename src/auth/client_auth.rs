@@ -13,8 +13,7 @@ use super::call::Call;
 use super::endpoints::Endpoint;
 use super::error::ClientError;
 use super::form::{Form, decode};
-use super::throttle::Throttle;
-use crate::ambient::UnixSeconds;
+use super::throttle::{Refusal, digest};
 use crate::config::{Client, ClientAuth};
 use crate::telemetry::LoginOutcome;
 use crate::token::{AssertionError, Assertions};
@@ -28,14 +27,6 @@ enum Presented<'a> {
     Post { id: &'a str, secret: &'a str },
     Assertion(&'a str),
     Nothing(&'a str),
-}
-
-/// The longest pause after wrong secrets, in seconds: enough that a secret that is made by a machine cannot be guessed.
-const LONGEST_PAUSE: UnixSeconds = 60;
-
-/// What holds back who tries secrets.
-pub(super) fn throttle() -> Throttle {
-    Throttle::new(LONGEST_PAUSE)
 }
 
 impl AuthServer {
@@ -64,9 +55,11 @@ impl AuthServer {
         Ok(match presented(call, form)? {
             Presented::Basic(credentials) => {
                 let readings = basic(credentials).ok_or(ClientError::Refused { basic: true })?;
-                self.by_secret(call, &readings, true)?
+                self.by_secret(call, &readings, true).await?
             }
-            Presented::Post { id, secret } => self.by_secret(call, &[(id.to_owned(), secret.to_owned())], false)?,
+            Presented::Post { id, secret } => {
+                self.by_secret(call, &[(id.to_owned(), secret.to_owned())], false).await?
+            }
             Presented::Assertion(assertion) => self.by_assertion(call, assertion, endpoint).await?,
             Presented::Nothing(id) => registered(call, id)
                 .filter(|client| matches!(client.auth, ClientAuth::Public))
@@ -86,7 +79,7 @@ impl AuthServer {
 
     /// The client that one of the readings of an id and a secret is of. After too many wrong ones for this client from this place
     /// there is a pause, for right ones too: a stranger somewhere else is held back without the client.
-    fn by_secret(
+    async fn by_secret(
         &self,
         call: &Call<'_>,
         readings: &[(String, String)],
@@ -94,16 +87,17 @@ impl AuthServer {
     ) -> Result<Arc<Client>, ClientError> {
         let (id, _) = readings.first().ok_or(ClientError::Refused { basic })?;
         let place = call.from.map(|from| from.block().to_string()).unwrap_or_default();
-        let name = format!("{place} {id}");
-        if let Err(seconds) = self.secrets.attempt(&name, call.now) {
-            let client = registered(call, id).map(|client| client.id.clone());
-            tracing::warn!(request_id = call.request_id, client, seconds, "too many wrong secrets for a client");
-            return Err(ClientError::Throttled { seconds });
-        }
-        let found = readings.iter().find_map(|(id, secret)| with_secret(call, id, secret));
-        let client = found.ok_or(ClientError::Refused { basic })?;
-        self.secrets.forgive(&name);
-        Ok(client)
+        let name = digest("client", &format!("{place} {id}"));
+        let check = || readings.iter().find_map(|(id, secret)| with_secret(call, id, secret));
+        self.parts.secrets.checked(&name, call.now, check).await.map_err(|refusal| match refusal {
+            Refusal::Wrong => ClientError::Refused { basic },
+            Refusal::Unavailable => ClientError::Unavailable,
+            Refusal::Paused(seconds) => {
+                let client = registered(call, id).map(|client| client.id.clone());
+                tracing::warn!(request_id = call.request_id, client, seconds, "too many wrong secrets for a client");
+                ClientError::Throttled { seconds }
+            }
+        })
     }
 
     async fn by_assertion(

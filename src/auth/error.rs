@@ -281,7 +281,7 @@ impl ClientError {
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "temporarily_unavailable",
-                "the client's assertion cannot be checked at the moment: its keys or the store cannot be reached",
+                "the client cannot be checked at the moment: its keys or the store cannot be reached",
             ),
         }
     }

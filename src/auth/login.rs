@@ -44,7 +44,7 @@ impl AuthServer {
         }
         let username = form.get("username").filter(|name| name.len() <= MAX_USERNAME).unwrap_or_default();
         let password = form.get("password").unwrap_or_default();
-        let verdict = self.passwords.check(call.snapshot, username, password, call.now).await;
+        let verdict = self.passwords.check(call.snapshot, username, password, call.now).await?;
         self.record_login(call, Some(&session.client), username, verdict).await;
         session.pending.username = username.to_owned();
         match verdict {

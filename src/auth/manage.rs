@@ -86,7 +86,7 @@ impl AuthServer {
     async fn log_in_to_manage(&self, call: &Call<'_>, form: &Form) -> Result<Response<Bytes>, PageError> {
         let username = form.get("username").filter(|name| name.len() <= MAX_USERNAME).unwrap_or_default();
         let password = form.get("password").unwrap_or_default();
-        let verdict = self.passwords.check(call.snapshot, username, password, call.now).await;
+        let verdict = self.passwords.check(call.snapshot, username, password, call.now).await?;
         self.record_login(call, None, username, verdict).await;
         match verdict {
             Verdict::Right => {}

@@ -71,7 +71,7 @@ use call::Call;
 use endpoints::Endpoint;
 use password::Passwords;
 pub use register::follow_registered;
-use throttle::Throttle;
+pub use throttle::Throttle;
 
 /// Largest form that an endpoint of the authorization server reads, in bytes.
 pub const MAX_FORM_BYTES: usize = 64 * 1024;
@@ -135,6 +135,7 @@ pub struct AuthParts {
     pub verifier: Arc<Verifier>,
     pub assertions: Assertions,
     pub revocations: Arc<Revocations>,
+    pub secrets: Arc<Throttle>,
     pub store: SharedStore,
     pub directory: Arc<dyn PatientDirectory>,
     pub metrics: Metrics,
@@ -146,12 +147,11 @@ pub struct AuthParts {
 pub struct AuthServer {
     parts: AuthParts,
     passwords: Passwords,
-    secrets: Throttle,
 }
 
 impl AuthServer {
     pub fn new(parts: AuthParts) -> Self {
-        Self { parts, passwords: Passwords::new(), secrets: client_auth::throttle() }
+        Self { passwords: Passwords::new(parts.store.clone()), parts }
     }
 
     /// Whether `path` is one of the authorization server's, in this configuration.

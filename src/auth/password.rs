@@ -7,9 +7,10 @@ use tokio::sync::Semaphore;
 
 use super::HashError;
 use super::hashing::Hashing;
-use super::throttle::Throttle;
+use super::throttle::digest;
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::Snapshot;
+use crate::store::{Attempt, SharedStore, StoreError};
 
 /// Memory in KiB, passes and lanes as the OWASP Password Storage Cheat Sheet recommends for argon2id.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -45,22 +46,32 @@ pub(super) enum Verdict {
 pub(super) struct Passwords {
     places: Semaphore,
     hashing: Hashing,
-    throttle: Throttle,
+    store: SharedStore,
 }
 
 impl Passwords {
-    pub(super) fn new() -> Self {
-        let places = Semaphore::new(AT_ONCE);
-        Self { places, hashing: Hashing::new(), throttle: Throttle::new(LONGEST_PAUSE) }
+    pub(super) fn new(store: SharedStore) -> Self {
+        Self { places: Semaphore::new(AT_ONCE), hashing: Hashing::new(), store }
     }
 
-    /// Whether `password` is that of the enabled user `username`.
-    pub(super) async fn check(&self, snapshot: &Snapshot, username: &str, password: &str, now: UnixSeconds) -> Verdict {
+    /// Whether `password` is that of the enabled user `username`. It counts as wrong until it has turned out right: of many at once
+    /// not more are looked at than may be wrong, whichever replicas they come to.
+    ///
+    /// # Errors
+    /// The store cannot count; the password was not looked at.
+    pub(super) async fn check(
+        &self,
+        snapshot: &Snapshot,
+        username: &str,
+        password: &str,
+        now: UnixSeconds,
+    ) -> Result<Verdict, StoreError> {
         let Ok(_place) = self.places.try_acquire() else {
-            return Verdict::Busy;
+            return Ok(Verdict::Busy);
         };
-        if self.throttle.attempt(username, now).is_err() {
-            return Verdict::Throttled;
+        let name = digest("user", username);
+        if self.store.attempt(&name, now, LONGEST_PAUSE).await? != Attempt::Counted {
+            return Ok(Verdict::Throttled);
         }
         let user = snapshot.users.get(username);
         // Another user's hash costs the same to compute as this one's would, if there were one.
@@ -68,13 +79,13 @@ impl Passwords {
         let hash = user.map_or_else(stand_in, |user| user.password_hash.as_str()).to_owned();
         let password = password.to_owned();
         let Some(matches) = self.hashing.run(move || matches(&hash, &password)).await else {
-            return Verdict::Busy;
+            return Ok(Verdict::Busy);
         };
         if matches && user.is_some_and(|user| user.enabled) {
-            self.throttle.forgive(username);
-            Verdict::Right
+            self.store.forgive(&name).await?;
+            Ok(Verdict::Right)
         } else {
-            Verdict::Wrong
+            Ok(Verdict::Wrong)
         }
     }
 }

@@ -1,6 +1,13 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::ambient::Ambient;
 use crate::auth::testing;
+use crate::auth::testing::store::MemoryStore;
+
+fn passwords() -> Passwords {
+    Passwords::new(Arc::new(MemoryStore::default()))
+}
 
 #[test]
 fn a_hash_is_argon2id_as_owasp_recommends_and_verifies() {
@@ -22,7 +29,7 @@ fn the_hash_of_nobody_costs_as_much_as_a_real_one_and_fits_nothing() {
 #[tokio::test]
 async fn only_the_enabled_user_with_the_right_password_gets_in() {
     let snapshot = testing::snapshot();
-    let passwords = Passwords::new();
+    let passwords = passwords();
     for (username, password, expected) in [
         ("amy", testing::PASSWORD, Verdict::Right),
         ("amy", "wrong", Verdict::Wrong),
@@ -30,28 +37,43 @@ async fn only_the_enabled_user_with_the_right_password_gets_in() {
         ("nobody", testing::PASSWORD, Verdict::Wrong),
         ("gone", testing::PASSWORD, Verdict::Wrong),
     ] {
-        assert_eq!(passwords.check(&snapshot, username, password, 0).await, expected, "{username} {password}");
+        assert_eq!(passwords.check(&snapshot, username, password, 0).await.unwrap(), expected, "{username} {password}");
     }
 }
 
 #[tokio::test]
 async fn more_logins_than_can_wait_are_told_to_come_back() {
     let snapshot = testing::snapshot();
-    let passwords = Passwords::new();
+    let passwords = passwords();
     let _all =
         passwords.places.acquire_many(u32::try_from(passwords.places.available_permits()).unwrap()).await.unwrap();
-    assert_eq!(passwords.check(&snapshot, "amy", testing::PASSWORD, 0).await, Verdict::Busy);
+    assert_eq!(passwords.check(&snapshot, "amy", testing::PASSWORD, 0).await.unwrap(), Verdict::Busy);
 }
 
 #[tokio::test]
 async fn row_232_too_many_failures_hold_back_the_right_password_too() {
     let snapshot = testing::snapshot();
-    let passwords = Passwords::new();
+    let passwords = passwords();
     for name in ["amy", "nobody"] {
         for _ in 0..10 {
-            assert_eq!(passwords.check(&snapshot, name, "wrong", 0).await, Verdict::Wrong);
+            assert_eq!(passwords.check(&snapshot, name, "wrong", 0).await.unwrap(), Verdict::Wrong);
         }
-        assert_eq!(passwords.check(&snapshot, name, testing::PASSWORD, 59).await, Verdict::Throttled);
+        assert_eq!(passwords.check(&snapshot, name, testing::PASSWORD, 59).await.unwrap(), Verdict::Throttled);
     }
-    assert_eq!(passwords.check(&snapshot, "amy", testing::PASSWORD, 60).await, Verdict::Right);
+    assert_eq!(passwords.check(&snapshot, "amy", testing::PASSWORD, 60).await.unwrap(), Verdict::Right);
+}
+
+#[tokio::test]
+async fn row_232_a_pause_made_at_one_replica_holds_at_another_however_many_try_at_once() {
+    let snapshot = testing::snapshot();
+    let store = Arc::new(MemoryStore::default());
+    let replicas = [Passwords::new(store.clone()), Passwords::new(store.clone())];
+    let tries = (0..24).map(|n| replicas[n % 2].check(&snapshot, "amy", "wrong", 0));
+    let verdicts = futures_util::future::join_all(tries).await;
+    assert_eq!(verdicts.iter().filter(|verdict| matches!(verdict, Ok(Verdict::Wrong))).count(), 10, "{verdicts:?}");
+    store.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(
+        replicas[0].check(&snapshot, "amy", testing::PASSWORD, 60).await.is_err(),
+        "what cannot be counted is not tried"
+    );
 }

@@ -1,7 +1,7 @@
-//! Failures per name, of a user or a client: after too many, a pause that grows.
+//! Who tries secrets: failures are counted in the store, so that they count at every replica and outlive a restart, and after too
+//! many there is a pause that grows (`store::Store::attempt`).
 //!
-//! Names that do not exist are counted like those that do, so that the pause tells nothing. The counts are this process's own and
-//! end with it: docs/security.md says what that means.
+//! Names that do not exist are counted like those that do, so that the pause tells nothing: docs/security.md, "Guessing".
 
 use std::collections::HashMap;
 
@@ -9,131 +9,111 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use crate::ambient::UnixSeconds;
+use crate::store::{Attempt, Digest, SharedStore, StoreError};
 
-/// Failures in a row that are let through without a pause.
-const FREE_FAILURES: u32 = 10;
+/// The longest pause after wrong secrets of a client, in seconds: enough that a secret that is made by a machine cannot be guessed.
+const LONGEST_PAUSE: UnixSeconds = 60;
 
-/// The first pause in seconds; each further failure doubles it.
-const FIRST_PAUSE: UnixSeconds = 60;
-
-/// Seconds without a failure after which a name starts afresh.
+/// So many seconds the store remembers a failure, at most.
 const MEMORY: UnixSeconds = 60 * 60;
 
-/// Names remembered; beyond it the one that has been quiet longest is forgotten.
+/// Names known to have failed; beyond it the one whose failure is longest ago is forgotten here, not in the store.
 const MAX_NAMES: usize = 10_000;
 
-struct Failures {
-    count: u32,
-    last: UnixSeconds,
-    pause_until: UnixSeconds,
+/// The name that failures are counted under, of one `kind` of who may fail.
+pub(super) fn digest(kind: &str, name: &str) -> Digest {
+    Sha256::digest(format!("{kind} {name}")).into()
 }
 
-/// Failures by the digest of the name.
-pub(super) struct Throttle {
-    /// The longest pause in seconds.
-    longest: UnixSeconds,
-    names: Mutex<HashMap<[u8; 32], Failures>>,
+/// Wrong secrets of clients. Checking a secret takes no time worth counting, and a service asks for tokens often: so the store is only
+/// asked about names that have failed here or are paused anywhere. A first wrong secret is counted after it was looked at, every
+/// other one before.
+pub struct Throttle {
+    store: SharedStore,
+    /// Until when the store is asked, by name.
+    failing: Mutex<HashMap<Digest, UnixSeconds>>,
+}
+
+/// Why a secret is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Refusal {
+    Wrong,
+    /// It may be right or wrong; so many seconds are to be waited.
+    Paused(UnixSeconds),
+    /// The store cannot say whether it may be looked at.
+    Unavailable,
 }
 
 impl Throttle {
-    /// One whose pauses grow to `longest` seconds.
-    pub(super) fn new(longest: UnixSeconds) -> Self {
-        Self { longest, names: Mutex::default() }
+    /// One that knows of no failures yet.
+    pub fn new(store: SharedStore) -> Self {
+        Self { store, failing: Mutex::default() }
     }
 
-    /// Whether a secret may be tried now. The attempt counts as failed until [`Throttle::forgive`], so that many at once
-    /// are not many for the price of one.
+    /// Takes over the pauses that were brought about anywhere. What follows a pause is counted first, too.
     ///
     /// # Errors
-    /// How many seconds there are still to wait.
-    pub(super) fn attempt(&self, name: &str, now: UnixSeconds) -> Result<(), UnixSeconds> {
-        let mut names = self.names.lock();
-        let key = key(name);
-        if names.len() >= MAX_NAMES && !names.contains_key(&key) {
-            make_room(&mut names, now);
-        }
-        let entry = names.entry(key).or_insert(Failures { count: 0, last: now, pause_until: 0 });
-        if now < entry.pause_until {
-            return Err(entry.pause_until - now);
-        }
-        if now - entry.last > MEMORY {
-            entry.count = 0;
-        }
-        entry.count = entry.count.saturating_add(1);
-        entry.last = now;
-        if let Some(beyond) = entry.count.checked_sub(FREE_FAILURES) {
-            entry.pause_until = now + pause(beyond, self.longest);
+    /// The store does not answer.
+    pub async fn follow(&self, now: UnixSeconds) -> Result<(), StoreError> {
+        for (name, until) in self.store.pauses(now).await? {
+            self.remember(name, until.saturating_add(MEMORY), now);
         }
         Ok(())
     }
 
-    /// The last attempt was right.
-    pub(super) fn forgive(&self, name: &str) {
-        self.names.lock().remove(&key(name));
+    /// What `check` gives for a secret under `name`, if it may be looked at.
+    pub(super) async fn checked<T>(
+        &self,
+        name: &Digest,
+        now: UnixSeconds,
+        check: impl Fn() -> Option<T> + Send,
+    ) -> Result<T, Refusal>
+    where
+        T: Send,
+    {
+        let known = self.failing.lock().get(name).is_some_and(|until| now < *until);
+        if !known {
+            if let Some(right) = check() {
+                return Ok(right);
+            }
+            self.remember(*name, now.saturating_add(MEMORY), now);
+            let paused = self.count(name, now).await.err().filter(|refusal| *refusal != Refusal::Unavailable);
+            return Err(paused.unwrap_or(Refusal::Wrong));
+        }
+        self.count(name, now).await?;
+        let right = check().ok_or(Refusal::Wrong)?;
+        self.failing.lock().remove(name);
+        if let Err(error) = self.store.forgive(name).await {
+            tracing::warn!(%error, "the failures of a client that has proved itself still count");
+        }
+        Ok(right)
     }
-}
 
-fn pause(beyond: u32, longest: UnixSeconds) -> UnixSeconds {
-    (FIRST_PAUSE << beyond.min(8)).min(longest)
-}
-
-fn make_room(names: &mut HashMap<[u8; 32], Failures>, now: UnixSeconds) {
-    names.retain(|_, failures| now - failures.last <= MEMORY);
-    if names.len() >= MAX_NAMES {
-        let quietest = names.iter().min_by_key(|(_, failures)| failures.last).map(|(key, _)| *key);
-        quietest.map(|key| names.remove(&key));
+    async fn count(&self, name: &Digest, now: UnixSeconds) -> Result<(), Refusal> {
+        match self.store.attempt(name, now, LONGEST_PAUSE).await {
+            Ok(Attempt::Counted) => Ok(()),
+            Ok(Attempt::Paused { until }) => Err(Refusal::Paused(until.saturating_sub(now))),
+            Err(error) => {
+                tracing::error!(%error, "a wrong secret could not be counted");
+                Err(Refusal::Unavailable)
+            }
+        }
     }
-}
 
-fn key(name: &str) -> [u8; 32] {
-    Sha256::digest(name.as_bytes()).into()
+    fn remember(&self, name: Digest, until: UnixSeconds, now: UnixSeconds) {
+        let mut failing = self.failing.lock();
+        if failing.len() >= MAX_NAMES && !failing.contains_key(&name) {
+            failing.retain(|_, until| now < *until);
+            if failing.len() >= MAX_NAMES {
+                let first = failing.iter().min_by_key(|(_, until)| **until).map(|(name, _)| *name);
+                first.map(|name| failing.remove(&name));
+            }
+        }
+        let known = failing.entry(name).or_insert(until);
+        *known = until.max(*known);
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LONGEST: UnixSeconds = 15 * 60;
-
-    fn passes(throttle: &Throttle, name: &str, now: UnixSeconds) -> bool {
-        throttle.attempt(name, now).is_ok()
-    }
-
-    #[test]
-    fn row_232_after_ten_failures_there_is_a_pause_that_grows() {
-        let throttle = Throttle::new(LONGEST);
-        assert!((0..10).all(|_| passes(&throttle, "amy", 1000)));
-        assert_eq!(throttle.attempt("amy", 1000), Err(60));
-        assert_eq!(throttle.attempt("amy", 1059), Err(1));
-        assert!(passes(&throttle, "bob", 1059), "another name is not held back");
-        assert!(passes(&throttle, "amy", 1060));
-        assert_eq!(throttle.attempt("amy", 1179), Err(1));
-        assert!(passes(&throttle, "amy", 1180));
-        assert!(passes(&throttle, "amy", 1180 + MEMORY + 1));
-        assert!(passes(&throttle, "amy", 1180 + MEMORY + 1), "quiet for long is a fresh start");
-    }
-
-    #[test]
-    fn a_right_password_wipes_the_slate() {
-        let throttle = Throttle::new(LONGEST);
-        assert!((0..9).all(|_| passes(&throttle, "amy", 0)));
-        throttle.forgive("amy");
-        assert!((0..10).all(|_| passes(&throttle, "amy", 0)));
-        assert!(!passes(&throttle, "amy", 0));
-    }
-
-    #[test]
-    fn pauses_have_an_end() {
-        assert_eq!((0..6).map(|n| pause(n, LONGEST)).collect::<Vec<_>>(), [60, 120, 240, 480, 900, 900]);
-        assert_eq!((pause(u32::MAX, LONGEST), pause(u32::MAX, 60)), (LONGEST, 60));
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let throttle = Throttle::new(LONGEST);
-        for n in 0..MAX_NAMES + 10 {
-            assert!(passes(&throttle, &format!("user-{n}"), 5));
-        }
-        assert_eq!(throttle.names.lock().len(), MAX_NAMES);
-    }
-}
+#[path = "throttle_tests.rs"]
+mod tests;

@@ -8,8 +8,8 @@ use super::*;
 use crate::ambient::UnixSeconds;
 use crate::gate::{Inherited, Listeners};
 use crate::store::{
-    ClientsVersion, Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation,
-    Store, StoreError, StoredClient, StoredKey,
+    Attempt, ClientsVersion, Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated,
+    Rotation, Store, StoreError, StoredClient, StoredKey,
 };
 use crate::telemetry::{AuditSink, OnFull};
 use crate::token::install_crypto;
@@ -170,6 +170,18 @@ impl Store for Pinged {
     async fn put_probe(&self, _: &str, _: &str) -> Result<(), StoreError> {
         unused()
     }
+    async fn attempt(&self, _: &Digest, _: UnixSeconds, _: UnixSeconds) -> Result<Attempt, StoreError> {
+        unused()
+    }
+
+    async fn forgive(&self, _: &Digest) -> Result<(), StoreError> {
+        unused()
+    }
+
+    async fn pauses(&self, _: UnixSeconds) -> Result<Vec<(Digest, UnixSeconds)>, StoreError> {
+        unused()
+    }
+
     async fn sweep(&self, _: UnixSeconds) -> Result<usize, StoreError> {
         unused()
     }

@@ -3,8 +3,8 @@
 use futures_util::future::join_all;
 
 use super::{
-    Digest, KeyPurpose, Redemption, RefreshGrant, RefreshToken, Revoked, Rotated, Rotation, Store, StoredClient,
-    StoredKey,
+    Attempt, Digest, KeyPurpose, Redemption, RefreshGrant, RefreshToken, Revoked, Rotated, Rotation, Store,
+    StoredClient, StoredKey,
 };
 
 const NOW: i64 = 1_000_000;
@@ -24,6 +24,7 @@ pub(crate) async fn run(store: &dyn Store) {
     revocations(store).await;
     probes(store).await;
     clients(store).await;
+    lockouts(store).await;
     sweep(store).await;
 }
 
@@ -330,6 +331,43 @@ async fn clients(store: &dyn Store) {
     for id in ids().await {
         store.remove_client(&id).await.unwrap();
     }
+}
+
+/// Failures and pauses, of an empty store too.
+pub(crate) async fn lockouts(store: &dyn Store) {
+    const LONGEST: i64 = 150;
+    let (amy, bob) = ([1; 32], [2; 32]);
+    let attempt = async |name: &Digest, now: i64| store.attempt(name, now, LONGEST).await.unwrap();
+    let paused = |until: i64| Attempt::Paused { until };
+    let attempts = join_all((0..40).map(|_| attempt(&amy, NOW))).await;
+    let counted = attempts.iter().filter(|attempt| **attempt == Attempt::Counted).count();
+    assert_eq!(counted, 10, "many at once are not many for the price of one: {attempts:?}");
+    assert!(attempts.iter().all(|attempt| [Attempt::Counted, paused(NOW + 60)].contains(attempt)));
+    assert_eq!(attempt(&amy, NOW + 59).await, paused(NOW + 60));
+    assert_eq!(attempt(&bob, NOW + 59).await, Attempt::Counted, "another name is not held back");
+    assert_eq!(store.pauses(NOW + 59).await.unwrap(), [(amy, NOW + 60)]);
+    assert_eq!(store.pauses(NOW + 60).await.unwrap(), []);
+
+    let one = join_all((0..8).map(|_| attempt(&amy, NOW + 60))).await;
+    assert_eq!(one.iter().filter(|attempt| **attempt == Attempt::Counted).count(), 1, "then one for each pause");
+    assert_eq!(attempt(&amy, NOW + 179).await, paused(NOW + 180), "which grow");
+    assert_eq!(attempt(&amy, NOW + 180).await, Attempt::Counted);
+    assert_eq!(attempt(&amy, NOW + 181).await, paused(NOW + 180 + LONGEST), "up to the longest");
+    store.forgive(&amy).await.unwrap();
+    assert_eq!(store.pauses(NOW).await.unwrap(), []);
+    let fresh = join_all((0..12).map(|_| attempt(&amy, NOW + 181))).await;
+    assert_eq!(fresh.iter().filter(|attempt| **attempt == Attempt::Counted).count(), 10, "forgiven is a fresh start");
+
+    let later = NOW + 181 + 3600;
+    assert_eq!(attempt(&amy, later).await, Attempt::Counted);
+    assert_ne!(attempt(&amy, later).await, Attempt::Counted, "within an hour a failure is remembered");
+    let quiet = later + 3601;
+    assert!(
+        join_all((0..2).map(|_| attempt(&amy, quiet))).await.iter().all(|it| *it == Attempt::Counted),
+        "and then not"
+    );
+    assert_eq!(store.sweep(quiet + 3600).await.unwrap(), 1, "of another name, an hour ago");
+    assert_eq!(store.sweep(quiet + 3601).await.unwrap(), 1);
 }
 
 async fn sweep(store: &dyn Store) {

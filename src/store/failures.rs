@@ -25,15 +25,15 @@ pub enum Attempt {
 
 /// The row of a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Failures {
-    pub(super) count: i64,
-    pub(super) last: UnixSeconds,
-    pub(super) pause_until: UnixSeconds,
+pub(crate) struct Failures {
+    pub(crate) count: i64,
+    pub(crate) last: UnixSeconds,
+    pub(crate) pause_until: UnixSeconds,
 }
 
 impl Failures {
     /// Of a name that never failed.
-    pub(super) fn none(now: UnixSeconds) -> Self {
+    pub(crate) fn none(now: UnixSeconds) -> Self {
         Self { count: 0, last: now, pause_until: 0 }
     }
 
@@ -41,7 +41,7 @@ impl Failures {
     ///
     /// # Errors
     /// There is a pause until then.
-    pub(super) fn attempt(self, now: UnixSeconds, longest: UnixSeconds) -> Result<Self, UnixSeconds> {
+    pub(crate) fn attempt(self, now: UnixSeconds, longest: UnixSeconds) -> Result<Self, UnixSeconds> {
         if now < self.pause_until {
             return Err(self.pause_until);
         }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{
-    ClientsVersion, Digest, LiveGrant, News, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated,
-    Rotation, SharedStore, Store, StoreError, StoredClient, StoredKey,
+    Attempt, ClientsVersion, Digest, LiveGrant, News, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked,
+    Rotated, Rotation, SharedStore, Store, StoreError, StoredClient, StoredKey,
 };
 use crate::ambient::UnixSeconds;
 use crate::telemetry::Metrics;
@@ -148,6 +148,18 @@ impl Store for MeasuredStore {
 
     async fn put_probe(&self, upstream: &str, found: &str) -> Result<(), StoreError> {
         self.timed("put_probe", self.inner.put_probe(upstream, found)).await
+    }
+
+    async fn attempt(&self, name: &Digest, now: UnixSeconds, longest: UnixSeconds) -> Result<Attempt, StoreError> {
+        self.timed("attempt", self.inner.attempt(name, now, longest)).await
+    }
+
+    async fn forgive(&self, name: &Digest) -> Result<(), StoreError> {
+        self.timed("forgive", self.inner.forgive(name)).await
+    }
+
+    async fn pauses(&self, now: UnixSeconds) -> Result<Vec<(Digest, UnixSeconds)>, StoreError> {
+        self.timed("pauses", self.inner.pauses(now)).await
     }
 
     async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError> {

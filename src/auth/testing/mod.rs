@@ -1,7 +1,7 @@
 //! A world to test the authorization server in: its configuration, a store in memory, a few patients, a browser.
 
 mod browser;
-mod store;
+pub(in crate::auth) mod store;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -25,6 +25,7 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use url::Url;
 
+use super::throttle::Throttle;
 use super::{
     AuthParts, AuthServer, DirectoryError, EncounterSummary, PatientDirectory, PatientQuery, PatientSummary,
     hash_secret,
@@ -323,6 +324,7 @@ impl World {
             verifier: verifier.clone(),
             assertions: Assertions { fetcher, store: store.clone(), ambient: ambient.clone() },
             revocations: revocations.clone(),
+            secrets: Arc::new(Throttle::new(store.clone())),
             store: store.clone(),
             directory: patients.clone(),
             metrics,

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use crate::ambient::UnixSeconds;
 use crate::store::{
-    ClientsVersion, Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated, Rotation,
-    Store, StoreError, StoredClient, StoredKey,
+    Attempt, ClientsVersion, Digest, Failures, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked,
+    Rotated, Rotation, Store, StoreError, StoredClient, StoredKey,
 };
 
 struct Code {
@@ -34,6 +34,7 @@ pub(in crate::auth) struct MemoryStore {
     pending: Mutex<HashMap<Digest, (String, UnixSeconds)>>,
     codes: Mutex<HashMap<Digest, Code>>,
     refresh: Mutex<HashMap<Digest, Refresh>>,
+    failures: Mutex<HashMap<Digest, Failures>>,
     seen: Mutex<HashMap<(String, String), UnixSeconds>>,
     pub(in crate::auth) clients: Mutex<Vec<StoredClient>>,
     pub(in crate::auth) revoked: Mutex<Vec<(Revoked, UnixSeconds)>>,
@@ -244,6 +245,31 @@ impl Store for MemoryStore {
 
     async fn put_probe(&self, _: &str, _: &str) -> Result<(), StoreError> {
         self.up()
+    }
+
+    async fn attempt(&self, name: &Digest, now: UnixSeconds, longest: UnixSeconds) -> Result<Attempt, StoreError> {
+        self.up()?;
+        let mut names = self.failures.lock();
+        match names.get(name).copied().unwrap_or(Failures::none(now)).attempt(now, longest) {
+            Ok(next) => {
+                names.insert(*name, next);
+                Ok(Attempt::Counted)
+            }
+            Err(until) => Ok(Attempt::Paused { until }),
+        }
+    }
+
+    async fn forgive(&self, name: &Digest) -> Result<(), StoreError> {
+        self.up()?;
+        self.failures.lock().remove(name);
+        Ok(())
+    }
+
+    async fn pauses(&self, now: UnixSeconds) -> Result<Vec<(Digest, UnixSeconds)>, StoreError> {
+        self.up()?;
+        let names = self.failures.lock();
+        let paused = names.iter().filter(|(_, kept)| kept.pause_until > now);
+        Ok(paused.map(|(name, kept)| (*name, kept.pause_until)).collect())
     }
 
     async fn sweep(&self, _: UnixSeconds) -> Result<usize, StoreError> {

@@ -7,6 +7,7 @@
 mod attempts;
 mod clients;
 mod connect;
+mod failures;
 mod keys;
 mod news;
 mod once;
@@ -26,8 +27,8 @@ use tokio_postgres::types::{FromSql, ToSql, Type, accepts};
 use tokio_postgres::{Error, Row};
 
 use super::{
-    ClientsVersion, Digest, KeyPurpose, LiveGrant, News, PAGE, Redemption, RefreshGrant, RefreshToken, Revocation,
-    Revoked, RevokedKind, Rotated, Rotation, Store, StoreError, StoredClient, StoredKey,
+    Attempt, ClientsVersion, Digest, KeyPurpose, LiveGrant, News, PAGE, Redemption, RefreshGrant, RefreshToken,
+    Revocation, Revoked, RevokedKind, Rotated, Rotation, Store, StoreError, StoredClient, StoredKey,
 };
 use crate::ambient::UnixSeconds;
 use crate::config::Postgres;
@@ -212,6 +213,19 @@ impl Store for PostgresStore {
         attempt!(self, Repeat, |client| probes::put(client, upstream, found))
     }
 
+    /// A lost answer is no leave to try.
+    async fn attempt(&self, name: &Digest, now: UnixSeconds, longest: UnixSeconds) -> Result<Attempt, StoreError> {
+        attempt!(self, Fail, |client| failures::attempt(client, name, now, longest))
+    }
+
+    async fn forgive(&self, name: &Digest) -> Result<(), StoreError> {
+        attempt!(self, Repeat, |client| failures::forgive(client, name))
+    }
+
+    async fn pauses(&self, now: UnixSeconds) -> Result<Vec<(Digest, UnixSeconds)>, StoreError> {
+        attempt!(self, Repeat, |client| failures::pauses(client, now))
+    }
+
     async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError> {
         attempt!(self, Repeat, |client| probes::sweep(client, now))
     }
@@ -237,10 +251,11 @@ enum Topic {
     Keys,
     Clients,
     Probes,
+    Pauses,
 }
 
 impl Topic {
-    const ALL: [Self; 4] = [Self::Revocations, Self::Keys, Self::Clients, Self::Probes];
+    const ALL: [Self; 5] = [Self::Revocations, Self::Keys, Self::Clients, Self::Probes, Self::Pauses];
 
     fn name(self) -> &'static str {
         match self {
@@ -248,6 +263,7 @@ impl Topic {
             Self::Keys => "keys",
             Self::Clients => "clients",
             Self::Probes => "probes",
+            Self::Pauses => "pauses",
         }
     }
 
@@ -261,6 +277,7 @@ impl Topic {
             Self::Keys => &news.keys,
             Self::Clients => &news.clients,
             Self::Probes => &news.probes,
+            Self::Pauses => &news.pauses,
         }
     }
 }

@@ -3,7 +3,7 @@
 use deadpool_postgres::Client;
 use tokio_postgres::Error;
 
-use super::{execute, query_opt};
+use super::{execute, failures, query_opt};
 use crate::ambient::UnixSeconds;
 
 pub(super) async fn get(client: &Client, upstream: &str) -> Result<Option<String>, Error> {
@@ -30,5 +30,6 @@ pub(super) async fn sweep(client: &Client, now: UnixSeconds) -> Result<usize, Er
     ] {
         rows += execute(client, expired, &[&now]).await?;
     }
+    rows += failures::sweep(client, now).await?;
     Ok(usize::try_from(rows).unwrap_or(usize::MAX))
 }

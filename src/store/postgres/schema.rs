@@ -14,9 +14,10 @@ use super::attempts::explained;
 use super::{Transaction, execute};
 
 /// Each step leads to the version before it, in order; `smartgate_schema` says which was the last.
-const MIGRATIONS: &[(i64, &str)] = &[(
-    1,
-    "
+const MIGRATIONS: &[(i64, &str)] = &[
+    (
+        1,
+        "
     CREATE TABLE counters (
         name TEXT PRIMARY KEY,
         last BIGINT NOT NULL
@@ -91,10 +92,24 @@ const MIGRATIONS: &[(i64, &str)] = &[(
         payload TEXT NOT NULL
     );
     ",
-)];
+    ),
+    (
+        2,
+        "
+    CREATE TABLE failures (
+        name BYTEA PRIMARY KEY,
+        count BIGINT NOT NULL,
+        last BIGINT NOT NULL,
+        pause_until BIGINT NOT NULL
+    );
+    CREATE INDEX failures_last ON failures (last);
+    CREATE INDEX failures_pause ON failures (pause_until);
+    ",
+    ),
+];
 
 /// The version that this program writes.
-const LATEST: i64 = 1;
+const LATEST: i64 = 2;
 
 #[cfg(test)]
 pub(super) const STEPS: usize = MIGRATIONS.len();

@@ -1,6 +1,7 @@
 //! SQLite: one file; one thread writes, one reads.
 
 mod clients;
+mod failures;
 mod refresh;
 mod schema;
 mod worker;
@@ -12,8 +13,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    ClientsVersion, Digest, KeyPurpose, LiveGrant, PAGE, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked,
-    RevokedKind, Rotated, Rotation, Store, StoreError, StoredClient, StoredKey,
+    Attempt, ClientsVersion, Digest, KeyPurpose, LiveGrant, PAGE, Redemption, RefreshGrant, RefreshToken, Revocation,
+    Revoked, RevokedKind, Rotated, Rotation, Store, StoreError, StoredClient, StoredKey,
 };
 use crate::ambient::UnixSeconds;
 use worker::{Access, Worker};
@@ -259,6 +260,21 @@ impl Store for SqliteStore {
         self.writer.run(move |connection| connection.execute(put, params![upstream, found]).map(|_| ())).await
     }
 
+    async fn attempt(&self, name: &Digest, now: UnixSeconds, longest: UnixSeconds) -> Result<Attempt, StoreError> {
+        let name = *name;
+        self.writer.run(move |connection| failures::attempt(connection, &name, now, longest)).await
+    }
+
+    async fn forgive(&self, name: &Digest) -> Result<(), StoreError> {
+        let name = *name;
+        let forgive = "DELETE FROM failures WHERE name = ?1";
+        self.writer.run(move |connection| connection.prepare_cached(forgive)?.execute([name]).map(|_| ())).await
+    }
+
+    async fn pauses(&self, now: UnixSeconds) -> Result<Vec<(Digest, UnixSeconds)>, StoreError> {
+        self.reader.run(move |connection| failures::pauses(connection, now)).await
+    }
+
     async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError> {
         self.writer
             .run(move |connection| {
@@ -273,7 +289,7 @@ impl Store for SqliteStore {
                 ] {
                     rows += connection.prepare_cached(expired)?.execute([now])?;
                 }
-                Ok(rows)
+                Ok(rows + failures::sweep(connection, now)?)
             })
             .await
     }

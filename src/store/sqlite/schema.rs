@@ -108,10 +108,23 @@ const MIGRATIONS: &[(u32, &str)] = &[
     ) STRICT;
     ",
     ),
+    (
+        5,
+        "
+    CREATE TABLE failures (
+        name BLOB PRIMARY KEY,
+        count INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        pause_until INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX failures_last ON failures (last);
+    CREATE INDEX failures_pause ON failures (pause_until);
+    ",
+    ),
 ];
 
 /// The version that this program writes.
-const LATEST: u32 = 4;
+const LATEST: u32 = 5;
 
 /// Opens the file for writing, and makes or updates it as needed.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {

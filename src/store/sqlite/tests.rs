@@ -88,7 +88,8 @@ async fn a_file_of_the_first_version_is_brought_up_to_date_with_what_is_in_it() 
     drop(SqliteStore::open(&path).unwrap());
     let old = Connection::open(&path).unwrap();
     old.execute_batch(
-        "DROP TABLE grants; DROP TABLE refresh_tokens; DROP TABLE probes; DROP TABLE clients; PRAGMA user_version = 1",
+        "DROP TABLE grants; DROP TABLE refresh_tokens; DROP TABLE probes; DROP TABLE clients;
+         DROP TABLE failures; PRAGMA user_version = 1",
     )
     .unwrap();
     old.execute("INSERT INTO pending VALUES (?1, 'state', 10)", [[1u8; 32]]).unwrap();
