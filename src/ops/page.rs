@@ -13,7 +13,7 @@ use super::state::State;
 use crate::config::Snapshot;
 
 /// What the page adds to the stylesheet of every page.
-const STYLE: &str = include_str!("../../templates/admin.css");
+const STYLE: &str = include_str!("../../templates/operators/admin.css");
 
 /// Fields in the order in which somebody who looks for a reason reads them; others follow by name.
 const ORDER: [&str; 20] = [
@@ -57,7 +57,7 @@ impl<'a> Found<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "admin.html")]
+#[template(path = "operators/admin.html")]
 struct Page<'a> {
     style: &'a str,
     own_style: &'static str,
