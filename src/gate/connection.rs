@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -25,9 +26,25 @@ use super::crowd::Place;
 /// Bytes that are gathered before they are sent, so that the head of a short answer and its body are one packet.
 const WRITE_BUFFER: usize = 1460;
 
+/// Whether what is sent is gathered.
+#[derive(Clone)]
+pub(super) struct Gathers(Arc<AtomicBool>);
+
+impl Gathers {
+    /// From now on it is.
+    pub(super) fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A connection; reads are not buffered here, since whoever reads has a buffer.
 pub(super) struct Connection {
     stream: BufWriter<Stream>,
+    gathers: Gathers,
     /// How long what is left to be sent may wait for the client to take it. pingora bounds writes, not the flush behind them.
     patience: Duration,
     stuck: Option<Pin<Box<Sleep>>>,
@@ -44,7 +61,14 @@ impl Connection {
         let _ = digest.peer_addr.set(Some(client.into()));
         let mut stream = Stream::from(socket);
         stream.set_socket_digest(digest);
-        Self { stream: BufWriter::with_capacity(WRITE_BUFFER, stream), patience, stuck: None, _place: place }
+        let gathers = Gathers(Arc::new(AtomicBool::new(true)));
+        Self { stream: BufWriter::with_capacity(WRITE_BUFFER, stream), gathers, patience, stuck: None, _place: place }
+    }
+
+    /// Sends at once until the handle says otherwise: a TLS handshake that fails ends with an alert that nobody flushes.
+    pub(super) fn at_once(&self) -> Gathers {
+        self.gathers.0.store(false, Ordering::Relaxed);
+        self.gathers.clone()
     }
 
     /// What `step` comes to, or an error when that takes too long.
@@ -82,7 +106,11 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.pinned().poll_write(cx, buf)
+        if self.gathers.now() {
+            return self.pinned().poll_write(cx, buf);
+        }
+        // Nothing is gathered yet that would have to go first.
+        Pin::new(self.get_mut().stream.get_mut()).poll_write(cx, buf)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -98,7 +126,10 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.pinned().poll_write_vectored(cx, bufs)
+        if self.gathers.now() {
+            return self.pinned().poll_write_vectored(cx, bufs);
+        }
+        Pin::new(self.get_mut().stream.get_mut()).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -68,8 +68,12 @@ async fn greet(
     }
     let connection = Connection::new(socket, client, server.client_timeout, Some(place));
     let Some(tls) = &server.tls else { return Ok(Box::new(connection)) };
+    let gathers = connection.at_once();
     match Acceptor::from_server_config(tls.server.clone()).tls_handshake(connection).await {
-        Ok(stream) => Ok(Box::new(stream)),
+        Ok(stream) => {
+            gathers.begin();
+            Ok(Box::new(stream))
+        }
         Err(error) => {
             tracing::debug!(%error, "no TLS was agreed on");
             Err(TurnedAway::Tls)

@@ -141,6 +141,8 @@ def test_every_decision_and_event_is_a_valid_audit_event(audited: Gate, reposito
             where = created.headers["location"].split("/_history")[0]
             changed = {**created.json(), "status": "amended"} if created.content else {**observation, "id": where.rsplit("/", 1)[1], "status": "amended"}
             answers += [app.put(where, json=changed, headers=json_), app.delete(where)]
+            # Where the gate refuses that, since the FHIR server would not obey `If-Match`, it is put away behind its back.
+            httpx.delete(where.replace(audited.fhir, audited.config["fhir"]["upstream"]))
         batch = {"resourceType": "Bundle", "type": "batch", "entry": [{"request": {"method": "GET", "url": "Patient/amy"}}]}
         answers.append(app.post("", json=batch, headers=json_))
     answers.append(httpx.get(f"{audited.fhir}/Patient/amy"))
