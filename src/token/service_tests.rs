@@ -35,6 +35,21 @@ async fn a_token_is_fetched_once_for_all_and_kept() {
 }
 
 #[tokio::test]
+async fn one_that_the_fhir_server_refuses_is_replaced() {
+    install();
+    let server = Server::start().await;
+    let (tokens, client) = (Arc::new(ServiceTokens::default()), client(&server.url, secret()));
+    server.answers("", &granted("t1", 3600));
+    tokens.authorization(&client).await.unwrap();
+    server.answers("", &granted("t2", 3600));
+    tokio::time::pause();
+    tokio::time::advance(INTERVAL).await;
+    tokio::time::resume();
+    tokens.refused();
+    assert_eq!(tokens.authorization(&client).await.unwrap(), "Bearer t2");
+}
+
+#[tokio::test]
 async fn one_that_is_nearly_over_is_not_shown() {
     install();
     let server = Server::start().await;
