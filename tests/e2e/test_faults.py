@@ -13,7 +13,7 @@ RUST = re.compile(r"#\[(?:tokio::)?test[^\]]*\]\s+(?:#\[[^\]]*\]\s+)*(?:async )?
 PYTHON = re.compile(r"^def (test_\w+)", re.M)
 
 
-def tests() -> dict[str, str]:
+def existing_tests() -> dict[str, str]:
     """The names of tests with the text of all files that have them."""
     found: dict[str, str] = {}
     for pattern, names in (("src/**/*.rs", RUST), ("tests/**/*.rs", RUST), ("tests/e2e/*.py", PYTHON)):
@@ -26,7 +26,7 @@ def tests() -> dict[str, str]:
 def test_each_fault_has_a_test() -> None:
     if not PAGE.exists():
         pytest.skip("no faults are listed")
-    known = tests()
+    known = existing_tests()
     rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))] for line in PAGE.read_text().splitlines() if line.startswith("| ")]
     rows = [row for row in rows if row[-1] != "test"]
     assert len(rows) > 20
