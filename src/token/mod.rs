@@ -11,6 +11,7 @@ mod identity;
 mod jwks;
 mod jws;
 mod keys;
+mod proof;
 mod revocation;
 mod service;
 mod sign;

@@ -8,21 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use form_urlencoded::{Serializer, byte_serialize};
+use form_urlencoded::Serializer;
 use http::{HeaderValue, StatusCode, header};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
-use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::fetch::download::{TIMEOUT, body, builder};
-use super::keys::signing::{SigningKey, name};
+use super::proof::{ASSERTION_TYPE, basic};
 use crate::ambient::Ambient;
 use crate::config::{ClientProof, ServiceClient};
-use crate::store::{KeyPurpose, StoredKey};
 
 /// How long a token is kept whose server does not say, and at most.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(5 * 60);
@@ -33,11 +29,6 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 /// Between two attempts after one that failed, and between a new token and the next one that the FHIR server refuses.
 const INTERVAL: Duration = Duration::from_secs(5);
-
-/// How long an assertion is good for, in seconds.
-const ASSERTION_LIFETIME: i64 = 60;
-
-const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The token in use.
 pub struct ServiceTokens {
@@ -151,10 +142,8 @@ impl ServiceTokens {
         let mut request = http.post(url).header(header::ACCEPT, "application/json");
         match &client.proof {
             ClientProof::Secret(secret) => {
-                // RFC 6749 §2.3.1: both parts are encoded as in a form first.
-                let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-                let pair = format!("{}:{}", encoded(&client.client_id), encoded(secret.expose_secret()));
-                request = request.header(header::AUTHORIZATION, format!("Basic {}", STANDARD.encode(pair)));
+                let value = basic(&client.client_id, secret.expose_secret());
+                request = request.header(header::AUTHORIZATION, value);
             }
             ClientProof::Key { .. } => {
                 form.push(("client_assertion_type", ASSERTION_TYPE.to_owned()));
@@ -186,25 +175,7 @@ impl ServiceTokens {
         let ClientProof::Key { der, id, algorithm } = &client.proof else {
             return Err("there is no key".to_owned());
         };
-        let now = self.ambient.now();
-        let key = SigningKey::read(&StoredKey {
-            id: id.clone(),
-            purpose: KeyPurpose::Access,
-            algorithm: name(*algorithm).to_owned(),
-            secret: der.expose_secret().to_vec(),
-            created: now,
-            active_from: now,
-            retired: None,
-        });
-        let claims = json!({
-            "iss": client.client_id,
-            "sub": client.client_id,
-            "aud": client.token_url,
-            "iat": now,
-            "exp": now + ASSERTION_LIFETIME,
-            "jti": self.ambient.id(),
-        });
-        key.and_then(|key| key.sign("JWT", &claims)).map_err(|error| error.to_string())
+        super::proof::assertion(&client.client_id, &client.token_url, (id, *algorithm, der), &self.ambient)
     }
 }
 

@@ -1,7 +1,10 @@
+use base64::Engine as _;
 use serde_json::json;
 
 use super::*;
 use crate::config::SigningAlgorithm;
+use crate::store::KeyPurpose;
+use crate::token::proof::ASSERTION_LIFETIME;
 use crate::token::testing::Server;
 use crate::token::{install_crypto as install, testing};
 

@@ -12,9 +12,9 @@ use url::Url;
 
 use super::Fetcher;
 use super::download::{TIMEOUT, body, get};
-use super::question::basic;
 use crate::ambient::UnixSeconds;
 use crate::config::Oidc;
+use crate::token::proof::basic;
 
 /// How long what a provider says of itself is kept, in seconds.
 const LIFETIME: UnixSeconds = 10 * 60;

@@ -1,26 +1,20 @@
 //! One question to an issuer about a token (RFC 7662 §2).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use form_urlencoded::{Serializer, byte_serialize};
+use form_urlencoded::Serializer;
 use http::{StatusCode, header};
-use secrecy::{ExposeSecret as _, SecretSlice};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::download::{body, described, root};
 use crate::ambient::{Ambient, UnixSeconds};
-use crate::config::{Introspection, IntrospectionAuth, Issuer, SigningAlgorithm};
-use crate::store::{KeyPurpose, StoredKey};
+use crate::config::{Introspection, IntrospectionAuth, Issuer};
 use crate::token::jws::Members;
-use crate::token::keys::signing::{SigningKey, name};
+use crate::token::proof::{ASSERTION_TYPE, assertion, basic};
 
 /// How long the endpoint's address is kept that the issuer's discovery document names, in seconds.
 const LIFETIME: UnixSeconds = 10 * 60;
-
-/// How long an assertion of the gate's is good, in seconds.
-const ASSERTION: UnixSeconds = 60;
 
 /// The address that the issuer's discovery document named, and when.
 #[derive(Default)]
@@ -98,41 +92,10 @@ fn form(
         }
         IntrospectionAuth::Key { id, algorithm, secret } => {
             form.append_pair("client_id", client_id)
-                .append_pair("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-                .append_pair("client_assertion", &assertion(client_id, url, id, *algorithm, secret, ambient)?);
+                .append_pair("client_assertion_type", ASSERTION_TYPE)
+                .append_pair("client_assertion", &assertion(client_id, url, (id, *algorithm, secret), ambient)?);
             None
         }
     };
     Ok((form.finish(), authorization))
-}
-
-/// RFC 6749 §2.3.1: both parts are encoded as in a form first.
-pub(super) fn basic(client_id: &str, secret: &str) -> String {
-    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-    format!("Basic {}", STANDARD.encode(format!("{}:{}", encoded(client_id), encoded(secret))))
-}
-
-/// RFC 7523 §3; the audience is the endpoint that is asked, as for tokens it is the token endpoint.
-fn assertion(
-    client_id: &str,
-    url: &str,
-    id: &str,
-    algorithm: SigningAlgorithm,
-    secret: &SecretSlice<u8>,
-    ambient: &Ambient,
-) -> Result<String, String> {
-    let now = ambient.now();
-    let key = StoredKey {
-        id: id.to_owned(),
-        purpose: KeyPurpose::Access,
-        algorithm: name(algorithm).to_owned(),
-        secret: secret.expose_secret().to_vec(),
-        created: now,
-        active_from: now,
-        retired: None,
-    };
-    let claims = json!({
-        "iss": client_id, "sub": client_id, "aud": url, "iat": now, "exp": now + ASSERTION, "jti": ambient.id(),
-    });
-    SigningKey::read(&key).and_then(|key| key.sign("JWT", &claims)).map_err(|error| error.to_string())
 }
