@@ -1,10 +1,10 @@
 //! JSON that admits one reading only: unique keys, valid UTF-8, no byte order mark, no lone surrogates, bounded depth and
 //! number of values.
 //!
-//! A [`Document`] is read once, into a flat list that holds where each key and value stands; a [`Json`] is a place in it. It is
-//! for looking at; what travels on are the bytes themselves, so that every number keeps its text. Own code because each entry of
-//! each answer is read by it: a tree of a library's costs several times what the rest of the filter does, and none of them tells
-//! of a key that comes twice.
+//! A [`Document`] is read once, into a flat list that holds where each value stands; a [`Json`] is a place in it. It is for looking
+//! at; what travels on are the bytes themselves, so that every number keeps its text. Own code because each entry of each answer is
+//! read by it: a tree of a library's costs several times what the rest of the filter does, and none of them tells of a key that
+//! comes twice.
 
 mod alike;
 mod keys;
@@ -62,7 +62,7 @@ impl<'a> Document<'a> {
         Scanner::read(bytes, max_depth.min(MAX_DEPTH), false)
     }
 
-    /// Reads a document in which values may have several readings: which ones, [`Json::is_flawed`] says.
+    /// Reads a document in which values may have several readings: how many of a value, [`Json::flaws`] says.
     ///
     /// # Errors
     /// Anything that is not one JSON value.

@@ -4,23 +4,25 @@
 
 use std::sync::OnceLock;
 
+use super::Document;
 use super::scan::{Kind, Node, Place, Scanner, in_range, scalar, short};
 use super::text::{alike, escapes, plain};
-use super::{Document, JsonError};
 
 impl Scanner<'_> {
     /// Reads the object at `at` as far as it is like the last one behind `first`, the place before its first key: up to behind a
     /// value in it, or to its end. Whether anything was read.
     #[inline]
-    pub(super) fn like(&mut self, first: u32, place: &mut Place, key: u32, at: &mut usize) -> Result<bool, JsonError> {
-        let Some(sample) = self.sample(first, place) else { return Ok(false) };
-        self.make_room(sample.len())?;
+    pub(super) fn like(&mut self, first: u32, place: &mut Place, key: u32, at: &mut usize) -> bool {
+        let Some(sample) = self.sample(first, place) else { return false };
+        if self.make_room(sample.len()).is_err() {
+            return false;
+        }
         let object = self.document.nodes.len();
         self.document.nodes.extend_from_within(sample.clone());
         let (read, end, whole) = self.fill(sample.start, object, *at);
         if read == 0 {
             self.document.nodes.truncate(object);
-            return Ok(false);
+            return false;
         }
         *at = end;
         if let Some(node) = self.document.nodes.get_mut(object) {
@@ -30,7 +32,7 @@ impl Scanner<'_> {
             self.document.nodes.truncate(object + read);
             self.reopen(place, object);
         }
-        Ok(true)
+        true
     }
 
     /// The nodes of an object that another one in this place may be like.
@@ -55,15 +57,15 @@ impl Scanner<'_> {
         // Two places that stand for each other, and up to where in the sample the same stands behind both.
         let (mut read, mut at) = (whole.start as usize, start);
         let mut same = read + alike(bytes, read..end, at);
-        let mut unlike = u32::MAX;
+        let mut moved = short(at).wrapping_sub(short(read));
+        let (mut unlike, mut grown) = (u32::MAX, false);
         for (old, new) in sample.iter().zip(object.iter_mut()) {
-            let moved = short(at).wrapping_sub(short(read));
             new.start = old.start.wrapping_add(moved);
+            new.end = old.end.wrapping_add(moved);
             if old.is_container() {
                 new.next = old.next.wrapping_add(further);
                 continue;
             }
-            new.end = old.end.wrapping_add(moved);
             // It is the same only with the byte behind it.
             if old.end as usize >= same {
                 let other = if old.start as usize <= same { again(bytes, new) } else { None };
@@ -73,6 +75,9 @@ impl Scanner<'_> {
                 };
                 (at, read) = (end_of_other, old.end as usize);
                 same = read + alike(bytes, read..end, at);
+                let before = moved;
+                moved = short(at).wrapping_sub(short(read));
+                grown |= moved != before;
             }
             if new.kind == Kind::EscapedText {
                 new.next = short(escaped.len());
@@ -80,7 +85,9 @@ impl Scanner<'_> {
             }
         }
         if same == end {
-            ends(sample, object, from, usize::MAX);
+            if grown {
+                ends(sample, object, from, usize::MAX);
+            }
             return (sample.len(), at + (end - read), true);
         }
         let stop = sample.partition_point(|node| node.start < unlike);

@@ -138,7 +138,7 @@ impl<'a> Scanner<'a> {
                 b'{' | b'[' if place.room == 0 => at = self.too_deep(at, key)?,
                 b'{' => {
                     let first = self.first(place.last)?;
-                    if !self.like(first, &mut place, key, &mut at)? {
+                    if !self.like(first, &mut place, key, &mut at) {
                         self.open(&mut place, Kind::Object, at, key)?;
                         place.last = first;
                         at += 1;

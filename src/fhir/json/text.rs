@@ -32,15 +32,15 @@ pub(super) fn same(bytes: &[u8], mut a: usize, mut b: usize, mut long: usize) ->
 pub(super) fn alike(bytes: &[u8], part: std::ops::Range<usize>, at: usize) -> usize {
     let (one, other) = (bytes.get(part.start..).unwrap_or_default(), bytes.get(at..).unwrap_or_default());
     let (mut equal, long) = (0, part.len());
-    for (one, other) in one.as_chunks().0.iter().zip(other.as_chunks().0) {
+    for (one, other) in one.as_chunks().0.iter().zip(other.as_chunks().0).take(long.div_ceil(32)) {
         let found = u8x32::new(*one).simd_eq(u8x32::new(*other)).to_bitmask();
-        equal += found.trailing_ones() as usize;
-        if found != u32::MAX || equal >= long {
-            return equal.min(long);
+        if found != u32::MAX {
+            return long.min(equal + found.trailing_ones() as usize);
         }
+        equal += 32;
     }
-    let rest = one.iter().zip(other).skip(equal).take_while(|(one, other)| one == other);
-    (equal + rest.count()).min(long)
+    let rest = one.iter().zip(other).skip(equal).take(long.saturating_sub(equal));
+    long.min(equal + rest.take_while(|(one, other)| one == other).count())
 }
 
 /// The first quotation mark, backslash or control character from `at` on, or the end.
