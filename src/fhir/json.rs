@@ -87,8 +87,12 @@ impl<'a> Document<'a> {
 
     /// Every text that is a member with one of these names, in order.
     pub fn texts_called(&self, names: &[&str]) -> impl Iterator<Item = Json<'_>> {
-        let is_wanted: Vec<bool> = self.keys.iter().map(|key| names.contains(&self.name(key))).collect();
-        let is_found = move |node: &Node| node.is_text() && is_wanted.get(node.key as usize) == Some(&true);
+        let is_wanted = |key: &Key| {
+            let is_as_long = names.iter().any(|name| name.len() == (key.end - key.start) as usize);
+            (is_as_long || key.spelled > 0) && names.contains(&self.name(key))
+        };
+        let wanted: Vec<bool> = self.keys.iter().map(is_wanted).collect();
+        let is_found = move |node: &Node| node.is_text() && wanted.get(node.key as usize) == Some(&true);
         let found = self.nodes.iter().enumerate().filter(move |(_, node)| is_found(node));
         found.map(|(at, _)| Json { document: self, at })
     }

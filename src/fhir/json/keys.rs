@@ -8,7 +8,7 @@ use super::text::{decoded, escapes, plain, same};
 use super::{Document, Json, JsonError};
 
 /// From this many keys on, duplicates are looked for in a hash set.
-const MANY_KEYS: usize = 32;
+const MANY_KEYS: u32 = 32;
 
 /// Most keys that are tried in one place before the one that stands there is read.
 const MOST_TRIED: usize = 8;
@@ -46,17 +46,17 @@ impl Document<'_> {
             None => self.text.get(key.start as usize..key.end as usize).unwrap_or_default(),
         }
     }
+}
 
-    /// The bit of a key, by its length and its ends.
-    fn fingerprint(&self, key: &Key) -> u64 {
-        let name = self.name(key).as_bytes();
-        match name {
-            [first, .., last] => {
-                let sum = u32::from(*first).wrapping_mul(29) ^ u32::from(*last).wrapping_mul(5) ^ short(name.len());
-                1u64.wrapping_shl(sum)
-            }
-            _ => 1,
+/// The number of the bit of a name, by its length and its ends.
+#[inline]
+fn bit_of(name: &[u8]) -> u32 {
+    match name {
+        [first, .., last] => {
+            let sum = u32::from(*first).wrapping_mul(29) ^ u32::from(*last).wrapping_mul(5) ^ short(name.len());
+            sum % u64::BITS
         }
+        _ => 0,
     }
 }
 
@@ -117,69 +117,73 @@ impl Scanner<'_> {
         self.new_key(place, at)
     }
 
+    #[inline]
     fn new_key(&mut self, place: &mut Place, at: &mut usize) -> Result<(), JsonError> {
-        let from = *at;
-        if token(self.bytes, at) != b'"' {
+        let (bytes, from) = (self.bytes, *at);
+        if token(bytes, at) != b'"' {
             return Err(NO_KEY);
         }
         let start = *at + 1;
-        let special = plain(self.bytes, start);
-        let (end, whole) = escapes(self.bytes, special)?;
+        let plain_end = plain(bytes, start);
+        let is_plain = bytes.get(plain_end) == Some(&b'"');
+        let (end, whole) = if is_plain { (plain_end, true) } else { escapes(bytes, plain_end)? };
         *at = end + 1;
-        if token(self.bytes, at) != b':' {
+        if token(bytes, at) != b':' {
             return Err(NO_COLON);
         }
         *at += 1;
-        token(self.bytes, at);
-        let mut key = Key { start: short(start), end: short(end), from: short(from), ..Key::default() };
-        key.long = short(*at - from);
-        if end != special {
-            let written = self.document.text.get(start..end).unwrap_or_default();
-            self.document.names.push(decoded(written));
-            key.spelled = short(self.document.names.len());
+        token(bytes, at);
+        let (long, name) = (short(*at - from), bytes.get(start..end).unwrap_or_default());
+        let key = Key { start: short(start), end: short(end), from: short(from), long, ..Key::default() };
+        if is_plain {
+            place.last = self.follow(place, key, name)?;
+            return Ok(());
         }
         if !whole {
             self.flaw(place.open, LONE)?;
         }
-        place.last = self.follow(place, key, end != special)?;
+        let name = decoded(self.document.text.get(start..end).unwrap_or_default());
+        let key = Key { spelled: short(self.document.names.len() + 1), ..key };
+        place.last = self.follow(place, key, name.as_bytes())?;
+        self.document.names.push(name);
         Ok(())
     }
 
     /// Puts a key behind those of its object, with which it is compared while they are few.
-    fn follow(&mut self, place: &Place, mut key: Key, escaped: bool) -> Result<u32, JsonError> {
-        let last = self.document.keys.get(place.last as usize).copied().unwrap_or_default();
-        let bit = self.document.fingerprint(&key);
-        let repeated = last.seen & bit != 0 && (last.count as usize) < MANY_KEYS && self.came(place.last, &key);
-        (key.before, key.count, key.seen) = (place.last, last.count + 1, last.seen | bit);
-        // What is a second reading once, is one each time.
-        let again = !repeated && !escaped;
+    #[inline]
+    fn follow(&mut self, place: &Place, mut key: Key, name: &[u8]) -> Result<u32, JsonError> {
+        let (number, bit) = (self.document.keys.len(), bit_of(name));
+        let Some(last) = self.document.keys.get(place.last as usize).filter(|_| number < self.most) else {
+            return Err(TOO_MANY);
+        };
+        (key.before, key.count, key.seen) = (place.last, last.count + 1, last.seen | 1 << bit);
+        let may_repeat = last.seen & 1 << bit != 0 && last.count < MANY_KEYS;
+        key.beside = last.behind;
+        let repeated = may_repeat && self.came(place.last, name);
         if repeated {
             self.flaw(place.open, TWICE)?;
         }
-        if again {
-            key.beside = last.behind;
-        }
+        let Some(called) = self.called.get_mut(bit as usize) else { return Err(TOO_MANY) };
         // Objects under the same name look alike, whatever came before it.
-        let name = bit.trailing_zeros() as usize;
-        let namesake = self.called.get(name).and_then(|number| self.document.keys.get(*number as usize));
-        key.below = namesake
-            .filter(|other| self.document.name(other) == self.document.name(&key))
-            .map_or(0, |other| other.below);
-        let number = self.add(key)?;
-        if let Some(last) = self.document.keys.get_mut(place.last as usize).filter(|_| again) {
-            last.behind = number;
+        let namesake = self.document.keys.get(std::mem::replace(called, short(number)) as usize);
+        if let Some(namesake) = namesake.filter(|namesake| namesake.below != NO_KEY_AT_ALL)
+            && self.document.name(namesake).as_bytes() == name
+        {
+            key.below = namesake.below;
         }
-        if let Some(called) = self.called.get_mut(name) {
-            *called = number;
+        // What is a second reading once, is one each time.
+        if let Some(last) = self.document.keys.get_mut(place.last as usize).filter(|_| !repeated && key.spelled == 0) {
+            last.behind = short(number);
         }
-        Ok(number)
+        self.document.keys.push(key);
+        Ok(short(number))
     }
 
-    /// Whether what `key` says came already, up to the key `last`.
-    fn came(&self, mut last: u32, key: &Key) -> bool {
-        let name = self.document.name(key);
+    /// Whether what a key says came already, up to the key `last`.
+    #[cold]
+    fn came(&self, mut last: u32, name: &[u8]) -> bool {
         while let Some(before) = self.document.keys.get(last as usize).filter(|before| before.count > 0) {
-            if self.document.name(before) == name {
+            if self.document.name(before).as_bytes() == name {
                 return true;
             }
             last = before.before;
@@ -190,7 +194,7 @@ impl Scanner<'_> {
     /// An object was closed that stood in `place`; `closed` is where it ended.
     #[inline]
     pub(super) fn closed(&mut self, closed: &Place, place: &Place) -> Result<(), JsonError> {
-        let keys = self.document.keys.get(closed.last as usize).map_or(0, |key| key.count as usize);
+        let keys = self.document.keys.get(closed.last as usize).map_or(0, |key| key.count);
         if keys >= MANY_KEYS && self.repeats(closed.open) {
             self.flaw(closed.open, TWICE)?;
         }

@@ -31,6 +31,9 @@ pub(super) const TWICE: JsonError = JsonError("an object has the same key twice"
 /// Bytes that a value of FHIR takes with its key.
 const BYTES_EXPECTED: usize = 16;
 
+/// Different keys of a document, or hardly more.
+const KEYS_EXPECTED: usize = 64;
+
 /// From this many digits on a number may be out of range without an exponent.
 const MANY_DIGITS: usize = 300;
 
@@ -115,7 +118,9 @@ impl<'a> Scanner<'a> {
         }
         let text = simdutf8::basic::from_utf8(bytes).map_err(|_| NO_UTF8)?;
         let nodes = Vec::with_capacity(bytes.len() / BYTES_EXPECTED + 1);
-        let keys = vec![Key::default()];
+        // The first stands for no key.
+        let mut keys = Vec::with_capacity(bytes.len().div_ceil(BYTES_EXPECTED).min(KEYS_EXPECTED));
+        keys.push(Key::default());
         let document = Document { text, nodes, keys, names: Vec::new(), escaped: Vec::new(), flaws: Vec::new() };
         let most = MAX_VALUES.max(bytes.len() / BYTES_A_VALUE);
         let mut scanner = Self { document, bytes, most, flawed, called: [NO_KEY_AT_ALL; 64] };
