@@ -218,9 +218,9 @@ impl Entries {
     }
 
     /// Begins an entry, which is to be written next.
-    pub fn next(&mut self) -> &mut String {
+    pub fn begin(&mut self) -> &mut String {
         match self.0.len() {
-            0 => self.0.extend(std::iter::repeat_n(' ', ROOM)),
+            0 => self.0.push_str(&" ".repeat(ROOM)),
             _ => self.0.push(','),
         }
         &mut self.0

@@ -219,7 +219,7 @@ impl Filling {
         moving: &Moving<'_>,
         checked: &Checked<'_>,
     ) -> Result<(), Refusal> {
-        let entries = self.filled.entries.next();
+        let entries = self.filled.entries.begin();
         let before = entries.len();
         checked.print(moving, entries);
         let printed = entries.len() - before;
@@ -289,7 +289,7 @@ impl Filling {
         for (_, printed) in
             std::mem::take(&mut self.included).into_iter().filter(|(name, _)| !self.names.contains(name))
         {
-            filled.entries.next().push_str(&printed);
+            filled.entries.begin().push_str(&printed);
         }
         filled
     }
