@@ -33,7 +33,7 @@ sections! {
         /// Whether people are asked before it gets access to their data, or are taken to have agreed
         consent;
         /// How fast its requests may come, at each replica
-        rate;
+        rate = "that of `[limits] client_rate`";
         /// Whether it may ask what a token says (`/auth/introspect`)
         may_introspect;
         /// Whether it is an EHR that launches apps (`POST /auth/launch`); not for public clients

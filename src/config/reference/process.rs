@@ -87,7 +87,7 @@ sections! {
     }
 
     "[limits]" {
-        /// Largest request body that is held in memory: of writes that are checked, and of forms
+        /// Largest body of a request that is held in memory, such as a write that is checked
         request_body: "bytes";
         /// Largest answer of the FHIR server that is held in memory to be verified; while it is looked at, it takes about five times that
         response_body: "bytes";
