@@ -52,12 +52,11 @@ impl Head {
             TargetError::TooMany => rules::TARGET_TOO_LONG.refuse().because("too many parameters"),
             other => rules::TARGET_MALFORMED.refuse().because(other.to_string()),
         })?;
-        let slash = if target.trailing_slash { "/" } else { "" };
         Ok(Self {
             method: request.method.clone(),
             raw: raw.to_owned(),
             headers: request.headers.clone(),
-            path: if target.path.is_empty() { "/".to_owned() } else { format!("/{}{slash}", target.path.join("/")) },
+            path: path_of(&target),
             target,
         })
     }
@@ -83,6 +82,19 @@ impl Head {
     pub(super) fn text(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
+}
+
+/// The decoded path of a target.
+fn path_of(target: &Target) -> String {
+    let mut path = String::with_capacity(target.path.iter().map(|segment| segment.len() + 1).sum::<usize>() + 1);
+    for segment in &target.path {
+        path.push('/');
+        path.push_str(segment);
+    }
+    if target.trailing_slash || path.is_empty() {
+        path.push('/');
+    }
+    path
 }
 
 fn check_method(request: &RequestHeader) -> Result<(), Refusal> {

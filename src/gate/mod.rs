@@ -29,7 +29,7 @@ use pingora::ErrorType;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
-use tokio::time::timeout;
+use pingora::time::timeout;
 
 pub use entrance::Entrance;
 pub use first::FirstBytes;
