@@ -246,7 +246,8 @@ fn bearer(head: &Head) -> Result<&str, Refusal> {
         return Err(rules::TOKEN_MISSING.refuse());
     };
     let ambiguous = || rules::AUTHORIZATION_AMBIGUOUS.refuse();
-    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(ambiguous)?;
+    let (scheme, token) =
+        std::str::from_utf8(value.as_bytes()).ok().and_then(|text| text.split_once(' ')).ok_or_else(ambiguous)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(rules::TOKEN_MISSING.refuse().because("another scheme than Bearer"));
     }
