@@ -53,7 +53,9 @@ fn known() -> BTreeSet<(String, String)> {
             .map(|line| match line {
                 header if header.starts_with('[') => format!("{header}\n{more}"),
                 // Their keys are no fixed set.
-                line if line.starts_with("narrowing_by_type") || line.starts_with("links") => line.to_owned(),
+                line if ["narrowing_by_type", "links", "headers"].iter().any(|key| line.starts_with(key)) => {
+                    line.to_owned()
+                }
                 line => line.replacen("= { ", &format!("= {{ {more}, "), 1),
             })
             .collect();
