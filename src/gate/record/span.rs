@@ -5,7 +5,7 @@ use crate::telemetry::method_name;
 
 impl Visit {
     /// Ends the request's span with what may be told: nothing of who asked, of whom it was, or what for.
-    pub(super) fn end_span(&mut self) {
+    pub(in crate::gate) fn end_span(&mut self) {
         let Some(mut span) = self.span.take() else { return };
         match (self.endpoint, self.resource_type) {
             (Some(endpoint), _) => {
