@@ -21,7 +21,7 @@ struct Counted(AtomicU8);
 
 impl Entropy for Counted {
     fn fill(&self, bytes: &mut [u8]) {
-        bytes.fill(self.0.fetch_add(1, Ordering::Relaxed) + 1);
+        bytes.fill(self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
     }
 }
 
