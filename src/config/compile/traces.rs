@@ -20,8 +20,9 @@ const ONE_IN: usize = 100;
 const MAX_ONE_IN: usize = 1_000_000_000;
 
 pub(super) fn traces(root: &mut Table<'_>) -> Option<Traces> {
-    root.has("traces").then_some(())?;
-    section(root.section("traces"), CAN_SEND)
+    let is_there = root.has("traces");
+    let table = root.section("traces");
+    is_there.then(|| section(table, CAN_SEND)).flatten()
 }
 
 fn section(mut table: Table<'_>, can_send: bool) -> Option<Traces> {
@@ -34,7 +35,7 @@ fn section(mut table: Table<'_>, can_send: bool) -> Option<Traces> {
     }
     let url = url.and_then(|found| found.parse(|text| value::http_url(text, EXAMPLE)));
     let one_in = table.number("one_in", ONE_IN, 0..=MAX_ONE_IN);
-    let service = table.text("service_name").map_or(SERVICE, |found| found.it).to_owned();
+    let service = table.text_or("service_name", SERVICE).map_or(SERVICE, |found| found.it).to_owned();
     let headers = headers(&mut table);
     let ca = certificate_authority(&mut table, url.as_slice());
     table.finish();
