@@ -211,7 +211,9 @@ fn failed(error: &dyn std::error::Error, head: bool) -> Response<Vec<u8>> {
 }
 
 fn refusal(status: StatusCode, head: bool) -> Response<Vec<u8>> {
-    answer(status, JSON, format!(r#"{{"status":{}}}"#, status.as_u16()), head)
+    // Nothing else is forbidden on this listener.
+    let because = if status == StatusCode::FORBIDDEN { r#","because":"Host is none of [admin] hosts""# } else { "" };
+    answer(status, JSON, format!(r#"{{"status":{}{because}}}"#, status.as_u16()), head)
 }
 
 fn html_answer(html: String, policy: &str, head: bool) -> Response<Vec<u8>> {
