@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,6 +14,11 @@ pub type UnixSeconds = i64;
 pub trait Clock: Send + Sync {
     /// The present moment in whole seconds.
     fn now(&self) -> UnixSeconds;
+
+    /// The time since 1970 as finely as the clock knows it.
+    fn since_epoch(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.now()).unwrap_or_default())
+    }
 }
 
 /// A source of cryptographically strong random bytes.
@@ -60,11 +65,13 @@ impl Ambient {
 struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn now(&self) -> UnixSeconds {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
+        i64::try_from(self.since_epoch().as_secs()).unwrap_or(i64::MAX)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn since_epoch(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 }
 

@@ -90,7 +90,7 @@ async fn ask(guard: &Guard, exchange: &Exchange<'_>, export: &Export, at: &Place
     let host = host.ok_or_else(|| EXPORT_ELSEWHERE.refuse())?;
     let first = &host.addresses.first;
     let own = fhir.upstream.addresses.iter().any(|own| own.authority == first.authority && own.tls == first.tls);
-    let headers = if own { outgoing::headers(exchange, &request, false) } else { outgoing::anonymous(&request) };
+    let headers = if own { outgoing::headers(exchange, &request, false, None) } else { outgoing::anonymous(&request) };
     let _watch = exchange.waited.start();
     guard.elsewhere.send(host, &request, headers, None, None).await.map_err(|error| upstream_refusal(&error))
 }
