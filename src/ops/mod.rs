@@ -3,6 +3,8 @@
 
 mod access;
 mod export;
+#[cfg(feature = "otel")]
+mod otlp;
 mod page;
 mod readiness;
 mod state;
@@ -19,6 +21,8 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 pub use export::Exporter;
+#[cfg(feature = "otel")]
+pub use otlp::SpanExporter;
 pub use readiness::Readiness;
 
 use crate::ambient::{Ambient, UnixSeconds};

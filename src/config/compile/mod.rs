@@ -16,6 +16,7 @@ mod server;
 mod store;
 mod tls;
 mod tokens;
+mod traces;
 mod upstream;
 mod upstream_auth;
 mod users;
@@ -47,6 +48,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let store = store::store(root.section("store"));
     let tokens = tokens::tokens(root.section("tokens"));
     let audit = process::audit(root.section("audit"));
+    let traces = traces::traces(root);
     let log = process::log(root.section("log"));
     let limits = process::limits(root.section("limits"));
     // Of a version that was not understood the scopes are checked all the same; what is wrong with them is mostly the rest.
@@ -73,6 +75,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
         store: store?,
         tokens,
         audit,
+        traces,
         log,
         limits,
         issuers,
