@@ -13,12 +13,15 @@ mod introspection;
 mod oidc;
 mod pages;
 mod reading;
+#[cfg(test)]
+mod reference;
 mod registered;
 mod reload;
 mod restart;
 mod secret;
 mod snapshot;
 mod table;
+mod typed;
 mod value;
 mod watch;
 
@@ -81,7 +84,7 @@ fn attempt(path: &Path) -> (Sources, Result<Snapshot, ConfigErrors>) {
     let snapshot = match reading.text(path) {
         Ok(text) => compile::main_file(&reading, path, &text),
         Err(what) => {
-            reading.problem(path, None, what);
+            reading.problem(path, None, format!("{what}; --config or SMARTGATE_CONFIG names another file"));
             None
         }
     };

@@ -3,6 +3,8 @@
 
 mod access;
 mod export;
+#[cfg(feature = "otel")]
+mod otlp;
 mod page;
 mod readiness;
 mod state;
@@ -19,6 +21,8 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 pub use export::Exporter;
+#[cfg(feature = "otel")]
+pub use otlp::SpanExporter;
 pub use readiness::Readiness;
 
 use crate::ambient::{Ambient, UnixSeconds};
@@ -141,12 +145,14 @@ impl AdminApp {
         let request = session.req_header();
         let address = session.client_addr().and_then(|address| address.as_inet()).map(SocketAddr::ip);
         let authorization = request.headers.get(header::AUTHORIZATION);
-        match self.access.admit(authorization, token, address, self.watched.ambient.now()) {
+        let admission = self.access.admit(authorization, token, address, self.watched.ambient.now());
+        let address = address.map(tracing::field::display);
+        match admission {
             Admission::Granted => self.watched.metrics.admin_access(LoginOutcome::Success),
             Admission::Asked => return unauthorized(head),
             Admission::Wrong => {
                 self.watched.metrics.admin_access(LoginOutcome::Failure);
-                tracing::warn!(?address, "somebody showed a wrong admin token");
+                tracing::warn!(address, "somebody showed a wrong admin token");
                 return unauthorized(head);
             }
             Admission::Paused(seconds) => {
@@ -160,7 +166,7 @@ impl AdminApp {
         let id = form_urlencoded::parse(query).find(|(name, _)| name == "request_id").map(|(_, id)| id);
         let id = id.as_deref().map(str::trim).filter(|id| !id.is_empty() && id.len() <= MAX_ID);
         if let Some(request_id) = id {
-            tracing::info!(?address, request_id, "a decision was looked up");
+            tracing::info!(address, request_id, "a decision was looked up");
         }
         match (asked, id) {
             (Asked::Decisions, None) => refusal(StatusCode::BAD_REQUEST, head),
@@ -205,7 +211,9 @@ fn failed(error: &dyn std::error::Error, head: bool) -> Response<Vec<u8>> {
 }
 
 fn refusal(status: StatusCode, head: bool) -> Response<Vec<u8>> {
-    answer(status, JSON, format!(r#"{{"status":{}}}"#, status.as_u16()), head)
+    // Nothing else is forbidden on this listener.
+    let because = if status == StatusCode::FORBIDDEN { r#","because":"Host is none of [admin] hosts""# } else { "" };
+    answer(status, JSON, format!(r#"{{"status":{}{because}}}"#, status.as_u16()), head)
 }
 
 fn html_answer(html: String, policy: &str, head: bool) -> Response<Vec<u8>> {

@@ -7,8 +7,7 @@ use http::HeaderName;
 
 use super::upstream::{bulk_hosts, upstream};
 use crate::config::table::Table;
-use crate::config::value::choice;
-use crate::config::{Fhir, IdentityHeaders, Narrowing, PatientData, UnpinnedWrites};
+use crate::config::{Fhir, IdentityHeaders, Narrowing, PatientData, Server, UnpinnedWrites};
 use crate::fhir::{FhirVersion, ResourceType, SearchParameter, SearchParameterKind, Tables, TypeSet};
 
 const DEFAULT_BASE_PATH: &str = "/fhir";
@@ -42,11 +41,9 @@ const MANAGED_HEADERS: [&str; 18] = [
 ];
 const MANAGED_PREFIXES: [&str; 5] = ["accept", "content-", "if-", "proxy-", "x-forwarded-"];
 
-pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhir> {
-    let base_path = match table.text("base_path") {
-        None => Some(DEFAULT_BASE_PATH.to_owned()),
-        Some(found) => found.parse(base_path),
-    };
+/// Reads the section; `server` is where the gate itself listens.
+pub(super) fn fhir(mut table: Table<'_>, server: Option<&Server>) -> Option<Fhir> {
+    let base_path = table.text_or("base_path", DEFAULT_BASE_PATH).and_then(|found| found.parse(base_path));
     let versions = [("R4", FhirVersion::R4), ("R4B", FhirVersion::R4B), ("R5", FhirVersion::R5)];
     let version = table.choice("version", FhirVersion::R4, &versions);
     let tables = Tables::of(version);
@@ -55,13 +52,13 @@ pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhi
     let shared_types = shared_types(&mut table, tables);
     let unpinned_writes = unpinned_writes(&mut table);
     let upsert = table.choice("upsert", false, &[("deny", false), ("allow", true)]);
-    let upstream = upstream(&mut table);
+    let upstream = upstream(&mut table, server);
     let bulk_hosts = bulk_hosts(&mut table, upstream.as_ref());
     let identity_headers = table.table("identity_headers").map(identity_headers).unwrap_or_default();
     table.finish();
     let base_path = base_path?;
     Some(Fhir {
-        public_base: format!("{}{base_path}", public_url?),
+        public_base: format!("{}{base_path}", server?.public_url),
         base_path,
         version,
         tables,
@@ -160,6 +157,11 @@ fn shared_types(table: &mut Table<'_>, tables: &Tables) -> TypeSet {
             None => Ok(of),
         }
     };
+    #[cfg(test)]
+    table.note("shared_types", |asked| {
+        let names: Vec<&str> = tables.default_shared().iter().map(|of| of.name()).collect();
+        asked.default = Some(format!("{names:?}"));
+    });
     match table.texts("shared_types") {
         None => *tables.default_shared(),
         Some(list) => list.into_iter().filter_map(|found| found.parse(shared)).collect(),
@@ -169,9 +171,8 @@ fn shared_types(table: &mut Table<'_>, tables: &Tables) -> TypeSet {
 fn unpinned_writes(table: &mut Table<'_>) -> UnpinnedWrites {
     let put = UnpinnedWrites { put: true, delete: false };
     let delete = UnpinnedWrites { put: false, delete: true };
-    let methods = table.texts("unpinned_writes").unwrap_or_default().into_iter();
-    let methods = methods.filter_map(|found| found.parse(|text| choice(text, &[("PUT", put), ("DELETE", delete)])));
-    methods.fold(UnpinnedWrites::default(), |open, method| UnpinnedWrites {
+    let methods = table.choices("unpinned_writes", &[], &[("PUT", put), ("DELETE", delete)]);
+    methods.into_iter().map(|found| found.it).fold(UnpinnedWrites::default(), |open, method| UnpinnedWrites {
         put: open.put || method.put,
         delete: open.delete || method.delete,
     })

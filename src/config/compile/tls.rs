@@ -14,7 +14,7 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use crate::config::certificates::Certificates;
 use crate::config::document::Found;
 use crate::config::table::Table;
-use crate::config::{ClientCertificate, Tls, value};
+use crate::config::{ClientCertificate, Tls};
 
 /// HTTP/2 where the client speaks it (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -74,6 +74,8 @@ fn certified(table: &mut Table<'_>, provider: &CryptoProvider) -> Option<Certifi
     let (cert, key) = (cert?, key?);
     let place = cert.place.clone();
     let chain = bytes(cert).and_then(|pem| pem.parse(|pem| certificates(&pem)));
+    let document = key.place.document;
+    document.reading.secret(&document.folder().join(key.it), &key.place);
     let key = bytes(key).and_then(|pem| {
         pem.parse(|pem| PrivateKeyDer::from_pem_slice(&pem).map_err(|why| format!("has no private key in PEM ({why})")))
     });
@@ -93,9 +95,9 @@ fn client_verifier(
     provider: &Arc<CryptoProvider>,
 ) -> Option<Option<Arc<dyn ClientCertVerifier>>> {
     let words = [("require", ClientAuth::Require), ("request", ClientAuth::Request)];
-    let auth = table.text("client_auth").map(|found| found.parse(|text| value::choice(text, &words)));
+    let auth = table.choice("client_auth", ClientAuth::Require, &words);
     let Some(ca) = table.text("client_ca") else {
-        if auth.is_some() {
+        if table.has("client_auth") {
             table.missing("client_ca", "\"tls/clients-ca.pem\"");
             return None;
         }
@@ -111,7 +113,7 @@ fn client_verifier(
         }
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    let builder = match auth.unwrap_or(Some(ClientAuth::Require))? {
+    let builder = match auth {
         ClientAuth::Require => builder,
         ClientAuth::Request => builder.allow_unauthenticated(),
     };
