@@ -3,6 +3,7 @@
 # make test-leaks  plants leaks in a copy of the source, one after another: the tests must find each (some minutes)
 # make test-hfs  the end-to-end tests before Helios HFS (its first build takes half an hour)
 # make soak      everything at once for MINUTES (60): reloads, key rotation, restarts of the FHIR server; memory must not grow
+# make docs      docs/configuration.md and conf/smartgate.schema.json anew, from src/config
 # make lint      formatting and clippy
 # make fuzz      each parser on random input for SECONDS (60); fuzz/README.md says what is asserted
 # make bench     times the steps of a request; docs/speed.md says what each command here measures
@@ -23,7 +24,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # tools/setup puts a cmake into the virtual environment, for machines without one: pingora's zlib is built with it.
 export PATH := $(PATH):$(HOME)/.cargo/bin:$(CACHE)/venv/bin
 
-.PHONY: help demo test test-leaks test-hfs soak lint fuzz bench bench-counts bench-compare deny sbom build build-static
+.PHONY: help demo test test-leaks test-hfs soak docs lint fuzz bench bench-counts bench-compare deny sbom build build-static
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -51,6 +52,9 @@ soak:
 	@tools/setup test
 	cargo build --locked --release
 	@SMARTGATE_BINARY=$(TARGET)/release/smartgate $(PYTHON) tools/soak --minutes $(or $(MINUTES),60)
+
+docs:
+	SMARTGATE_DOCS=1 cargo test --locked --lib -- config::reference::the_files_are_what_the_code_says
 
 lint:
 	@tools/setup demo

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use smartgate::app::{CommandLine, execute};
+use smartgate::app::{CommandLine, complain, execute};
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     match execute(CommandLine::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("smartgate: {failure}");
+            complain(format_args!("smartgate: {failure}"));
             ExitCode::FAILURE
         }
     }

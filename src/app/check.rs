@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::issuers;
 use super::keys::open_store;
 use super::statement::{Finding, compare, tried_on};
-use super::{Failure, small_runtime};
+use super::{Failure, complain, say, small_runtime};
 use crate::config::{self, Address, LaunchBinding, Narrowing, OperationAnswer, Snapshot};
 use crate::decide::{Obeyed, capabilities_lookup, probe_search};
 use crate::fhir::bundle::{RawBundle, RawEntry};
@@ -30,32 +30,33 @@ pub(super) fn check(path: &Path, upstream: bool, issuers: bool) -> Result<(), Fa
     let loaded = config::load(path).map_err(Failure::new)?;
     let snapshot = &loaded.snapshot;
     let bases: Vec<&str> = snapshot.fhir.upstream.addresses.iter().map(|address| address.base.as_str()).collect();
-    println!(
-        "{} is right: {} in front of {}, {} clients, {} users, {} other issuers",
+    say(format_args!(
+        "{} is right: {} in front of {}; clients: {}, users: {}, other issuers: {}",
         path.display(),
         snapshot.fhir.public_base,
         bases.join(", "),
         snapshot.clients.configured.len(),
         snapshot.users.len(),
         snapshot.issuers.len(),
-    );
+    ))?;
     for (place, text) in warnings(path, snapshot) {
-        eprintln!("{place}: warning: {text}");
+        complain(format_args!("{place}: warning: {text}"));
     }
     let runtime = small_runtime()?;
     let mut findings = Vec::new();
     let mut tell = |found: Vec<Finding>| {
-        found.iter().for_each(|finding| println!("{finding}"));
+        let told = found.iter().try_for_each(say);
         findings.extend(found);
+        told
     };
     for address in snapshot.fhir.upstream.addresses.iter().filter(|_| upstream) {
         if bases.len() > 1 {
-            println!("{}:", address.base);
+            say(format_args!("{}:", address.base))?;
         }
-        tell(runtime.block_on(examine(snapshot, address))?);
+        tell(runtime.block_on(examine(snapshot, address))?)?;
     }
     if issuers {
-        tell(runtime.block_on(issuers::examine(snapshot))?);
+        tell(runtime.block_on(issuers::examine(snapshot))?)?;
     }
     match findings.iter().filter(|finding| matches!(finding, Finding::Wrong(_))).count() {
         0 => Ok(()),

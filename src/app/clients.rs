@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::keys::open_store;
-use super::{Failure, small_runtime};
+use super::{Failure, say, small_runtime};
 use crate::config::{self, RegisteredAuth, Registration, UserGrantType};
 use crate::store::{Store, StoredClient};
 
@@ -28,14 +28,11 @@ pub(super) fn clients(path: &Path, action: &Action) -> Result<(), Failure> {
             Action::List => {
                 for client in store.clients().await.map_err(Failure::new)? {
                     let has_row = loaded.snapshot.clients.configured.contains_key(&client.id);
-                    println!("{}", line(&client, &read(&client)?, has_row));
+                    say(line(&client, &read(&client)?, has_row))?;
                 }
                 Ok(())
             }
-            Action::Export { id } => {
-                print!("{}", row(id, &read(&find(&*store, id).await?)?)?);
-                Ok(())
-            }
+            Action::Export { id } => say(row(id, &read(&find(&*store, id).await?)?)?.trim_end()),
             Action::Remove { id } => match store.remove_client(id).await.map_err(Failure::new)? {
                 true => Ok(()),
                 false => Err(unknown(id)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use http::Method;
 
-use super::{Failure, keys::open_store, small_runtime};
+use super::{Failure, keys::open_store, say, small_runtime};
 use crate::ambient::Ambient;
 use crate::auth::follow_registered;
 use crate::config::{self, Snapshot};
@@ -65,8 +65,7 @@ pub(super) fn explain(path: &Path, asked: &Asked) -> Result<(), Failure> {
         Ok(text) => text,
         Err(refusal) => describe_refusal(&refusal),
     };
-    print!("{text}");
-    Ok(())
+    say(text.trim_end())
 }
 
 fn explained(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<String, Refusal>, Failure> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 
-use super::{Failure, small_runtime};
+use super::{Failure, say, small_runtime};
 use crate::ambient::Ambient;
 use crate::config::{self, StoreUrl};
 use crate::store::{PostgresStore, SharedStore, SqliteStore, StoreError};
@@ -30,13 +30,8 @@ pub(super) fn keys(path: &Path, action: &Action) -> Result<(), Failure> {
         for key in store.keys().await.map_err(Failure::new)? {
             let time = |at: i64| jiff::Timestamp::from_second(at).map(|at| at.to_string()).unwrap_or_default();
             let until = key.retired.map_or_else(|| "-".to_owned(), time);
-            println!(
-                "{}\t{:?}\t{}\tused from {}\tretired {until}",
-                key.id,
-                key.purpose,
-                key.algorithm,
-                time(key.active_from)
-            );
+            let (purpose, since) = (key.purpose, time(key.active_from));
+            say(format!("{}\t{purpose:?}\t{}\tused from {since}\tretired {until}", key.id, key.algorithm))?;
         }
         Ok(())
     })

@@ -12,6 +12,8 @@ mod run;
 mod serve;
 mod statement;
 
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -73,7 +75,7 @@ enum Command {
 pub struct Failure(String);
 
 impl Failure {
-    fn new(error: impl std::fmt::Display) -> Self {
+    fn new(error: impl Display) -> Self {
         Self(error.to_string())
     }
 }
@@ -93,6 +95,21 @@ pub fn execute(line: CommandLine) -> Result<(), Failure> {
         Command::Clients { action } => clients::clients(&line.config, &action),
         Command::Keys { action } => keys::keys(&line.config, &action),
     }
+}
+
+/// Prints a line. A reader that has seen enough (`| head -1`) is no failure.
+fn say(line: impl Display) -> Result<(), Failure> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line to standard error, if that can still be written.
+pub fn complain(line: impl Display) {
+    drop(writeln!(io::stderr(), "{line}"));
 }
 
 /// A runtime for commands that finish by themselves.

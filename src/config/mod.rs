@@ -13,12 +13,15 @@ mod introspection;
 mod oidc;
 mod pages;
 mod reading;
+#[cfg(test)]
+mod reference;
 mod registered;
 mod reload;
 mod restart;
 mod secret;
 mod snapshot;
 mod table;
+mod typed;
 mod value;
 mod watch;
 

@@ -4,21 +4,14 @@
 //! does not hide the next one.
 
 use std::cell::Cell;
-use std::ops::RangeInclusive;
 use std::path::Path;
-use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+#[cfg(test)]
+use super::asked::Shape;
 use super::document::{Document, Found, Place};
 use super::reading::Reading;
-use super::value;
-
-/// A value that may be written alone or as a list.
-pub(super) enum OneOrMany<'a> {
-    One(Found<'a, &'a str>),
-    Many(Place<'a>, Vec<Found<'a, &'a str>>),
-}
 
 /// A table whose keys are being asked for.
 pub(super) struct Table<'a> {
@@ -79,22 +72,17 @@ impl<'a> Table<'a> {
         Place { document: self.document, offset, label: format!("{}{space}{}{key}", self.section, self.prefix) }
     }
 
-    fn take(&mut self, key: &'static str) -> Option<Found<'a, &'a DeValue<'a>>> {
+    /// The value of a key, which is known from now on.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Found<'a, &'a DeValue<'a>>> {
         self.known.push(key);
         let it = self.values?.get(key)?.get_ref();
         Some(Found { it, place: self.place(key) })
     }
 
-    /// Tells the test of the documentation what a key takes, and what it is where it is left out.
+    /// Tells the reference more of a key.
     #[cfg(test)]
-    fn asked(&self, key: &str, of: Option<&str>, default: &str) {
-        super::asked::note(super::asked::Asked {
-            file: self.document.path.to_owned(),
-            section: self.section.clone(),
-            key: format!("{}{key}", self.prefix),
-            of: of.map(str::to_owned),
-            default: default.to_owned(),
-        });
+    pub(super) fn note(&self, key: &str, more: impl FnOnce(&mut super::asked::Asked)) {
+        super::asked::note(&self.section, format!("{}{key}", self.prefix), more);
     }
 
     /// Whether the key is there; it still has to be asked for.
@@ -105,114 +93,6 @@ impl<'a> Table<'a> {
     /// Reports a key that must be there and is not.
     pub(super) fn missing(&self, key: &str, example: &str) {
         self.place(key).wrong(format!("is missing; write for example {key} = {example}"));
-    }
-
-    /// A string.
-    pub(super) fn text(&mut self, key: &'static str) -> Option<Found<'a, &'a str>> {
-        let Found { it, place } = self.take(key)?;
-        text_of(it, place)
-    }
-
-    /// A string that must be there.
-    pub(super) fn required(&mut self, key: &'static str, example: &str) -> Option<Found<'a, &'a str>> {
-        #[cfg(test)]
-        self.asked(key, None, "required");
-        if !self.has(key) {
-            self.missing(key, example);
-        }
-        self.text(key)
-    }
-
-    /// A list of strings.
-    pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<Found<'a, &'a str>>> {
-        let Found { it, place } = self.take(key)?;
-        match it {
-            DeValue::Array(list) => Some(texts_of(list, &place)),
-            other => {
-                place.wrong(format!("is {}; write a list of strings", kind(other)));
-                None
-            }
-        }
-    }
-
-    /// A list of strings that must be there and not be empty.
-    pub(super) fn required_texts(&mut self, key: &'static str, example: &str) -> Vec<Found<'a, &'a str>> {
-        #[cfg(test)]
-        self.asked(key, None, "required");
-        match self.values.and_then(|values| values.get(key)).map(toml::Spanned::get_ref) {
-            None => self.missing(key, example),
-            Some(DeValue::Array(list)) if list.is_empty() => {
-                self.place(key).wrong(format!("is empty; write for example {example}"));
-            }
-            Some(_) => {}
-        }
-        self.texts(key).unwrap_or_default()
-    }
-
-    /// A string or a list of strings.
-    pub(super) fn one_or_many(&mut self, key: &'static str) -> Option<OneOrMany<'a>> {
-        let Found { it, place } = self.take(key)?;
-        match it {
-            DeValue::Array(list) => {
-                let list = texts_of(list, &place);
-                Some(OneOrMany::Many(place, list))
-            }
-            it => text_of(it, place).map(OneOrMany::One),
-        }
-    }
-
-    /// `true` or `false`.
-    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
-        #[cfg(test)]
-        self.asked(key, Some("true or false"), &default.to_string());
-        match self.take(key) {
-            None => default,
-            Some(Found { it: DeValue::Boolean(flag), .. }) => *flag,
-            Some(Found { it, place }) => {
-                place.wrong(format!("is {}; write true or false", kind(it)));
-                default
-            }
-        }
-    }
-
-    /// A whole number.
-    pub(super) fn number(&mut self, key: &'static str, default: usize, range: RangeInclusive<usize>) -> usize {
-        #[cfg(test)]
-        self.asked(key, Some("number"), &default.to_string());
-        let Some(Found { it, place }) = self.take(key) else {
-            return default;
-        };
-        let number = match it {
-            DeValue::Integer(integer) => usize::from_str_radix(integer.as_str(), integer.radix()).ok(),
-            _ => None,
-        };
-        number.filter(|number| range.contains(number)).unwrap_or_else(|| {
-            place.wrong(format!("write a whole number from {} to {}", range.start(), range.end()));
-            default
-        })
-    }
-
-    /// A length of time such as `"30s"`.
-    pub(super) fn duration(
-        &mut self,
-        key: &'static str,
-        default: Duration,
-        range: RangeInclusive<Duration>,
-    ) -> Duration {
-        #[cfg(test)]
-        self.asked(key, Some("time"), &format!("\"{}\"", value::spell(default)));
-        self.text(key).and_then(|found| found.parse(|text| value::duration(text, &range))).unwrap_or(default)
-    }
-
-    /// One of a few words.
-    pub(super) fn choice<T: Copy + PartialEq>(&mut self, key: &'static str, default: T, choices: &[(&str, T)]) -> T {
-        #[cfg(test)]
-        {
-            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-            let word = choices.iter().find(|(_, value)| *value == default).map(|(word, _)| format!("\"{word}\""));
-            self.asked(key, Some(&words.join(", ")), word.as_deref().unwrap_or("none"));
-        }
-        self.text(key).and_then(|found| found.parse(|text| value::choice(text, choices))).unwrap_or(default)
     }
 
     /// A section of the file, which may be left out.
@@ -229,6 +109,8 @@ impl<'a> Table<'a> {
 
     /// A table that is the value of a key.
     pub(super) fn table(&mut self, key: &'static str) -> Option<Table<'a>> {
+        #[cfg(test)]
+        self.note(key, |asked| asked.shape = Shape::Table);
         let Found { it, place } = self.take(key)?;
         let DeValue::Table(values) = it else {
             place.wrong(format!("is {}; write a table", kind(it)));
@@ -238,23 +120,29 @@ impl<'a> Table<'a> {
         Some(Table::new(self.document, Some(values), place.offset, self.section.clone(), prefix))
     }
 
-    /// Every `[[key]]` of the file.
+    /// Every `[[key]]` of the file, or every table of the list that is the value of a key.
     pub(super) fn tables(&mut self, key: &'static str) -> Vec<Table<'a>> {
+        #[cfg(test)]
+        self.note(key, |asked| asked.shape = Shape::Tables);
         let Some(Found { it, place }) = self.take(key) else {
             return Vec::new();
         };
+        let (section, prefix, form) = match self.section.as_str() {
+            "" => (format!("[[{key}]]"), String::new(), format!("write [[{key}]] before each")),
+            section => (section.to_owned(), format!("{}{key}.", self.prefix), "write a list of tables".to_owned()),
+        };
         let DeValue::Array(list) = it else {
-            place.wrong(format!("is {}; write [[{key}]] before each", kind(it)));
+            place.wrong(format!("is {}; {form}", kind(it)));
             return Vec::new();
         };
         list.iter()
             .filter_map(|entry| match entry.get_ref() {
                 DeValue::Table(values) => {
-                    let section = format!("[[{key}]]");
-                    Some(Table::new(self.document, Some(values), entry.span().start, section, String::new()))
+                    let offset = entry.span().start;
+                    Some(Table::new(self.document, Some(values), offset, section.clone(), prefix.clone()))
                 }
                 other => {
-                    place.wrong(format!("holds {}; write [[{key}]] before each", kind(other)));
+                    place.wrong(format!("holds {}; {form}", kind(other)));
                     None
                 }
             })
@@ -263,7 +151,10 @@ impl<'a> Table<'a> {
 
     /// The keys and texts of a table whose keys are no fixed set.
     pub(super) fn open_table(&mut self, key: &'static str) -> Vec<(Found<'a, &'a str>, Found<'a, &'a str>)> {
-        let Some(table) = self.table(key) else {
+        let table = self.table(key);
+        #[cfg(test)]
+        self.note(key, |asked| asked.shape = Shape::OpenTable);
+        let Some(table) = table else {
             return Vec::new();
         };
         let values = table.values.into_iter().flat_map(DeTable::iter);
@@ -287,7 +178,7 @@ impl<'a> Table<'a> {
     }
 }
 
-fn text_of<'a>(value: &'a DeValue<'a>, place: Place<'a>) -> Option<Found<'a, &'a str>> {
+pub(super) fn text_of<'a>(value: &'a DeValue<'a>, place: Place<'a>) -> Option<Found<'a, &'a str>> {
     match value {
         DeValue::String(text) => Some(Found { it: text, place }),
         other => {
@@ -297,14 +188,14 @@ fn text_of<'a>(value: &'a DeValue<'a>, place: Place<'a>) -> Option<Found<'a, &'a
     }
 }
 
-fn texts_of<'a>(list: &'a [toml::Spanned<DeValue<'a>>], place: &Place<'a>) -> Vec<Found<'a, &'a str>> {
+pub(super) fn texts_of<'a>(list: &'a [toml::Spanned<DeValue<'a>>], place: &Place<'a>) -> Vec<Found<'a, &'a str>> {
     let entries = list.iter();
     entries
         .filter_map(|entry| text_of(entry.get_ref(), Place { offset: entry.span().start, ..place.clone() }))
         .collect()
 }
 
-fn kind(value: &DeValue<'_>) -> &'static str {
+pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",

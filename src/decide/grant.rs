@@ -198,12 +198,18 @@ impl Grant {
     pub fn needed(&self, of: Option<ResourceType>, letter: Letter) -> String {
         let context = if self.claims.patient.is_some() {
             "patient"
-        } else if self.claims.client.as_deref() == Some(self.claims.subject.as_str()) {
+        } else if self.is_service() {
             "system"
         } else {
             "user"
         };
         format!("{context}/{}.{}", of.map_or("*", ResourceType::name), letter.as_char())
+    }
+
+    /// Whether it is a program's, without a person. Other issuers name a program's subject as they like; a person has a `fhirUser`.
+    fn is_service(&self) -> bool {
+        let Claims { own, client, subject, fhir_user, .. } = &self.claims;
+        if *own { client.as_deref() == Some(subject.as_str()) } else { fhir_user.is_none() }
     }
 }
 

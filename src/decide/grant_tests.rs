@@ -214,4 +214,6 @@ fn the_scope_that_would_help_is_of_the_tokens_own_context() {
     assert_eq!(needed(claims("", Some("A"), None)), "patient/Observation.s");
     assert_eq!(needed(claims("", None, Some("Practitioner/p"))), "user/Observation.s");
     assert_eq!(needed(own_claims("", "service", "service")), "system/Observation.s");
+    // A program of another issuer, or nobody in particular: nothing says that there is a person.
+    assert_eq!(needed(claims("", None, None)), "system/Observation.s");
 }

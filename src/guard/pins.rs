@@ -99,7 +99,17 @@ impl Pins {
     }
 
     fn remember(&self, base: &str, obeyed: Obeyed) {
-        tracing::info!(upstream = base, ?obeyed, "what the FHIR server obeys of the conditions of a write");
+        let Obeyed { put, delete, absent, transaction } = obeyed;
+        tracing::info!(
+            upstream = base,
+            put,
+            delete,
+            absent,
+            transaction.put,
+            transaction.delete,
+            transaction.absent,
+            "what the FHIR server obeys of the conditions of a write"
+        );
         self.known.rcu(|known| {
             let mut known = HashMap::clone(known);
             known.insert(base.to_owned(), obeyed);

@@ -141,12 +141,14 @@ impl AdminApp {
         let request = session.req_header();
         let address = session.client_addr().and_then(|address| address.as_inet()).map(SocketAddr::ip);
         let authorization = request.headers.get(header::AUTHORIZATION);
-        match self.access.admit(authorization, token, address, self.watched.ambient.steady()) {
+        let admission = self.access.admit(authorization, token, address, self.watched.ambient.steady());
+        let address = address.map(tracing::field::display);
+        match admission {
             Admission::Granted => self.watched.metrics.admin_access(LoginOutcome::Success),
             Admission::Asked => return unauthorized(head),
             Admission::Wrong => {
                 self.watched.metrics.admin_access(LoginOutcome::Failure);
-                tracing::warn!(?address, "somebody showed a wrong admin token");
+                tracing::warn!(address, "somebody showed a wrong admin token");
                 return unauthorized(head);
             }
             Admission::Paused(wait) => {
@@ -160,7 +162,7 @@ impl AdminApp {
         let id = form_urlencoded::parse(query).find(|(name, _)| name == "request_id").map(|(_, id)| id);
         let id = id.as_deref().map(str::trim).filter(|id| !id.is_empty() && id.len() <= MAX_ID);
         if let Some(request_id) = id {
-            tracing::info!(?address, request_id, "a decision was looked up");
+            tracing::info!(address, request_id, "a decision was looked up");
         }
         match (asked, id) {
             (Asked::Decisions, None) => refusal(StatusCode::BAD_REQUEST, head),

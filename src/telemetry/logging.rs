@@ -19,6 +19,8 @@ pub enum LogFormat {
 /// Sends `tracing` and `log` to standard error; `filter` as in `RUST_LOG`. Calling it twice keeps the first.
 pub fn init_logging(format: LogFormat, filter: &str) {
     let lines = tracing_subscriber::fmt().with_env_filter(parse(filter)).with_writer(io::stderr);
+    // It would be told on standard error, too, with a panic: a full disk, or a reader that went away, must end nothing but the log.
+    let lines = lines.log_internal_errors(false);
     // `try_init` also takes over the `log` crate, which pingora and rustls write to.
     let kept = match format {
         LogFormat::Json => lines.json().flatten_event(true).finish().try_init(),

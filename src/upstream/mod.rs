@@ -187,19 +187,17 @@ impl UpstreamClient {
         fresh: bool,
     ) -> Result<(HttpSession, std::net::SocketAddr), Failed> {
         let outcome = self.exchanged(server, sent, fresh).await;
-        let failed = match &outcome {
-            Ok((session, _)) => session.resp_header().is_none_or(|head| is_failure(head.status)),
-            Err(failed) if failed.again == Again::Fresh => return outcome,
-            Err(_) => true,
-        };
-        let health = &sent.upstream.health;
-        if failed && server.circuit.failed(health) {
-            tracing::warn!(
-                upstream = server.address.base,
-                "the FHIR server fails at this address, which is left out for a while"
-            );
+        if outcome.as_ref().is_err_and(|failed| failed.again == Again::Fresh) {
+            return outcome;
+        }
+        let failed = why_failed(&outcome);
+        let upstream = &server.address.base;
+        if let Some(why) = &failed
+            && server.circuit.failed(&sent.upstream.health)
+        {
+            tracing::warn!(upstream, why, "the FHIR server fails at this address, which is left out for a while");
             if let Some(metrics) = &self.metrics {
-                metrics.upstream_opened(&server.address.base);
+                metrics.upstream_opened(upstream);
             }
         }
         if let Ok((session, _)) = &outcome
@@ -208,8 +206,8 @@ impl UpstreamClient {
         {
             self.tokens.refused();
         }
-        if !failed && server.circuit.answered() {
-            tracing::info!(upstream = server.address.base, "the FHIR server answers at this address again");
+        if failed.is_none() && server.circuit.answered() {
+            tracing::info!(upstream, "the FHIR server answers at this address again");
         }
         outcome
     }
@@ -287,30 +285,22 @@ impl UpstreamClient {
         let health = &upstream.health;
         let passed = match health.check {
             Check::None => None,
-            Check::Connect => Some(server.connect(health.timeout).await.is_ok()),
+            Check::Connect => Some(server.connect(health.timeout).await.map(drop).map_err(|error| error.to_string())),
             Check::Metadata => {
                 let (request, headers) = (capabilities_lookup(), HeaderMap::new());
                 let until = Some(Instant::now() + health.timeout);
                 let credentials = self.credentials(upstream).await.ok().flatten();
                 let sent = Sent { credentials, upstream, request: &request, headers: &headers, body: None, until };
-                let outcome = self.exchanged(server, &sent, true).await;
-                Some(
-                    outcome
-                        .is_ok_and(|(session, _)| session.resp_header().is_some_and(|head| !is_failure(head.status))),
-                )
+                Some(why_failed(&self.exchanged(server, &sent, true).await).map_or(Ok(()), Err))
             }
         };
         if let Some(passed) = passed
-            && server.circuit.checked(passed, health)
+            && server.circuit.checked(passed.is_ok(), health)
         {
+            let upstream = &server.address.base;
             match passed {
-                true => tracing::info!(
-                    upstream = server.address.base,
-                    "this address of the FHIR server passes its checks again"
-                ),
-                false => {
-                    tracing::warn!(upstream = server.address.base, "this address of the FHIR server fails its checks")
-                }
+                Ok(()) => tracing::info!(upstream, "this address of the FHIR server passes its checks again"),
+                Err(why) => tracing::warn!(upstream, why, "this address of the FHIR server fails its checks"),
             }
         }
         state_of(server)
@@ -340,6 +330,15 @@ impl UpstreamClient {
 
 fn state_of(server: &Arc<Server>) -> AddressState {
     AddressState { base: server.address.base.clone(), standing: server.circuit.standing() }
+}
+
+/// Why what came of a request counts against its address, if it does.
+fn why_failed(outcome: &Result<(HttpSession, std::net::SocketAddr), Failed>) -> Option<String> {
+    match outcome.as_ref().map(|(session, _)| session.resp_header()) {
+        Ok(Some(head)) => is_failure(head.status).then(|| head.status.to_string()),
+        Ok(None) => Some("no answer".to_owned()),
+        Err(failed) => Some(failed.error.to_string()),
+    }
 }
 
 /// Whether this answer says that the server itself is in trouble. 501 says that it does not know how.

@@ -105,7 +105,8 @@ impl Server {
         let stream = TcpSocket::from(stream);
         let Some(connector) = &self.connector else { return Ok(Connection { stream: Box::new(stream), place }) };
         let shaken = timeout(within, handshake(connector, self.name(), stream)).await;
-        let stream = shaken.map_err(|_| UpstreamError::Timeout)??;
+        let shaken = shaken.map_err(|_| UpstreamError::Timeout)?;
+        let stream = shaken.map_err(|error| unreachable(format!("TLS: {}", innermost(&error))))?;
         Ok(Connection { stream: Box::new(stream), place })
     }
 
@@ -179,6 +180,12 @@ impl Server {
         all.dedup();
         if all.is_empty() { Err(failed("no address".to_owned())) } else { Ok(Places::of(all, Some(RESOLVED_FOR))) }
     }
+}
+
+/// What the TLS library says, without what the layers above it say before.
+fn innermost(error: &pingora::Error) -> String {
+    let whole = error.to_string();
+    whole.rsplit_once(" cause: ").map_or(whole.as_str(), |(_, said)| said).to_owned()
 }
 
 impl Places {

@@ -133,6 +133,26 @@ def test_keys(own_gate: Gate) -> None:
     assert published < after, "the old keys stay published while tokens of theirs live"
 
 
+@pytest.mark.parametrize("arguments", ["check", "keys rotate", "explain --scope patient/Observation.rs --patient amy GET Observation"])
+def test_a_reader_that_has_seen_enough_is_no_failure(own_gate: Gate, arguments: str) -> None:
+    """What `| head -0` does, at a moment that is certain."""
+    reader, closed = os.pipe()
+    os.close(reader)
+    done = subprocess.run([BINARY, "--config", own_gate.config_file, *arguments.split()], stdout=closed, stderr=subprocess.PIPE, text=True,
+                          cwd=own_gate.folder, check=False)
+    os.close(closed)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_output_that_is_not_kept_is_a_failure(own_gate: Gate) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([BINARY, "--config", own_gate.config_file, "keys", "rotate"], stdout=full, stderr=subprocess.PIPE, text=True,
+                              cwd=own_gate.folder, check=False)
+    assert done.returncode == 1 and done.stderr.startswith("smartgate: standard output: "), done.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["explain", "--help"]])
 def test_help(gate: Gate, arguments: list[str]) -> None:
     done = gate.run(*arguments)

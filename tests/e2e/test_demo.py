@@ -81,6 +81,7 @@ def alive(pids: set[int]) -> set[int]:
 def test_the_printed_commands_do_what_they_say(demo: Demo) -> None:
     commands = re.findall(r"^  \$ (.*)$", demo.text, re.M)
     assert len(commands) == 8, demo.text
+    assert not [it for it in commands if re.search(r"""(?:^| )[^ "']*[?*][^ "']*(?: |$)""", it)], "zsh, the shell of macOS, takes these for file names"
     # The audit line is written behind the answer, which a person at a terminal does not notice.
     awaited = [f"until {it} | grep -q refuse; do sleep 0.02; done; {it}" if it.startswith("tail") else it for it in commands]
     marked = "\n".join(f"{command}\necho; echo '--- {number}'" for number, command in enumerate(awaited))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -15,9 +17,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from echo import EchoServer
-from harness import PASSWORD, SECRET, Gate, bearer, rule
+from harness import BINARY, PASSWORD, SECRET, Gate, bearer, rule
 from pages import Authorization, Person
-from sandbox import FhirServer, wait_until
+from sandbox import FhirServer, answers, wait_until
 from smart import assertion, launch, post, token
 
 SCOPE = "patient/Patient.r"
@@ -243,6 +245,23 @@ def test_row_242_an_authorization_leaves_no_secret_in_the_logs(smart: Gate) -> N
     for log in (smart.log, smart.audit_file):
         text = log.read_text()
         assert [secret for secret in secrets if secret in text] == [], log
+
+
+def test_a_log_that_nobody_can_take_ends_nothing(own_gate: Gate) -> None:
+    """Neither requests nor the gate: not when whoever read standard error went away, nor when its disk is full."""
+    reader, log = os.pipe()
+    os.close(reader)
+    with subprocess.Popen([BINARY, "--config", own_gate.config_file, "run"], stderr=log, cwd=own_gate.folder) as process:
+        os.close(log)
+        try:
+            wait_until(lambda: answers(f"{own_gate.admin}/readyz"), 30, "the gate without a log")
+            for _ in range(3):
+                assert httpx.get(f"{own_gate.fhir}/Patient/amy", headers=bearer(own_gate.token(SCOPE, patient="amy"))).status_code == 200
+                process.send_signal(signal.SIGHUP)
+            wait_until(lambda: own_gate.metrics()['smartgate_reloads_total{outcome="unchanged"}'] > 0, 10, "a reload, which is logged")
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 def test_time_is_not_spent_waiting(gate: Gate) -> None:

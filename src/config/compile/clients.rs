@@ -4,7 +4,8 @@ use url::Url;
 
 use super::process::rate;
 use super::{Named, keys, scopes};
-use crate::config::table::{OneOrMany, Table};
+use crate::config::table::Table;
+use crate::config::typed::OneOrMany;
 use crate::config::{Client, ClientAuth, Consent, GrantType, LaunchBinding, LaunchUsers, Launcher, value};
 use crate::fhir::FhirVersion;
 use crate::scope::{Context, Scopes};
@@ -30,7 +31,7 @@ pub(super) fn client<'a>(table: &mut Table<'a>, version: FhirVersion, report: bo
         ("confidential-symmetric", Kind::Symmetric),
         ("confidential-asymmetric", Kind::Asymmetric),
     ];
-    let kind = table.required("kind", "\"public\"").and_then(|found| found.parse(|text| value::choice(text, &kinds)));
+    let kind = table.required_choice("kind", "\"public\"", &kinds);
     let auth = auth(table, kind);
     let redirect_uris = table.texts("redirect_uris");
     let redirects = table.has("redirect_uris") && redirect_uris.as_ref().is_none_or(|uris| !uris.is_empty());

@@ -7,7 +7,6 @@ use http::HeaderName;
 
 use super::upstream::{bulk_hosts, upstream};
 use crate::config::table::Table;
-use crate::config::value::choice;
 use crate::config::{Fhir, IdentityHeaders, Narrowing, PatientData, UnpinnedWrites};
 use crate::fhir::{FhirVersion, ResourceType, SearchParameter, SearchParameterKind, Tables, TypeSet};
 
@@ -43,10 +42,7 @@ const MANAGED_HEADERS: [&str; 18] = [
 const MANAGED_PREFIXES: [&str; 5] = ["accept", "content-", "if-", "proxy-", "x-forwarded-"];
 
 pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhir> {
-    let base_path = match table.text("base_path") {
-        None => Some(DEFAULT_BASE_PATH.to_owned()),
-        Some(found) => found.parse(base_path),
-    };
+    let base_path = table.text_or("base_path", DEFAULT_BASE_PATH).and_then(|found| found.parse(base_path));
     let versions = [("R4", FhirVersion::R4), ("R4B", FhirVersion::R4B), ("R5", FhirVersion::R5)];
     let version = table.choice("version", FhirVersion::R4, &versions);
     let tables = Tables::of(version);
@@ -160,6 +156,11 @@ fn shared_types(table: &mut Table<'_>, tables: &Tables) -> TypeSet {
             None => Ok(of),
         }
     };
+    #[cfg(test)]
+    table.note("shared_types", |asked| {
+        let names: Vec<&str> = tables.default_shared().iter().map(|of| of.name()).collect();
+        asked.default = Some(format!("{names:?}"));
+    });
     match table.texts("shared_types") {
         None => *tables.default_shared(),
         Some(list) => list.into_iter().filter_map(|found| found.parse(shared)).collect(),
@@ -169,9 +170,8 @@ fn shared_types(table: &mut Table<'_>, tables: &Tables) -> TypeSet {
 fn unpinned_writes(table: &mut Table<'_>) -> UnpinnedWrites {
     let put = UnpinnedWrites { put: true, delete: false };
     let delete = UnpinnedWrites { put: false, delete: true };
-    let methods = table.texts("unpinned_writes").unwrap_or_default().into_iter();
-    let methods = methods.filter_map(|found| found.parse(|text| choice(text, &[("PUT", put), ("DELETE", delete)])));
-    methods.fold(UnpinnedWrites::default(), |open, method| UnpinnedWrites {
+    let methods = table.choices("unpinned_writes", &[], &[("PUT", put), ("DELETE", delete)]);
+    methods.into_iter().map(|found| found.it).fold(UnpinnedWrites::default(), |open, method| UnpinnedWrites {
         put: open.put || method.put,
         delete: open.delete || method.delete,
     })

@@ -8,7 +8,8 @@ use super::introspection::{Prefixes, introspection};
 use super::keys::{Candidate, KEYS, key_source};
 use super::{Named, scopes};
 use crate::config::document::Found;
-use crate::config::table::{OneOrMany, Table};
+use crate::config::table::Table;
+use crate::config::typed::OneOrMany;
 use crate::config::{ClaimNames, Introspection, Issuer, KeySource, ScopeForm, TokenType, value};
 use crate::fhir::FhirVersion;
 
@@ -115,16 +116,14 @@ fn sources<'a>(
 }
 
 fn algorithms(table: &mut Table<'_>) -> Vec<Algorithm> {
-    if !table.has("algorithms") {
-        table.texts("algorithms");
-        return DEFAULT_ALGORITHMS.to_vec();
-    }
-    let list = table.required_texts("algorithms", "[\"RS256\", \"ES384\"]");
-    list.into_iter().filter_map(|found| found.parse(|text| value::choice(text, &ALGORITHMS))).collect()
+    let list = table.choices("algorithms", &DEFAULT_ALGORITHMS, &ALGORITHMS);
+    list.into_iter().map(|found| found.it).collect()
 }
 
 fn claims(mut table: Table<'_>) -> ClaimNames {
     let mut names = ClaimNames::default();
+    #[cfg(test)]
+    table.note("scope", |asked| asked.default = Some(format!("{:?}", names.scope.join(" "))));
     match table.one_or_many("scope") {
         Some(OneOrMany::One(name)) => names.scope = name.parse(claim).into_iter().collect(),
         Some(OneOrMany::Many(place, list)) => {
@@ -144,9 +143,8 @@ fn claims(mut table: Table<'_>) -> ClaimNames {
         ("fhir_user", &mut names.fhir_user),
         ("client", &mut names.client),
     ] {
-        if let Some(found) = table.text(key).and_then(|found| found.parse(claim)) {
-            *name = found;
-        }
+        let default = std::mem::take(name);
+        *name = table.text_or(key, &default).and_then(|found| found.parse(claim)).unwrap_or(default);
     }
     table.finish();
     names

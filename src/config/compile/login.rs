@@ -85,7 +85,7 @@ fn scopes(table: &mut Table<'_>) -> Vec<String> {
         true => Err(format!("{text:?} is no scope; write for example \"profile\"")),
         false => Ok(text.to_owned()),
     };
-    let Some(listed) = table.texts("scopes") else { return DEFAULT_SCOPES.map(str::to_owned).to_vec() };
+    let listed = table.texts_or("scopes", &DEFAULT_SCOPES);
     let mut scopes: Vec<String> = listed.into_iter().filter_map(|found| found.parse(word)).collect();
     if !scopes.iter().any(|scope| scope == "openid") {
         scopes.insert(0, "openid".to_owned());

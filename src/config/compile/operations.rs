@@ -1,8 +1,7 @@
 //! `[[operations]]`: operations that pass besides the built-in ones.
 
-use crate::config::document::Found;
 use crate::config::table::Table;
-use crate::config::{OperationAnswer, OperationRow, PatientInput, value};
+use crate::config::{OperationAnswer, OperationRow, PatientInput};
 use crate::fhir::{ResourceType, Tables, TypeSet};
 use crate::scope::Letter;
 
@@ -64,28 +63,28 @@ fn overlap(a: &OperationRow, b: &OperationRow) -> bool {
 fn operation(table: &mut Table<'_>, tables: &Tables) -> Option<OperationRow> {
     let place = table.place("name").name();
     let name = table.required("name", "\"stats\"").and_then(|found| found.parse(name));
-    let levels = table.required_texts("levels", "[\"type\"]");
-    let levels = words(levels, &[("system", 0), ("type", 1), ("instance", 2)]);
+    let levels =
+        table.required_choices("levels", "[\"type\"]", &["system", "type", "instance"].map(|level| (level, level)));
+    let has_level = |wanted| levels.iter().any(|level| level.it == wanted);
     let types = types(table, tables);
-    let methods = table.texts("methods").map(|list| words(list, &[("GET", 0), ("POST", 1)]));
-    let methods = methods.unwrap_or_else(|| vec![0]);
+    let methods = table.choices("methods", &["GET"], &["GET", "POST"].map(|method| (method, method)));
+    let has_method = |wanted| methods.iter().any(|method| method.it == wanted);
     let letters = Letter::ALL.map(|letter| (letter.as_char().to_string(), letter));
     let letters: Vec<(&str, Letter)> = letters.iter().map(|(text, letter)| (text.as_str(), *letter)).collect();
     let letter = table.choice("scope", Letter::Read, &letters);
     let patient = table.text("patient").and_then(|found| found.parse(patient));
     let answers =
         [("bundle", OperationAnswer::Bundle), ("resource", OperationAnswer::Resource), ("none", OperationAnswer::None)];
-    let answer =
-        table.required("answer", "\"bundle\"").and_then(|found| found.parse(|text| value::choice(text, &answers)));
+    let answer = table.required_choice("answer", "\"bundle\"", &answers);
     let row = OperationRow {
         name: name?,
         place,
-        system: levels.contains(&0),
-        of_type: levels.contains(&1),
-        instance: levels.contains(&2),
+        system: has_level("system"),
+        of_type: has_level("type"),
+        instance: has_level("instance"),
         types,
-        get: methods.contains(&0),
-        post: methods.contains(&1),
+        get: has_method("GET"),
+        post: has_method("POST"),
         letter,
         patient,
         answer: answer?,
@@ -116,10 +115,6 @@ fn fits(table: &Table<'_>, row: &OperationRow) {
             .place("methods")
             .wrong("must have \"GET\", by which a bundle's pages are asked for; write [\"GET\", \"POST\"]");
     }
-}
-
-fn words<T: Copy + PartialEq>(list: Vec<Found<'_, &str>>, known: &[(&str, T)]) -> Vec<T> {
-    list.into_iter().filter_map(|found| found.parse(|text| value::choice(text, known))).collect()
 }
 
 fn name(text: &str) -> Result<String, String> {

@@ -10,7 +10,7 @@ use super::login::filled;
 use crate::config::color::{AMPLE, BLACK, Color, ENOUGH, WHITE};
 use crate::config::document::Found;
 use crate::config::table::Table;
-use crate::config::{Language, Link, Logo, Pages, value};
+use crate::config::{Language, Link, Logo, Pages};
 
 /// The stylesheet, to which a colour is added.
 const STYLE: &str = include_str!("../../../templates/style.css");
@@ -141,18 +141,12 @@ fn target(text: &str) -> Result<String, String> {
 }
 
 fn languages(table: &mut Table<'_>) -> Vec<Language> {
-    let Some(listed) = table.texts("languages") else {
-        return Language::ALL.map(|(_, language)| language).to_vec();
-    };
-    if listed.is_empty() {
-        table.place("languages").wrong("is empty; write for example [\"en\", \"de\"]");
-    }
+    let all = Language::ALL.map(|(_, language)| language);
     let mut languages = Vec::new();
-    for found in listed {
-        let place = found.place.clone();
-        match found.parse(|text| value::choice(text, &Language::ALL)) {
-            Some(language) if languages.contains(&language) => place.wrong("is listed twice"),
-            language => languages.extend(language),
+    for Found { it, place } in table.choices("languages", &all, &Language::ALL) {
+        match languages.contains(&it) {
+            true => place.wrong("is listed twice"),
+            false => languages.push(it),
         }
     }
     languages

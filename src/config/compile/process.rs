@@ -56,7 +56,7 @@ fn midnight(text: &str) -> Result<UnixSeconds, String> {
 }
 
 pub(super) fn audit(mut table: Table<'_>) -> Audit {
-    let sink = match table.text("file") {
+    let sink = match table.text_or("file", "stdout") {
         None => AuditSink::Stdout,
         Some(file) if file.it == "stdout" => AuditSink::Stdout,
         Some(file) if file.it == "off" => AuditSink::Off,
@@ -83,11 +83,11 @@ fn audit_endpoint(audit: &mut Table<'_>) -> Option<AuditEndpoint> {
     let url = url.and_then(|found| found.parse(|text| value::http_url(text, example)));
     let auth = match table.table("auth") {
         None => Some(UpstreamAuth::None),
-        Some(table) => own_auth(table),
+        Some(table) => upstream_auth(table, &FIXED),
     };
     let ca = certificate_authority(&mut table, url.as_slice());
     let folder = table.document().folder();
-    let spool = table.text("spool").map_or(DEFAULT_SPOOL, |found| found.it);
+    let spool = table.text_or("spool", DEFAULT_SPOOL).map_or(DEFAULT_SPOOL, |found| found.it);
     let spool_bytes = table.number("spool_bytes", GIB, 64 * KIB..=1024 * GIB);
     table.finish();
     Some(AuditEndpoint {
@@ -99,21 +99,10 @@ fn audit_endpoint(audit: &mut Table<'_>) -> Option<AuditEndpoint> {
     })
 }
 
-/// How the gate proves itself where no app's token is at hand.
-fn own_auth(table: Table<'_>) -> Option<UpstreamAuth> {
-    let place = table.place("kind");
-    let auth = upstream_auth(table, &FIXED)?;
-    if matches!(auth, UpstreamAuth::Passthrough) {
-        place.wrong("\"passthrough\" has no token to pass here; write \"none\", \"bearer\" or \"basic\"");
-        return None;
-    }
-    Some(auth)
-}
-
 pub(super) fn log(mut table: Table<'_>) -> Log {
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     let format = table.choice("format", LogFormat::Text, &formats);
-    let filter = table.text("level").and_then(|found| found.parse(filter));
+    let filter = table.text_or("level", DEFAULT_FILTER).and_then(|found| found.parse(filter));
     table.finish();
     Log { format, filter: filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned()) }
 }
@@ -129,9 +118,7 @@ fn filter(text: &str) -> Result<String, String> {
 pub(super) fn rate(table: &mut Table<'_>, key: &'static str) -> Option<Rate> {
     let mut table = table.table(key)?;
     let place = table.place("per_second");
-    if !table.has("per_second") {
-        table.missing("per_second", "50");
-    }
+    table.demand("per_second", "50");
     let per_second = table.number("per_second", 1, 1..=MAX_RATE);
     let burst = table.number("burst", per_second, 1..=MAX_RATE);
     table.finish();

@@ -21,9 +21,7 @@ pub(super) fn registration(root: &mut Table<'_>, version: FhirVersion) -> Option
     if !is_there {
         return None;
     }
-    if !table.has("tokens") {
-        table.missing("tokens", "[\"sha256:…\"], made by `smartgate hash-password --secret`");
-    }
+    table.demand("tokens", "[\"sha256:…\"], made by `smartgate hash-password --secret`");
     let tokens = table.texts("tokens").into_iter().flatten();
     let tokens = tokens.filter_map(|found| found.parse(clients::secret_hash)).collect();
     let scopes = scopes::scopes(&mut table, version);

@@ -11,7 +11,7 @@ use crate::config::secret::secret;
 use crate::config::table::Table;
 use crate::config::{Postgres, StoreSettings, StoreTls, StoreUrl};
 
-const DEFAULT_STORE: &str = "state/smartgate.db";
+const DEFAULT_STORE: &str = "sqlite:state/smartgate.db";
 const EXAMPLE: &str = "\"postgres://smartgate@db.example.org/smartgate\"";
 
 const DEFAULT_STALE_MAX: Duration = Duration::from_secs(60);
@@ -28,10 +28,7 @@ const OF_POSTGRES: [&str; 4] = ["password", "ca_file", "connections", "timeout"]
 
 pub(super) fn store(mut table: Table<'_>) -> Option<StoreSettings> {
     let folder = table.document().folder();
-    let url = match table.text("url") {
-        None => Some(Parsed::Sqlite(DEFAULT_STORE)),
-        Some(found) => found.parse(parse),
-    };
+    let url = table.text_or("url", DEFAULT_STORE).and_then(|found| found.parse(parse));
     let beside = Beside {
         password: table.text("password"),
         ca: table.text("ca_file"),
@@ -73,7 +70,7 @@ fn parse(url: &str) -> Result<Parsed<'_>, String> {
         Some(("sqlite", path)) if !path.is_empty() && !path.starts_with("//") && !path.starts_with(':') => {
             Ok(Parsed::Sqlite(path))
         }
-        _ => Err(format!("is no store; write for example \"sqlite:{DEFAULT_STORE}\" or {EXAMPLE}")),
+        _ => Err(format!("is no store; write for example \"{DEFAULT_STORE}\" or {EXAMPLE}")),
     }
 }
 

@@ -14,7 +14,7 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use crate::config::certificates::Certificates;
 use crate::config::document::Found;
 use crate::config::table::Table;
-use crate::config::{ClientCertificate, Tls, value};
+use crate::config::{ClientCertificate, Tls};
 
 /// HTTP/2 where the client speaks it (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -93,9 +93,9 @@ fn client_verifier(
     provider: &Arc<CryptoProvider>,
 ) -> Option<Option<Arc<dyn ClientCertVerifier>>> {
     let words = [("require", ClientAuth::Require), ("request", ClientAuth::Request)];
-    let auth = table.text("client_auth").map(|found| found.parse(|text| value::choice(text, &words)));
+    let auth = table.choice("client_auth", ClientAuth::Require, &words);
     let Some(ca) = table.text("client_ca") else {
-        if auth.is_some() {
+        if table.has("client_auth") {
             table.missing("client_ca", "\"tls/clients-ca.pem\"");
             return None;
         }
@@ -111,7 +111,7 @@ fn client_verifier(
         }
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    let builder = match auth.unwrap_or(Some(ClientAuth::Require))? {
+    let builder = match auth {
         ClientAuth::Require => builder,
         ClientAuth::Request => builder.allow_unauthenticated(),
     };

@@ -7,7 +7,8 @@ use url::{Host, Url};
 
 use super::tls::{self, certificates};
 use super::upstream_auth::{EVERY, upstream_auth};
-use crate::config::table::{OneOrMany, Table};
+use crate::config::table::Table;
+use crate::config::typed::OneOrMany;
 use crate::config::{Address, Addresses, Check, Health, Upstream, UpstreamAuth, UpstreamTls, value};
 use crate::fhir::AddressKey;
 
@@ -62,6 +63,7 @@ pub(super) fn upstream(table: &mut Table<'_>) -> Option<Upstream> {
 
 /// The addresses of the FHIR server, each once.
 fn urls(table: &mut Table<'_>) -> Vec<Url> {
+    table.demand("upstream", &format!("\"{EXAMPLE_UPSTREAM}\""));
     let found = match table.one_or_many("upstream") {
         Some(OneOrMany::One(found)) => vec![found],
         Some(OneOrMany::Many(place, list)) => {
@@ -72,12 +74,7 @@ fn urls(table: &mut Table<'_>) -> Vec<Url> {
             }
             list
         }
-        None => {
-            if !table.has("upstream") {
-                table.missing("upstream", &format!("\"{EXAMPLE_UPSTREAM}\""));
-            }
-            Vec::new()
-        }
+        None => Vec::new(),
     };
     let mut urls: Vec<Url> = Vec::new();
     for found in found {

@@ -26,15 +26,15 @@ const KEYS: [(&str, &str, &str, bool); 10] = [
     ("scope", "\"system/*.cruds\"", "client_credentials", false),
 ];
 
-/// Kinds whose credentials are always the same, and every kind.
-pub(super) const FIXED: [&str; 4] = ["none", "passthrough", "bearer", "basic"];
+/// Kinds that need no app's token and whose credentials are always the same, and every kind.
+pub(super) const FIXED: [&str; 3] = ["none", "bearer", "basic"];
 pub(super) const EVERY: [&str; 5] = ["none", "passthrough", "bearer", "basic", TOKENS];
 const TOKENS: &str = "client_credentials";
 
 /// Reads a table of one of these kinds.
 pub(super) fn upstream_auth(mut table: Table<'_>, kinds: &[&'static str]) -> Option<UpstreamAuth> {
     let choices: Vec<_> = kinds.iter().map(|kind| (*kind, *kind)).collect();
-    let kind = table.required("kind", "\"bearer\"").and_then(|found| found.parse(|text| value::choice(text, &choices)));
+    let kind = table.required_choice("kind", "\"bearer\"", &choices);
     let token = table.text("token");
     let username = table.text("username");
     let password = table.text("password");

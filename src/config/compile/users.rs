@@ -6,7 +6,8 @@ use std::sync::Arc;
 use argon2::{ARGON2ID_IDENT, PasswordHash};
 
 use super::Named;
-use crate::config::table::{OneOrMany, Table};
+use crate::config::table::Table;
+use crate::config::typed::OneOrMany;
 use crate::config::{Client, PatientChoice, USER_TYPES, User, value};
 
 /// Those of them that stand for patients by `[[links]]`.

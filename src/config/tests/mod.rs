@@ -2,7 +2,7 @@
 
 mod entries;
 mod operations;
-mod sample;
+pub(super) mod sample;
 
 use std::path::Path;
 use std::time::Duration;

@@ -276,18 +276,22 @@ impl Fetcher {
             return held.set.keys.one(wanted);
         }
         let for_unknown = held.as_ref().is_some_and(|held| held.is_fresh(purpose, now));
+        let mut because = String::new();
         if turn.take(for_unknown, now) {
             let generation = (purpose == Purpose::Tokens).then(|| self.generation.clone());
             let fetch = fetch(self.http.clone(), place, entry.clone(), turn, self.ambient.clone(), generation);
             match tokio::spawn(fetch).await {
                 Ok(Ok(held)) => return held.set.keys.one(wanted),
-                Ok(Err(why)) => tracing::warn!(%why, "keys cannot be fetched"),
+                Ok(Err(why)) => {
+                    tracing::warn!(%why, "keys cannot be fetched");
+                    because = format!(": {why}");
+                }
                 Err(error) => tracing::error!(%error, "a fetch of keys ended early"),
             }
         }
         match held {
             Some(held) if held.is_usable(purpose, now) => held.set.keys.one(wanted),
-            _ => Err(NoKey::Unavailable("the key set cannot be fetched now".to_owned())),
+            _ => Err(NoKey::Unavailable(format!("the key set cannot be fetched now{because}"))),
         }
     }
 }
