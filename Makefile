@@ -36,7 +36,7 @@ demo:
 
 test:
 	@tools/setup test
-	cargo build --locked
+	cargo build --locked --features otel
 	@$(PYTHON) tools/test
 
 test-leaks:
@@ -45,7 +45,7 @@ test-leaks:
 
 test-hfs:
 	@tools/setup hfs
-	cargo build --locked
+	cargo build --locked --features otel
 	@SMARTGATE_UPSTREAM=hfs $(PYTHON) tools/test --only-end-to-end
 
 soak:
@@ -59,7 +59,7 @@ docs:
 lint:
 	@tools/setup demo
 	cargo fmt --check
-	cargo clippy --locked --workspace --all-targets --features smartgate/bench -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features smartgate/bench,smartgate/otel -- -D warnings
 
 fuzz:
 	@tools/setup demo
@@ -92,9 +92,9 @@ sbom build build-static: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format
 
 build:
 	@tools/setup demo
-	cargo build --locked --release
+	cargo build --locked --release --features otel
 
 # With --target, so that the flags are not those of procedural macros, too. glibc then resolves names from /etc/hosts and DNS alone.
 build-static:
 	@tools/setup demo
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$$(rustc --print host-tuple)"
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --features otel --target "$$(rustc --print host-tuple)"

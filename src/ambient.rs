@@ -1,5 +1,6 @@
 //! Time and randomness, passed in so that every test can fix them.
 
+use std::cell::RefCell;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,9 +19,14 @@ pub trait Clock: Send + Sync {
     /// The present moment in whole seconds. It may be set forwards and back at any time.
     fn now(&self) -> UnixSeconds;
 
+    /// The time since 1970 as finely as the clock knows it.
+    fn since_epoch(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.now()).unwrap_or_default())
+    }
+
     /// Time since some moment that stays the same. It never goes back, whatever is done to the wall clock.
     fn steady(&self) -> Duration {
-        Duration::from_secs(u64::try_from(self.now()).unwrap_or(0))
+        self.since_epoch()
     }
 }
 
@@ -81,11 +87,13 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn now(&self) -> UnixSeconds {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
+        i64::try_from(self.since_epoch().as_secs()).unwrap_or(i64::MAX)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn since_epoch(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
     fn steady(&self) -> Duration {
@@ -93,13 +101,68 @@ impl Clock for SystemClock {
     }
 }
 
+/// Bytes that are drawn at once: each draw has a cost of its own, and every request needs an id.
+const DRAWN: usize = 512;
+
+thread_local! {
+    static AHEAD: RefCell<Ahead> = const { RefCell::new(Ahead { bytes: [0; DRAWN], used: DRAWN }) };
+}
+
+/// Randomness that was drawn and not given out yet; what was given out is not kept.
+struct Ahead {
+    bytes: [u8; DRAWN],
+    used: usize,
+}
+
+impl Ahead {
+    /// Fills `bytes` if it is no more than is drawn at once.
+    fn fill(&mut self, bytes: &mut [u8]) -> Option<()> {
+        if self.bytes.len() - self.used < bytes.len() {
+            draw(&mut self.bytes);
+            self.used = 0;
+        }
+        let given = self.bytes.get_mut(self.used..self.used + bytes.len())?;
+        bytes.copy_from_slice(given);
+        given.fill(0);
+        self.used += bytes.len();
+        Some(())
+    }
+}
+
 struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     fn fill(&self, bytes: &mut [u8]) {
-        // aws-lc aborts the process itself when the kernel gives no randomness; an error here cannot be ignored either.
-        if aws_lc_rs::rand::fill(bytes).is_err() {
-            std::process::abort();
+        if AHEAD.with_borrow_mut(|ahead| ahead.fill(bytes)).is_none() {
+            draw(bytes);
         }
+    }
+}
+
+fn draw(bytes: &mut [u8]) {
+    // aws-lc aborts the process itself when the kernel gives no randomness; an error here cannot be ignored either.
+    if aws_lc_rs::rand::fill(bytes).is_err() {
+        std::process::abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_given_out_twice() {
+        let ambient = Ambient::system();
+        let drawn: HashSet<String> = (0..10_000).flat_map(|_| [ambient.id(), ambient.secret()]).collect();
+        assert_eq!(drawn.len(), 20_000);
+    }
+
+    #[test]
+    fn more_than_is_drawn_at_once_is_drawn_for_itself() {
+        let mut bytes = [0; 2 * DRAWN];
+        Ambient::system().entropy.fill(&mut bytes);
+        assert!(bytes.chunks(16).all(|chunk| chunk.iter().any(|byte| *byte != 0)));
     }
 }

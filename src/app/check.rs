@@ -39,7 +39,11 @@ pub(super) fn check(path: &Path, upstream: bool, issuers: bool) -> Result<(), Fa
         snapshot.users.len(),
         snapshot.issuers.len(),
     ))?;
-    for (place, text) in warnings(path, snapshot) {
+    let exposed = loaded.sources.exposed.iter().map(|(place, path)| {
+        let text = format!("every user of this machine can read `{0}`; try chmod o= {0}", path.display());
+        (place.clone(), text)
+    });
+    for (place, text) in exposed.chain(warnings(path, snapshot)) {
         complain(format_args!("{place}: warning: {text}"));
     }
     let runtime = small_runtime()?;

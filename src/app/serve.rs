@@ -21,14 +21,14 @@ use crate::gate::{ANSWER_CUT_OFF, Ending, Entrance, FirstBytes, Gate, Inherited,
 use crate::guard::{Capabilities, Guard, Pins, UpstreamPatients};
 use crate::ops::{AdminApp, Exporter, Readiness};
 use crate::store::{MeasuredStore, SharedStore};
-use crate::telemetry::{AuditLog, Metrics, Spool};
+use crate::telemetry::{AuditLog, Metrics, Spool, Tracer};
 use crate::token::{Assertions, Fetcher, GateKeys, Revocations, TokenCache, Verifier};
 use crate::upstream::UpstreamClient;
 
 /// How often draining looks whether the last request is done.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 
-/// Longest wait for the audit log at the very end.
+/// Longest wait for the audit log and the spans at the very end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A gate that serves; it stops with [`Running::stop`], or at once when it is dropped.
@@ -36,6 +36,7 @@ pub struct Running {
     config: Arc<ArcSwap<Snapshot>>,
     metrics: Metrics,
     audit: AuditLog,
+    tracer: Tracer,
     readiness: Arc<Readiness>,
     addresses: Vec<SocketAddr>,
     admin_addresses: Vec<SocketAddr>,
@@ -83,7 +84,8 @@ pub(super) async fn start_on(
     let (draining, drains) = watch::channel(false);
     let (closing, closes) = watch::channel(false);
     let ending = Ending { draining: drains, closing: closes };
-    let core = Core::open(&config, &metrics, &audit, store, &ambient, ending.clone()).await?;
+    let (tracer, spans) = Tracer::new(ambient.clone(), metrics.clone());
+    let core = Core::open(&config, &metrics, &audit, &tracer, store, &ambient, ending.clone()).await?;
     let readiness = Arc::new(Readiness::default());
     let admin = AdminApp::new(core.background.watched(&readiness));
     let entrance = Arc::new(Entrance::new(config.clone(), metrics.clone()));
@@ -96,11 +98,16 @@ pub(super) async fn start_on(
     if let Some(spool) = spool {
         background.spawn(Exporter::new(config.clone(), spool, metrics.clone(), ambient).run());
     }
+    #[cfg(feature = "otel")]
+    background.spawn(crate::ops::SpanExporter::new(config.clone(), spans, metrics.clone()).run());
+    #[cfg(not(feature = "otel"))]
+    drop(spans);
     readiness.set(true);
     Ok(Running {
         config,
         metrics,
         audit,
+        tracer,
         readiness,
         addresses,
         admin_addresses,
@@ -130,6 +137,7 @@ impl Core {
         config: &Arc<ArcSwap<Snapshot>>,
         metrics: &Metrics,
         audit: &AuditLog,
+        tracer: &Tracer,
         store: SharedStore,
         ambient: &Ambient,
         ending: Ending,
@@ -175,6 +183,7 @@ impl Core {
             tokens: TokenCache::new(snapshot.limits.token_cache),
             metrics: metrics.clone(),
             audit: audit.clone(),
+            tracer: tracer.clone(),
             ambient: ambient.clone(),
         };
         let gate = Gate::new(parts, ending);
@@ -245,8 +254,14 @@ impl Running {
         if unfinished > 0 {
             tracing::warn!(unfinished, "requests were cut off");
         }
-        if timeout(FLUSH_TIMEOUT, self.audit.flush()).await.is_err() {
+        let audit = timeout(FLUSH_TIMEOUT, self.audit.flush());
+        let spans = timeout(FLUSH_TIMEOUT, self.tracer.flush());
+        let (audit, spans) = tokio::join!(audit, spans);
+        if audit.is_err() {
             tracing::error!("the last audit lines could not be written");
+        }
+        if spans.is_err() {
+            tracing::warn!("the last spans could not be sent");
         }
         self.admin_shutdown.send_replace(true);
     }

@@ -88,5 +88,5 @@ async fn discovery_names_the_bundle_only_where_there_is_one() {
     let told = smart_configuration(&without).await;
     assert!(told.get("user_access_brand_bundle").is_none() && told.get("user_access_brand_identifier").is_none());
     assert_eq!(ask(&without, Method::GET, &[]).await.status(), StatusCode::NOT_FOUND);
-    assert!(!crate::auth::AuthServer::owns(PATH, &without.snapshot));
+    assert!(crate::auth::AuthServer::endpoint(PATH, &without.snapshot).is_none());
 }

@@ -154,9 +154,10 @@ impl AuthServer {
         Self { passwords: Passwords::new(parts.store.clone()), parts }
     }
 
-    /// Whether `path` is one of the authorization server's, in this configuration.
-    pub fn owns(path: &str, snapshot: &Snapshot) -> bool {
-        Endpoint::of(path, snapshot).is_some()
+    /// The path of the authorization server's endpoint at `path`, if there is one in this configuration; a path below the FHIR base
+    /// without that.
+    pub fn endpoint(path: &str, snapshot: &Snapshot) -> Option<&'static str> {
+        Endpoint::of(path, snapshot).map(Endpoint::path)
     }
 
     /// Answers one request to a path that it owns; `from` asks. The answer has its own CORS and caching headers.

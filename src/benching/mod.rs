@@ -117,6 +117,7 @@ impl Bench {
             request_id: "AAAAAAAAAAAAAAAAAAAAAA",
             body: Bytes::new(),
             waited: &self.waited,
+            span: None,
         }
     }
 

@@ -84,7 +84,7 @@ fn attempt(path: &Path) -> (Sources, Result<Snapshot, ConfigErrors>) {
     let snapshot = match reading.text(path) {
         Ok(text) => compile::main_file(&reading, path, &text),
         Err(what) => {
-            reading.problem(path, None, what);
+            reading.problem(path, None, format!("{what}; --config or SMARTGATE_CONFIG names another file"));
             None
         }
     };

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use super::document::Place;
 use super::errors::{ConfigErrors, Problem};
 use crate::ambient::UnixSeconds;
 
@@ -23,6 +25,7 @@ pub(super) struct Reading {
     pub(super) now: UnixSeconds,
     files: RefCell<Vec<PathBuf>>,
     folders: RefCell<Vec<PathBuf>>,
+    exposed: RefCell<Vec<(String, PathBuf)>>,
     digest: RefCell<Sha256>,
     problems: RefCell<Vec<Problem>>,
 }
@@ -34,6 +37,8 @@ pub struct Sources {
     pub files: Vec<PathBuf>,
     /// Folders in which a new file would belong to the configuration.
     pub folders: Vec<PathBuf>,
+    /// Files with secrets that every user of this machine can read, each with the place that names it.
+    pub exposed: Vec<(String, PathBuf)>,
     pub fingerprint: Fingerprint,
 }
 
@@ -44,6 +49,7 @@ impl Reading {
             now,
             files: RefCell::default(),
             folders: RefCell::default(),
+            exposed: RefCell::default(),
             digest: RefCell::default(),
             problems: RefCell::default(),
         }
@@ -55,6 +61,13 @@ impl Reading {
         self.note(path, read.as_deref().ok());
         self.files.borrow_mut().push(path.to_owned());
         read
+    }
+
+    /// Notes a file with a secret, named at `place`, if everybody can read it.
+    pub(super) fn secret(&self, path: &Path, place: &Place<'_>) {
+        if is_exposed(path) {
+            self.exposed.borrow_mut().push((place.name(), path.to_owned()));
+        }
     }
 
     /// The text of a file.
@@ -100,7 +113,8 @@ impl Reading {
             Some(value) if problems.is_empty() => Ok(value),
             _ => Err(ConfigErrors::new(problems)),
         };
-        (Sources { files, folders: self.folders.into_inner(), fingerprint }, result)
+        let (folders, exposed) = (self.folders.into_inner(), self.exposed.into_inner());
+        (Sources { files, folders, exposed, fingerprint }, result)
     }
 
     /// Takes a file into the fingerprint; lengths keep what follows what apart.
@@ -111,6 +125,13 @@ impl Reading {
             digest.update(part.unwrap_or_default());
         }
     }
+}
+
+/// Whether every user may read the file, and enter each folder on the way to it.
+fn is_exposed(path: &Path) -> bool {
+    let lets = |path: &Path, bit: u32| std::fs::metadata(path).is_ok_and(|it| it.permissions().mode() & bit != 0);
+    let Ok(path) = path.canonicalize() else { return false };
+    lets(&path, 0o004) && path.ancestors().skip(1).all(|folder| lets(folder, 0o001))
 }
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {

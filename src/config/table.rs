@@ -13,6 +13,9 @@ use super::asked::Shape;
 use super::document::{Document, Found, Place};
 use super::reading::Reading;
 
+/// How a string is written.
+pub(super) const QUOTED: &str = "write a string in quotes";
+
 /// A table whose keys are being asked for.
 pub(super) struct Table<'a> {
     document: &'a Document<'a>,
@@ -101,7 +104,7 @@ impl<'a> Table<'a> {
             "" => format!("[{key}]"),
             outer => format!("[{outer}.{key}]"),
         };
-        match self.table(key) {
+        match self.take_table(key, &format!("write {section}, and only once")) {
             Some(table) => Table { section, prefix: String::new(), ..table },
             None => Table::new(self.document, None, 0, section, String::new()),
         }
@@ -109,11 +112,15 @@ impl<'a> Table<'a> {
 
     /// A table that is the value of a key.
     pub(super) fn table(&mut self, key: &'static str) -> Option<Table<'a>> {
+        self.take_table(key, &format!("write a table: {key} = {{ … }}"))
+    }
+
+    fn take_table(&mut self, key: &'static str, form: &str) -> Option<Table<'a>> {
         #[cfg(test)]
         self.note(key, |asked| asked.shape = Shape::Table);
         let Found { it, place } = self.take(key)?;
         let DeValue::Table(values) = it else {
-            place.wrong(format!("is {}; write a table", kind(it)));
+            place.wrong(format!("is {}; {form}", kind(it)));
             return None;
         };
         let prefix = format!("{}{key}.", self.prefix);
@@ -161,10 +168,22 @@ impl<'a> Table<'a> {
         values
             .filter_map(|(key, value)| {
                 let place = table.place(key.get_ref());
-                let value = text_of(value.get_ref(), place.clone())?;
+                let value = text_of(value.get_ref(), place.clone(), QUOTED)?;
                 Some((Found { it: &**key.get_ref(), place }, value))
             })
             .collect()
+    }
+
+    /// The key that was meant by one that there is not: at most one letter in three is another.
+    fn meant(&self, key: &str) -> Option<&'static str> {
+        let near = self.known.iter().filter(|known| known.len().abs_diff(key.len()) <= known.len() / 3);
+        let near = near.map(|known| (strsim::damerau_levenshtein(key, known), *known));
+        near.filter(|(distance, known)| distance * 3 <= known.len()).min().map(|(_, known)| known)
+    }
+
+    /// Leaves the rest of the table unread, where an error was told that would bring on others.
+    pub(super) fn ignore(&mut self) {
+        self.values = None;
     }
 
     /// Reports the keys that nobody asked for.
@@ -172,17 +191,19 @@ impl<'a> Table<'a> {
         for key in self.values.into_iter().flat_map(DeTable::keys) {
             let key: &str = key.get_ref();
             if !self.known.contains(&key) {
-                self.place(key).wrong(format!("there is no such key; there are {}", self.known.join(", ")));
+                let meant = self.meant(key).map(|meant| format!(", perhaps {meant}")).unwrap_or_default();
+                self.place(key).wrong(format!("there is no such key{meant}; there are {}", self.known.join(", ")));
             }
         }
     }
 }
 
-pub(super) fn text_of<'a>(value: &'a DeValue<'a>, place: Place<'a>) -> Option<Found<'a, &'a str>> {
+/// A string; for anything else `form` says what to write.
+pub(super) fn text_of<'a>(value: &'a DeValue<'a>, place: Place<'a>, form: &str) -> Option<Found<'a, &'a str>> {
     match value {
         DeValue::String(text) => Some(Found { it: text, place }),
         other => {
-            place.wrong(format!("is {}; write a string in quotes", kind(other)));
+            place.wrong(format!("is {}; {form}", kind(other)));
             None
         }
     }
@@ -191,7 +212,7 @@ pub(super) fn text_of<'a>(value: &'a DeValue<'a>, place: Place<'a>) -> Option<Fo
 pub(super) fn texts_of<'a>(list: &'a [toml::Spanned<DeValue<'a>>], place: &Place<'a>) -> Vec<Found<'a, &'a str>> {
     let entries = list.iter();
     entries
-        .filter_map(|entry| text_of(entry.get_ref(), Place { offset: entry.span().start, ..place.clone() }))
+        .filter_map(|entry| text_of(entry.get_ref(), Place { offset: entry.span().start, ..place.clone() }, QUOTED))
         .collect()
 }
 

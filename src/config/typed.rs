@@ -8,7 +8,7 @@ use toml::de::DeValue;
 #[cfg(test)]
 use super::asked::Shape;
 use super::document::{Found, Place};
-use super::table::{Table, kind, text_of, texts_of};
+use super::table::{QUOTED, Table, kind, text_of, texts_of};
 use super::value;
 
 /// A value that may be written alone or as a list.
@@ -29,10 +29,14 @@ impl<'a> Table<'a> {
 
     /// A string.
     pub(super) fn text(&mut self, key: &'static str) -> Option<Found<'a, &'a str>> {
+        self.take_text(key, QUOTED)
+    }
+
+    fn take_text(&mut self, key: &'static str, form: &str) -> Option<Found<'a, &'a str>> {
         #[cfg(test)]
         self.note(key, |asked| asked.shape = Shape::Text);
         let Found { it, place } = self.take(key)?;
-        text_of(it, place)
+        text_of(it, place, form)
     }
 
     /// A string; `default` where it is left out.
@@ -98,7 +102,7 @@ impl<'a> Table<'a> {
                 let list = texts_of(list, &place);
                 Some(OneOrMany::Many(place, list))
             }
-            it => text_of(it, place).map(OneOrMany::One),
+            it => text_of(it, place, QUOTED).map(OneOrMany::One),
         }
     }
 
@@ -146,7 +150,7 @@ impl<'a> Table<'a> {
         default: Duration,
         range: RangeInclusive<Duration>,
     ) -> Duration {
-        let found = self.text(key);
+        let found = self.take_text(key, &format!("write {}", value::LENGTHS));
         #[cfg(test)]
         self.note(key, |asked| {
             asked.shape = Shape::Time(range.clone());
@@ -178,7 +182,7 @@ impl<'a> Table<'a> {
 
     /// One of a few words, if it is there.
     pub(super) fn one_of<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
-        let found = self.text(key);
+        let found = self.take_text(key, &format!("write one of {}", value::quoted(choices)));
         #[cfg(test)]
         self.note(key, |asked| asked.shape = Shape::Choice(words(choices)));
         found.and_then(|found| found.parse(|text| value::choice(text, choices)))

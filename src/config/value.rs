@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
+/// How lengths of time are written.
+pub(super) const LENGTHS: &str = "for example \"500ms\", \"30s\", \"10m\" or \"1h\"";
+
 /// `500ms`, `30s`, `10m`, `1h`, `30d`.
 pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
     let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000u64)];
@@ -17,7 +20,7 @@ pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<D
     });
     let (min, max) = (spell(*range.start()), spell(*range.end()));
     match parsed {
-        None => Err(format!("{text:?} is no length of time; write for example \"500ms\", \"30s\", \"10m\" or \"1h\"")),
+        None => Err(format!("{text:?} is no length of time; write {LENGTHS}")),
         Some(length) if !range.contains(&length) => Err(format!("{text:?} is not from \"{min}\" to \"{max}\"")),
         Some(length) => Ok(length),
     }
@@ -37,10 +40,12 @@ pub(super) fn spell(length: Duration) -> String {
 /// One of a few words.
 pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
-    found.ok_or_else(|| {
-        let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-        format!("{text:?} is none of {}", words.join(", "))
-    })
+    found.ok_or_else(|| format!("{text:?} is none of {}", quoted(choices)))
+}
+
+/// The words, each in quotes.
+pub(super) fn quoted<T>(choices: &[(&str, T)]) -> String {
+    choices.iter().map(|(word, _)| format!("{word:?}")).collect::<Vec<_>>().join(", ")
 }
 
 /// `host:port` with the host as an address.

@@ -101,22 +101,22 @@ impl Gate {
         original: &str,
         body: Bytes,
     ) -> Result<Reply, Refusal> {
-        let waited = visit.waited.clone();
-        let request_id = visit.request_id.clone();
+        let Visit { waited, request_id, span, would, .. } = visit;
         let exchange = Exchange {
             snapshot,
             grant,
             request,
             original,
             headers: &head.headers,
-            request_id: &request_id,
+            request_id,
             body,
-            waited: &waited,
+            waited,
+            span: span.as_ref(),
         };
         let outcome = match decided {
             Decided::Enforced(permit) => self.parts.guard.carry_out(permit, &exchange).await,
             Decided::Reported(reported) => {
-                Box::pin(self.parts.guard.carry_out_reported(reported, &exchange, &mut visit.would)).await
+                Box::pin(self.parts.guard.carry_out_reported(reported, &exchange, would)).await
             }
         };
         match outcome? {
@@ -257,7 +257,8 @@ fn bearer(head: &Head) -> Result<&str, Refusal> {
         return Err(rules::TOKEN_MISSING.refuse());
     };
     let ambiguous = || rules::AUTHORIZATION_AMBIGUOUS.refuse();
-    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(ambiguous)?;
+    let (scheme, token) =
+        std::str::from_utf8(value.as_bytes()).ok().and_then(|text| text.split_once(' ')).ok_or_else(ambiguous)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(rules::TOKEN_MISSING.refuse().because("another scheme than Bearer"));
     }

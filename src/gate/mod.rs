@@ -28,9 +28,10 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::ErrorType;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
-use tokio::time::timeout;
+use pingora::time::timeout;
 
 pub use entrance::Entrance;
 pub use first::FirstBytes;
@@ -43,7 +44,7 @@ use crate::auth::AuthServer;
 use crate::config::Snapshot;
 use crate::decide::{Grant, Refusal, request as rules};
 use crate::guard::{Answer, Guard, retry_after};
-use crate::telemetry::{AuditLog, Metrics};
+use crate::telemetry::{AuditLog, Metrics, Span, Tracer};
 use crate::token::{Revocations, TokenCache, Verifier};
 use head::Head;
 use rates::Rates;
@@ -63,6 +64,7 @@ pub struct Parts {
     pub tokens: TokenCache<Arc<Grant>>,
     pub metrics: Metrics,
     pub audit: AuditLog,
+    pub tracer: Tracer,
     pub ambient: Ambient,
 }
 
@@ -87,14 +89,16 @@ impl Gate {
     async fn reply(&self, session: &mut ServerSession, snapshot: &Arc<Snapshot>, visit: &mut Visit) -> Reply {
         let held_back = self.rates.of_address(visit.address, snapshot, visit.started);
         match (Head::read(session.req_header(), snapshot), held_back) {
-            (Ok(head), held_back) if AuthServer::owns(head.path(), snapshot) => match held_back {
-                Ok(()) => Box::pin(self.own_endpoint(session, snapshot, &head, visit)).await,
-                Err(refusal) => {
-                    visit.auth_endpoint();
-                    visit.refused(&refusal);
-                    Reply::Own(AuthServer::too_many(retry_after(refusal.wait.unwrap_or_default())))
+            (Ok(head), held_back) if let Some(endpoint) = AuthServer::endpoint(head.path(), snapshot) => {
+                visit.auth_endpoint(endpoint);
+                match held_back {
+                    Ok(()) => Box::pin(self.own_endpoint(session, snapshot, &head, visit)).await,
+                    Err(refusal) => {
+                        visit.refused(&refusal);
+                        Reply::Own(AuthServer::too_many(retry_after(refusal.wait.unwrap_or_default())))
+                    }
                 }
-            },
+            }
             (_, Err(refusal)) | (Err(refusal), _) => self.refuse(visit, refusal),
             (Ok(head), Ok(())) => match head.below(&snapshot.fhir.base_path) {
                 Some(_) => self.fhir(session, snapshot, &head, visit).await,
@@ -110,7 +114,6 @@ impl Gate {
         head: &Head,
         visit: &mut Visit,
     ) -> Reply {
-        visit.auth_endpoint();
         let body = match body::read(session, crate::auth::MAX_FORM_BYTES, snapshot.server.request_timeout).await {
             Ok(body) => body,
             Err(refusal) => return self.refuse(visit, refusal),
@@ -123,6 +126,12 @@ impl Gate {
             Err(_) => return self.refuse(visit, rules::TARGET_MALFORMED.refuse()),
         }
         Reply::Own(self.parts.auth.handle(request, &visit.request_id, visit.address, snapshot).await)
+    }
+
+    /// Begins the request's span, where it is recorded.
+    fn span(&self, request: &RequestHeader, snapshot: &Snapshot) -> Option<Span> {
+        let traces = snapshot.traces.as_ref()?;
+        self.parts.tracer.begin(&request.method, &request.headers, traces.sampling)
     }
 
     fn refuse(&self, visit: &mut Visit, refusal: Refusal) -> Reply {
@@ -160,8 +169,10 @@ impl HttpServerApp for Gate {
         let snapshot = self.parts.config.load_full();
         let address = client_address(&session, &snapshot);
         let mut visit = Visit::new(&self.parts.ambient, session.req_header(), address);
+        visit.span = self.span(session.req_header(), &snapshot);
         let reply = self.reply(&mut session, &snapshot, &mut visit).await;
         let sent = respond::send(&mut session, reply, &snapshot, &mut visit).await;
+        visit.end_span();
         visit.record(&self.parts.metrics, &self.parts.audit).await;
         if !sent {
             session.shutdown().await;

@@ -1,5 +1,7 @@
 //! What one request was and what became of it: the audit line, the metrics, the log.
 
+mod span;
+
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -13,10 +15,13 @@ use crate::config::Snapshot;
 use crate::decide::{Decided, Grant, Permit, Refusal, UpstreamRequest};
 use crate::fhir::interaction::{Interaction, Request};
 use crate::guard::{EntryAnswer, Waited, Would};
-use crate::telemetry::{AuditLog, AuditRecord, DecisionRecord, Metrics, PathTaken};
+use crate::telemetry::{AuditLog, AuditRecord, DecisionRecord, Metrics, PathTaken, Span};
 
 /// The rule of an answer that could not be finished.
 pub const ANSWER_CUT_OFF: &str = "answer-cut-off";
+
+/// The interaction of a request that did not get as far as to have one.
+const NOTHING: &str = "none";
 
 /// One request being answered.
 pub(super) struct Visit {
@@ -29,10 +34,14 @@ pub(super) struct Visit {
     pub(super) waited: Arc<Waited>,
     /// What enforcement would have done, in report mode.
     pub(super) would: Would,
+    /// The request's, if it is recorded.
+    pub(super) span: Option<Span>,
     time: UnixSeconds,
     pub(super) started: Instant,
     grant: Option<Arc<Grant>>,
     interaction: &'static str,
+    /// The path of an endpoint of the authorization server.
+    endpoint: Option<&'static str>,
     resource_type: Option<&'static str>,
     resource_id: Option<String>,
     parameters: Vec<String>,
@@ -58,11 +67,13 @@ impl Visit {
             origins: Origins::Registered,
             waited: Arc::default(),
             would: Would::default(),
+            span: None,
             time: ambient.now(),
             started: Instant::now(),
             address,
             grant: None,
-            interaction: "none",
+            interaction: NOTHING,
+            endpoint: None,
             resource_type: None,
             resource_id: None,
             parameters: Vec::new(),
@@ -79,9 +90,10 @@ impl Visit {
         }
     }
 
-    pub(super) fn auth_endpoint(&mut self) {
+    pub(super) fn auth_endpoint(&mut self, endpoint: &'static str) {
         self.path = PathTaken::Auth;
         self.interaction = "auth";
+        self.endpoint = Some(endpoint);
     }
 
     pub(super) fn preflight(&mut self) {
@@ -290,7 +302,7 @@ fn parameters(request: &Request) -> Vec<String> {
 fn line_of(request: &UpstreamRequest, search_values: bool) -> String {
     let target = request.target();
     let Some((path, query)) = target.split_once('?').filter(|_| !search_values) else {
-        return format!("{} {target}", request.method());
+        return [request.method().as_str(), " ", target].concat();
     };
     let names: Vec<&str> = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default()).collect();
     format!("{} {path}?{}", request.method(), names.join("&"))

@@ -94,6 +94,7 @@ impl Single {
             request_id: whole.request_id,
             body: self.body.clone(),
             waited: whole.waited,
+            span: whole.span,
         }
     }
 }

@@ -64,6 +64,7 @@ use crate::decide::{
 };
 use crate::fhir::AddressKey;
 use crate::fhir::interaction::{Interaction, Request};
+use crate::telemetry::Span;
 use crate::token::GateKeys;
 use crate::upstream::{UpstreamAnswer, UpstreamClient, UpstreamError};
 
@@ -91,6 +92,8 @@ pub struct Exchange<'a> {
     pub body: Bytes,
     /// Time spent waiting for the FHIR server.
     pub waited: &'a Waited,
+    /// The request's span, if it is recorded.
+    pub span: Option<&'a Span>,
 }
 
 impl Exchange<'_> {
@@ -105,7 +108,7 @@ impl Exchange<'_> {
     }
 
     /// The whole body of an answer, within the limit.
-    async fn collect(&self, answer: UpstreamAnswer) -> Result<Bytes, Refusal> {
+    async fn collect(&self, answer: &mut UpstreamAnswer) -> Result<Bytes, Refusal> {
         let limit = self.snapshot.limits.response_body;
         let _watch = self.waited.start();
         answer.collect(limit).await.map_err(|error| upstream_refusal(&error))
@@ -231,15 +234,25 @@ impl Guard {
         request: &UpstreamRequest,
         body: Option<Bytes>,
     ) -> Result<UpstreamAnswer, Refusal> {
-        let headers = outgoing::headers(exchange, request, body.is_some());
+        let mut span = exchange.span.map(|span| span.child(request.method()));
+        let headers = outgoing::headers(exchange, request, body.is_some(), span.as_ref());
         let upstream = &exchange.snapshot.fhir.upstream;
         // What belongs together is asked at one address: a page where the one before it was made, a write where its target was read.
         let at = exchange.waited.address().or_else(|| exchange.request.page.as_ref()?.at);
         let _watch = exchange.waited.start();
         let answer = self.upstream.send(upstream, request, headers, body, at).await;
-        let answer = answer.map_err(|error| upstream_refusal(&error))?;
+        let answer = answer.map_err(|error| {
+            let refusal = upstream_refusal(&error);
+            if let Some(span) = &mut span {
+                span.fail(refusal.rule.name);
+            }
+            refusal
+        })?;
         exchange.waited.is_at(Some(answer.at));
-        Ok(answer)
+        Ok(match span {
+            Some(span) => answer.under(span),
+            None => answer,
+        })
     }
 
     /// The gate's CapabilityStatement.

@@ -8,7 +8,7 @@ use super::Exchange;
 use crate::config::UpstreamAuth;
 use crate::decide::{Bulk, Pin, UpstreamRequest};
 use crate::fhir::outcome::FHIR_JSON;
-use crate::telemetry::{TraceParent, is_trace_state};
+use crate::telemetry::{Span, TraceParent, is_trace_state};
 
 /// Headers of a client that travel on as they are.
 const PASSED: [HeaderName; 2] = [header::ACCEPT, header::ACCEPT_LANGUAGE];
@@ -24,7 +24,12 @@ static TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The headers of one request to the FHIR server.
-pub(super) fn headers(exchange: &Exchange<'_>, request: &UpstreamRequest, has_body: bool) -> HeaderMap {
+pub(super) fn headers(
+    exchange: &Exchange<'_>,
+    request: &UpstreamRequest,
+    has_body: bool,
+    span: Option<&Span>,
+) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut pass = |name: &HeaderName| {
         if let Some(value) = exchange.headers.get(name) {
@@ -50,16 +55,18 @@ pub(super) fn headers(exchange: &Exchange<'_>, request: &UpstreamRequest, has_bo
     if let Some(prefer) = prefer(exchange.headers, request) {
         headers.insert(PREFER.clone(), prefer);
     }
-    trace(exchange.headers, &mut headers);
+    trace(exchange.headers, span, &mut headers);
     identify(exchange, &mut headers);
     headers
 }
 
-/// The client's trace context, if it is one (W3C Trace Context §3). Baggage, which may hold anything, stays here.
-fn trace(client: &HeaderMap, headers: &mut HeaderMap) {
-    let text = |name: &HeaderName| client.get(name).and_then(|value| value.to_str().ok());
-    let Some(parent) = text(&TRACE_PARENT).and_then(TraceParent::parse) else { return };
-    let state = text(&TRACE_STATE).filter(|state| is_trace_state(state)).map(str::to_owned);
+/// The trace context (W3C Trace Context §3): that of `span` where the request is recorded, else the client's, if it is one. Baggage,
+/// which may hold anything, stays here.
+fn trace(client: &HeaderMap, span: Option<&Span>, headers: &mut HeaderMap) {
+    let theirs = TraceParent::of(client);
+    let Some(parent) = span.map(Span::context).or(theirs) else { return };
+    let state = client.get(&TRACE_STATE).filter(|_| theirs.is_some()).and_then(|state| state.to_str().ok());
+    let state = state.filter(|state| is_trace_state(state)).map(str::to_owned);
     for (name, value) in [(&TRACE_PARENT, Some(parent.to_string())), (&TRACE_STATE, state)] {
         if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
             headers.insert(name.clone(), value);

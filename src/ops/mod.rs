@@ -3,6 +3,8 @@
 
 mod access;
 mod export;
+#[cfg(feature = "otel")]
+mod otlp;
 mod page;
 mod readiness;
 mod state;
@@ -19,6 +21,8 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 pub use export::Exporter;
+#[cfg(feature = "otel")]
+pub use otlp::SpanExporter;
 pub use readiness::Readiness;
 
 use crate::ambient::{Ambient, UnixSeconds};
@@ -207,7 +211,9 @@ fn failed(error: &dyn std::error::Error, head: bool) -> Response<Vec<u8>> {
 }
 
 fn refusal(status: StatusCode, head: bool) -> Response<Vec<u8>> {
-    answer(status, JSON, format!(r#"{{"status":{}}}"#, status.as_u16()), head)
+    // Nothing else is forbidden on this listener.
+    let because = if status == StatusCode::FORBIDDEN { r#","because":"Host is none of [admin] hosts""# } else { "" };
+    answer(status, JSON, format!(r#"{{"status":{}{because}}}"#, status.as_u16()), head)
 }
 
 fn html_answer(html: String, policy: &str, head: bool) -> Response<Vec<u8>> {

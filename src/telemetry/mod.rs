@@ -5,6 +5,7 @@ mod events;
 mod logging;
 mod metrics;
 mod process;
+mod spans;
 mod trace_context;
 mod version;
 
@@ -14,6 +15,7 @@ pub use audit::{
 };
 pub use events::{IssuerAnswer, LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
 pub use logging::{LogFormat, init_logging};
-pub use metrics::{InFlight, Metrics, PathTaken, UpstreamRetry};
+pub use metrics::{InFlight, Metrics, PathTaken, SpanLoss, UpstreamRetry};
+pub use spans::{Attribute, Sampling, Span, SpanKind, SpanRecord, Spans, Tracer, method_name};
 pub use trace_context::{TraceParent, is_trace_state};
 pub use version::version;

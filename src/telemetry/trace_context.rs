@@ -1,7 +1,12 @@
 //! The trace context of a request (<https://www.w3.org/TR/trace-context/>).
 
+use http::HeaderMap;
+
 /// Longest `tracestate` that travels on, in bytes; the recommendation asks for no more.
 const MAX_STATE: usize = 512;
+
+/// The flag that a trace is recorded (§3.2.2.5.1).
+const SAMPLED: u8 = 1;
 
 /// A `traceparent` header that is right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,6 +17,21 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
+    /// What a request says of the trace that it belongs to.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        Self::parse(headers.get("traceparent")?.to_str().ok()?)
+    }
+
+    /// That of a span that is recorded.
+    pub fn recorded(trace: [u8; 16], span: [u8; 8]) -> Self {
+        Self { trace, span, flags: SAMPLED }
+    }
+
+    /// Whether the caller records the trace.
+    pub fn is_recorded(&self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
     /// Reads the header; none where it is anything but version 00 of the grammar.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');

@@ -17,6 +17,7 @@ use super::server::Server;
 use super::turns::Turn;
 use crate::config::Upstream;
 use crate::fhir::AddressKey;
+use crate::telemetry::Span;
 
 /// Headers of an answer that may travel on; every other one stays behind the gate (enforcement.md §7).
 const PASSED: [HeaderName; 9] = [
@@ -39,6 +40,8 @@ pub struct UpstreamAnswer {
     /// The address that answered.
     pub at: AddressKey,
     connection: Option<Box<Connection>>,
+    /// Ends with the answer.
+    span: Option<Span>,
 }
 
 struct Connection {
@@ -72,7 +75,14 @@ impl UpstreamAnswer {
         let Upstream { read_timeout, idle_timeout, .. } = *upstream;
         let server = server.clone();
         let connection = Connection { server, session, place, _turn: turn, until, read_timeout, idle_timeout };
-        Ok(Self { status, headers, at, connection: Some(Box::new(connection)) })
+        Ok(Self { status, headers, at, connection: Some(Box::new(connection)), span: None })
+    }
+
+    /// The answer to a request that has this span.
+    pub fn under(mut self, mut span: Span) -> Self {
+        span.answered(self.status);
+        self.span = Some(span);
+        self
     }
 
     /// The next bytes of the body; `None` at its end.
@@ -88,12 +98,14 @@ impl UpstreamAnswer {
             return Err(error);
         }
         match connection.session.read_body_bytes().await {
-            Ok(Some(chunk)) => Ok(Some(chunk)),
-            Ok(None) => {
-                if let Some(connection) = self.connection.take() {
+            Ok(chunk) => {
+                // Free for the next request before anything is done with what came.
+                if connection.session.is_body_done()
+                    && let Some(connection) = self.connection.take()
+                {
                     connection.release();
                 }
-                Ok(None)
+                Ok(chunk)
             }
             Err(error) => {
                 self.connection = None;
@@ -106,7 +118,7 @@ impl UpstreamAnswer {
     ///
     /// # Errors
     /// It is larger, or broke off.
-    pub async fn collect(mut self, limit: usize) -> Result<Bytes, UpstreamError> {
+    pub async fn collect(&mut self, limit: usize) -> Result<Bytes, UpstreamError> {
         let declared = self
             .headers
             .get(header::CONTENT_LENGTH)

@@ -70,7 +70,7 @@ async fn ask(
     upstream: &Arc<Upstream>,
     at: Option<AddressKey>,
 ) -> Result<String, UpstreamError> {
-    let answer = client.send(upstream, &capabilities_lookup(), HeaderMap::new(), None, at).await?;
+    let mut answer = client.send(upstream, &capabilities_lookup(), HeaderMap::new(), None, at).await?;
     Ok(String::from_utf8(answer.collect(1000).await?.to_vec()).unwrap())
 }
 

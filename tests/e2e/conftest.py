@@ -27,7 +27,7 @@ def pytest_report_header() -> list[str]:
 
 def pytest_sessionstart() -> None:
     if not BINARY.exists():
-        pytest.exit(f"{BINARY} is not built: run `make test`, or `cargo build`", returncode=1)
+        pytest.exit(f"{BINARY} is not built: run `make test`, or `cargo build --features otel`", returncode=1)
 
 
 @pytest.fixture(scope="session")

@@ -99,6 +99,8 @@ def test_prometheus_reaches_the_gate_by_the_name_that_the_readme_gives_it(gate: 
     (target,) = job["static_configs"][0]["targets"]
     answer = httpx.get(f"{gate.admin}/metrics", headers={"Host": target})
     assert (answer.status_code, "smartgate_build_info" in answer.text) == (200, True)
+    stranger = httpx.get(f"{gate.admin}/metrics", headers={"Host": f"not-{target}"})
+    assert (stranger.status_code, "[admin] hosts" in stranger.json()["because"]) == (403, True)
 
 
 def test_a_program_with_a_secret_gets_what_it_asks_for(gate: Gate, tools: Path) -> None:

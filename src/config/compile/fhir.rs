@@ -7,7 +7,7 @@ use http::HeaderName;
 
 use super::upstream::{bulk_hosts, upstream};
 use crate::config::table::Table;
-use crate::config::{Fhir, IdentityHeaders, Narrowing, PatientData, UnpinnedWrites};
+use crate::config::{Fhir, IdentityHeaders, Narrowing, PatientData, Server, UnpinnedWrites};
 use crate::fhir::{FhirVersion, ResourceType, SearchParameter, SearchParameterKind, Tables, TypeSet};
 
 const DEFAULT_BASE_PATH: &str = "/fhir";
@@ -41,7 +41,8 @@ const MANAGED_HEADERS: [&str; 18] = [
 ];
 const MANAGED_PREFIXES: [&str; 5] = ["accept", "content-", "if-", "proxy-", "x-forwarded-"];
 
-pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhir> {
+/// Reads the section; `server` is where the gate itself listens.
+pub(super) fn fhir(mut table: Table<'_>, server: Option<&Server>) -> Option<Fhir> {
     let base_path = table.text_or("base_path", DEFAULT_BASE_PATH).and_then(|found| found.parse(base_path));
     let versions = [("R4", FhirVersion::R4), ("R4B", FhirVersion::R4B), ("R5", FhirVersion::R5)];
     let version = table.choice("version", FhirVersion::R4, &versions);
@@ -51,13 +52,13 @@ pub(super) fn fhir(mut table: Table<'_>, public_url: Option<&str>) -> Option<Fhi
     let shared_types = shared_types(&mut table, tables);
     let unpinned_writes = unpinned_writes(&mut table);
     let upsert = table.choice("upsert", false, &[("deny", false), ("allow", true)]);
-    let upstream = upstream(&mut table);
+    let upstream = upstream(&mut table, server);
     let bulk_hosts = bulk_hosts(&mut table, upstream.as_ref());
     let identity_headers = table.table("identity_headers").map(identity_headers).unwrap_or_default();
     table.finish();
     let base_path = base_path?;
     Some(Fhir {
-        public_base: format!("{}{base_path}", public_url?),
+        public_base: format!("{}{base_path}", server?.public_url),
         base_path,
         version,
         tables,

@@ -16,6 +16,7 @@ mod server;
 mod store;
 mod tls;
 mod tokens;
+mod traces;
 mod upstream;
 mod upstream_auth;
 mod users;
@@ -42,11 +43,12 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
     let server = server::server(root.section("server"));
     let admin = server::admin(root.section("admin"), server.as_ref());
     let public_url = server.as_ref().map(|server| server.public_url.as_str());
-    let fhir = fhir::fhir(root.section("fhir"), public_url);
+    let fhir = fhir::fhir(root.section("fhir"), server.as_ref());
     let enforcement = process::enforcement(root.section("enforcement"));
     let store = store::store(root.section("store"));
     let tokens = tokens::tokens(root.section("tokens"));
     let audit = process::audit(root.section("audit"));
+    let traces = traces::traces(root);
     let log = process::log(root.section("log"));
     let limits = process::limits(root.section("limits"));
     // Of a version that was not understood the scopes are checked all the same; what is wrong with them is mostly the rest.
@@ -73,6 +75,7 @@ fn snapshot(root: &mut Table<'_>) -> Option<Snapshot> {
         store: store?,
         tokens,
         audit,
+        traces,
         log,
         limits,
         issuers,
@@ -111,6 +114,11 @@ fn entries<T>(
         match reading.text(&path) {
             Ok(text) => {
                 read_document(reading, &path, &text, |table| {
+                    if table.has(key) {
+                        table.place(key).wrong(format!("a file of {key}.d is one entry; leave [[{key}]] out"));
+                        table.ignore();
+                        return None;
+                    }
                     entries.add(entry(table));
                     Some(())
                 });

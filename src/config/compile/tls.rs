@@ -74,6 +74,8 @@ fn certified(table: &mut Table<'_>, provider: &CryptoProvider) -> Option<Certifi
     let (cert, key) = (cert?, key?);
     let place = cert.place.clone();
     let chain = bytes(cert).and_then(|pem| pem.parse(|pem| certificates(&pem)));
+    let document = key.place.document;
+    document.reading.secret(&document.folder().join(key.it), &key.place);
     let key = bytes(key).and_then(|pem| {
         pem.parse(|pem| PrivateKeyDer::from_pem_slice(&pem).map_err(|why| format!("has no private key in PEM ({why})")))
     });

@@ -1,5 +1,6 @@
 //! The FHIR server of `[fhir]`: where it is, how long to wait for it, and how many requests it gets at a time.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::tls::{self, certificates};
 use super::upstream_auth::{EVERY, upstream_auth};
 use crate::config::table::Table;
 use crate::config::typed::OneOrMany;
-use crate::config::{Address, Addresses, Check, Health, Upstream, UpstreamAuth, UpstreamTls, value};
+use crate::config::{Address, Addresses, Check, Health, Server, Upstream, UpstreamAuth, UpstreamTls, value};
 use crate::fhir::AddressKey;
 
 const EXAMPLE_UPSTREAM: &str = "http://127.0.0.1:8090/fhir";
@@ -28,8 +29,8 @@ const MAX_ADDRESSES: usize = 16;
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
-pub(super) fn upstream(table: &mut Table<'_>) -> Option<Upstream> {
-    let urls = urls(table);
+pub(super) fn upstream(table: &mut Table<'_>, server: Option<&Server>) -> Option<Upstream> {
+    let urls = urls(table, server);
     let auth = match table.table("upstream_auth") {
         None => Some(UpstreamAuth::None),
         Some(table) => upstream_auth(table, &EVERY),
@@ -62,7 +63,7 @@ pub(super) fn upstream(table: &mut Table<'_>) -> Option<Upstream> {
 }
 
 /// The addresses of the FHIR server, each once.
-fn urls(table: &mut Table<'_>) -> Vec<Url> {
+fn urls(table: &mut Table<'_>, server: Option<&Server>) -> Vec<Url> {
     table.demand("upstream", &format!("\"{EXAMPLE_UPSTREAM}\""));
     let found = match table.one_or_many("upstream") {
         Some(OneOrMany::One(found)) => vec![found],
@@ -83,9 +84,27 @@ fn urls(table: &mut Table<'_>) -> Vec<Url> {
         if urls.iter().any(|other| base_of(other) == base_of(&url)) {
             place.wrong(format!("{:?} is there twice; leave one of them out", base_of(&url)));
         }
+        if server.is_some_and(|server| is_gate(&url, server)) {
+            place.wrong(format!("{:?} is the gate itself; write where the FHIR server is", base_of(&url)));
+        }
         urls.push(url);
     }
     urls
+}
+
+/// Whether the gate itself listens at this URL.
+fn is_gate(url: &Url, server: &Server) -> bool {
+    let named = match url.host() {
+        Some(Host::Ipv4(address)) => vec![IpAddr::V4(address)],
+        Some(Host::Ipv6(address)) => vec![IpAddr::V6(address)],
+        Some(Host::Domain("localhost")) => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        _ => Vec::new(),
+    };
+    let is_at = |at: &SocketAddr, ip: &IpAddr| {
+        at.ip() == *ip || at.ip().is_unspecified() && ip.is_loopback() && at.is_ipv4() == ip.is_ipv4()
+    };
+    let mut listens = server.listen.iter().filter(|at| url.port_or_known_default() == Some(at.port()));
+    listens.any(|at| named.iter().any(|ip| is_at(at, ip)))
 }
 
 fn base_of(url: &Url) -> String {

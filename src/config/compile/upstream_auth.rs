@@ -106,9 +106,11 @@ fn service_client(table: &mut Table<'_>, meant: bool) -> Option<ServiceClient> {
 }
 
 fn private_key(found: Found<'_, &str>) -> Option<SecretSlice<u8>> {
-    let document = found.place.document;
+    let place = found.place.clone();
     found.parse(|path| {
-        let pem = document.reading.bytes(&document.folder().join(path))?;
+        let path = place.document.folder().join(path);
+        place.document.reading.secret(&path, &place);
+        let pem = place.document.reading.bytes(&path)?;
         match PrivateKeyDer::from_pem_slice(&pem) {
             Ok(PrivateKeyDer::Pkcs8(key)) => Ok(key.secret_pkcs8_der().to_vec().into()),
             Ok(_) => {

@@ -79,6 +79,20 @@ sections! {
         password: "secret";
     }
 
+    /// Spans to an OpenTelemetry collector ([operations.md](operations.md#traces)). Without this section there are none. Only a binary built with the feature `otel` takes it, as that of the container image is.
+    "[traces]" {
+        /// Where spans are sent, by OTLP over HTTP in protobuf: with its path, mostly `/v1/traces`
+        url: "URL";
+        /// Of requests whose caller says nothing of a trace one in so many is recorded: `1` records each, `0` none. A `traceparent` decides for itself, by its flag
+        one_in;
+        /// What the gate is called there (`service.name`)
+        service_name;
+        /// Headers by which the gate proves itself there: `{ authorization = "file:secrets/collector" }`
+        headers: "table of header to secret";
+        /// PEM of a private certificate authority of an https collector
+        ca_file: "path";
+    }
+
     "[log]" {
         /// How log lines look; they go to standard error
         format;

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use http::header::{self, HeaderName};
 use rustls::ServerConfig;
 use secrecy::SecretString;
@@ -21,7 +22,7 @@ use secrecy::SecretString;
 use super::{Brands, Clients, Oidc, Pages, RegistrationRules};
 use crate::address::Networks;
 use crate::ambient::UnixSeconds;
-use crate::telemetry::{AuditSink, LogFormat, OnFull};
+use crate::telemetry::{AuditSink, LogFormat, OnFull, Sampling};
 
 pub use fhir::*;
 pub use parties::*;
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub store: StoreSettings,
     pub tokens: Tokens,
     pub audit: Audit,
+    /// Where spans go; none where no request is recorded.
+    pub traces: Option<Traces>,
     /// Cannot change while running.
     pub log: Log,
     pub limits: Limits,
@@ -238,6 +241,19 @@ pub struct AuditEndpoint {
     pub spool: PathBuf,
     /// How many bytes may wait there; cannot change while running.
     pub spool_bytes: u64,
+}
+
+/// `[traces]`: a collector that takes spans.
+pub struct Traces {
+    /// With its path.
+    pub url: String,
+    pub sampling: Sampling,
+    /// What the gate is called there.
+    pub service: String,
+    /// Secrets, mostly: they are what the gate proves itself with.
+    pub headers: HeaderMap,
+    /// Private certificate authorities in PEM; without, the machine's own.
+    pub ca: Option<Vec<u8>>,
 }
 
 /// `[log]`.

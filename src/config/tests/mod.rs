@@ -4,6 +4,7 @@ mod entries;
 mod operations;
 pub(super) mod sample;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -95,11 +96,11 @@ fn every_error_is_told_at_once_with_file_and_line() {
             "smartgate.toml:2: [server] public_url: \"http://x/\" is no origin (scheme, host and port only); write \"http://x\"",
             "smartgate.toml:4: [fhir] upstream: \"ftp://x\" is no http or https URL; \
              write for example \"http://127.0.0.1:8090/fhir\"",
-            "smartgate.toml:5: [fhir] upstrem: there is no such key; there are base_path, version, patient_data, narrowing, \
+            "smartgate.toml:5: [fhir] upstrem: there is no such key, perhaps upstream; there are base_path, version, patient_data, narrowing, \
              narrowing_by_type, shared_types, unpinned_writes, upsert, upstream, upstream_auth, ca_file, client_cert, tls_min, \
              connect_timeout, read_timeout, idle_timeout, exchange_timeout, max_concurrent, max_waiting, max_wait, health, bulk_hosts, \
              identity_headers",
-            "smartgate.toml:7: [tokens] access_lifetime: is a whole number; write a string in quotes",
+            "smartgate.toml:7: [tokens] access_lifetime: is a whole number; write for example \"500ms\", \"30s\", \"10m\" or \"1h\"",
         ]
     );
 }
@@ -127,7 +128,14 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("server", "drain_delay = \"5\"", "is no length of time"),
     ("server", "drain_delay = \"99d\"", "is not from \"0s\" to \"1h\""),
     ("server", "tls = { cert = \"none.pem\" }", "[server] tls.key: is missing"),
-    ("server", "tls = \"x\"", "write a table"),
+    ("server", "tls = \"x\"", "write a table: tls = { … }"),
+    ("fhir", "version = 4", "is a whole number; write one of \"R4\", \"R4B\", \"R5\""),
+    ("fhir", "upstream = \"http://localhost:8080/fhir\"", "is the gate itself; write where the FHIR server is"),
+    (
+        "fhir",
+        "upstream = [\"http://a/fhir\", \"http://127.0.0.1:8080\"]",
+        "\"http://127.0.0.1:8080\" is the gate itself",
+    ),
     ("admin", "listen = [\"0.0.0.0:8080\"]", "already taken by \"127.0.0.1:8080\""),
     ("admin", "token = \"sesame\"", "[admin] token: a secret is not written here"),
     ("admin", "token = \"file:nowhere\"", "cannot be read"),
@@ -244,6 +252,32 @@ fn drop_ins_report_their_own_file_and_line() {
     let found = load_in(folder.path(), &with("fhir", "version = \"R9\"\n")).err().unwrap();
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].starts_with(&format!("{}:5: launch: there is no such key; there are id, name", file.display())));
+    std::fs::write(&file, format!("[[clients]]\n{CLIENT}")).unwrap();
+    let found = load_in(folder.path(), RIGHT).err().unwrap();
+    let leave_out = "clients: a file of clients.d is one entry; leave [[clients]] out";
+    assert_eq!(found, [format!("{}:1: {leave_out}", file.display())]);
+}
+
+#[test]
+fn secrets_that_everybody_can_read_are_noted_with_their_place() {
+    let folder = TempDir::new().unwrap();
+    let (path, token) = (folder.path().join("smartgate.toml"), folder.path().join("token"));
+    std::fs::write(&path, with("admin", "token = \"file:token\"\n")).unwrap();
+    std::fs::write(&token, "sesame").unwrap();
+    let exposed = |of_folder, of_file| {
+        let mode = std::fs::Permissions::from_mode;
+        std::fs::set_permissions(folder.path(), mode(of_folder)).unwrap();
+        std::fs::set_permissions(&token, mode(of_file)).unwrap();
+        load(&path).map(|loaded| loaded.sources.exposed).unwrap()
+    };
+    assert_eq!(exposed(0o755, 0o640), []);
+    assert_eq!(exposed(0o700, 0o644), []);
+    let noted = exposed(0o755, 0o644);
+    // Where temporary files are private, nobody else gets there.
+    let is_open = |folder: &Path| folder.metadata().unwrap().permissions().mode() & 0o001 != 0;
+    if folder.path().canonicalize().unwrap().ancestors().all(is_open) {
+        assert_eq!(noted, [(format!("{}:6", path.display()), token.clone())]);
+    }
 }
 
 #[test]
@@ -338,6 +372,7 @@ fn the_fingerprint_is_of_every_file() {
 fn a_missing_main_file_is_an_error_that_names_it() {
     let errors = load(Path::new("/nowhere/smartgate.toml")).err().unwrap().to_string();
     assert!(errors.contains("/nowhere/smartgate.toml: `/nowhere/smartgate.toml` cannot be read"), "{errors}");
+    assert!(errors.contains("SMARTGATE_CONFIG names another file"), "{errors}");
 }
 
 /// 2027-01-31T00:00:00Z.

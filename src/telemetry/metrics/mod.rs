@@ -2,6 +2,7 @@
 
 mod handles;
 mod make;
+mod spans;
 mod upstream;
 
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use prometheus::{
 
 use handles::{Handles, PerPath};
 use make::{Make, PREFIX};
+pub use spans::SpanLoss;
+use spans::Spans;
 pub use upstream::UpstreamRetry;
 use upstream::Upstreams;
 
@@ -88,6 +91,7 @@ struct Instruments {
     audit_send_errors: IntCounter,
     audit_spool_bytes: IntGauge,
     audit_backlog: IntGauge,
+    spans: Spans,
 }
 
 struct StoreHandles {
@@ -226,6 +230,7 @@ impl Metrics {
                 .counter("audit_send_errors_total", "Failed attempts to send AuditEvents; they are tried again.")?,
             audit_spool_bytes: make.gauge("audit_spool_bytes", "Audit lines that wait for the FHIR endpoint.")?,
             audit_backlog: make.gauge("audit_backlog_seconds", "Age of the oldest of them.")?,
+            spans: Spans::new(&make)?,
             registry,
         };
         instruments.begin();
