@@ -22,7 +22,7 @@ pub(super) async fn carry_out(
     verified(guard, exchange, answer).await.map(Outcome::Whole)
 }
 
-async fn verified(guard: &Guard, exchange: &Exchange<'_>, answer: UpstreamAnswer) -> Result<Answer, Refusal> {
+async fn verified(guard: &Guard, exchange: &Exchange<'_>, mut answer: UpstreamAnswer) -> Result<Answer, Refusal> {
     let status = answer.status;
     let denial = || Answer { upstream_status: Some(status), ..Answer::uniform_denial() };
     match status {
@@ -30,7 +30,7 @@ async fn verified(guard: &Guard, exchange: &Exchange<'_>, answer: UpstreamAnswer
         StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(denial()),
         status => return Err(own_words(status)),
     }
-    let body = exchange.collect(answer).await?;
+    let body = exchange.collect(&mut answer).await?;
     let broken = |error: JsonError| unreadable(&error.to_string());
     let read = RawBundle::document(&body, exchange.snapshot.limits.json_depth).map_err(broken)?;
     let source = RawBundle::of(&read).map_err(broken)?;

@@ -112,12 +112,12 @@ impl Filling {
         guard: &Guard,
         exchange: &Exchange<'_>,
         wanted: &Wanted<'_>,
-        answer: UpstreamAnswer,
+        mut answer: UpstreamAnswer,
     ) -> Result<Option<Filled>, Refusal> {
         if answer.status != StatusCode::OK {
             return Err(own_words(answer.status));
         }
-        self.body(guard, exchange, wanted, &exchange.collect(answer).await?).await
+        self.body(guard, exchange, wanted, &exchange.collect(&mut answer).await?).await
     }
 
     async fn body(
