@@ -1,8 +1,8 @@
 //! Time and randomness, passed in so that every test can fix them.
 
 use std::cell::RefCell;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,14 +10,23 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 /// Seconds since 1970-01-01T00:00:00Z, as JWT `NumericDate` has them (RFC 7519 §2).
 pub type UnixSeconds = i64;
 
-/// The wall clock.
+/// So many seconds the wall clock may be stepped, forwards or back, before anything that was used or revoked could be good again:
+/// so long it is remembered past its time. The clock of another time zone is not further off.
+const STEPS: UnixSeconds = 24 * 60 * 60;
+
+/// The wall clock, by which others say when something expires, and a steady one, by which is measured how long something lasts.
 pub trait Clock: Send + Sync {
-    /// The present moment in whole seconds.
+    /// The present moment in whole seconds. It may be set forwards and back at any time.
     fn now(&self) -> UnixSeconds;
 
     /// The time since 1970 as finely as the clock knows it.
     fn since_epoch(&self) -> Duration {
         Duration::from_secs(u64::try_from(self.now()).unwrap_or_default())
+    }
+
+    /// Time since some moment that stays the same. It never goes back, whatever is done to the wall clock.
+    fn steady(&self) -> Duration {
+        self.since_epoch()
     }
 }
 
@@ -47,6 +56,16 @@ impl Ambient {
         self.clock.now()
     }
 
+    /// Time since some moment that stays the same, by the clock that is never stepped.
+    pub fn steady(&self) -> Duration {
+        self.clock.steady()
+    }
+
+    /// What was over at this moment may be forgotten: no step of the wall clock that is to be borne brings its time back.
+    pub fn forgettable(&self) -> UnixSeconds {
+        self.now().saturating_sub(STEPS)
+    }
+
     /// A fresh unguessable value of 256 bits, base64url without padding (43 characters).
     pub fn secret(&self) -> String {
         let mut bytes = [0u8; 32];
@@ -62,6 +81,9 @@ impl Ambient {
     }
 }
 
+/// What the steady clock counts from, in this process.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 struct SystemClock;
 
 impl Clock for SystemClock {
@@ -72,6 +94,10 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn since_epoch(&self) -> Duration {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+
+    fn steady(&self) -> Duration {
+        START.elapsed()
     }
 }
 

@@ -13,6 +13,7 @@ mod entrance;
 mod fhir;
 mod first;
 mod forwarded;
+mod gone;
 mod head;
 mod listen;
 mod proxied;

@@ -83,6 +83,8 @@ impl From<Box<Error>> for UpstreamError {
 pub struct AddressState {
     pub base: String,
     pub standing: Standing,
+    /// Why it was last left out, in words for operators.
+    pub fault: Option<Arc<String>>,
 }
 
 /// Connections to one FHIR server at a time.
@@ -199,6 +201,7 @@ impl UpstreamClient {
             && server.circuit.failed(&sent.upstream.health)
         {
             tracing::warn!(upstream, why, "the FHIR server fails at this address, which is left out for a while");
+            server.fault.store(Some(Arc::new(why.clone())));
             if let Some(metrics) = &self.metrics {
                 metrics.upstream_opened(upstream);
             }
@@ -305,7 +308,10 @@ impl UpstreamClient {
             let upstream = &server.address.base;
             match passed {
                 Ok(()) => tracing::info!(upstream, "this address of the FHIR server passes its checks again"),
-                Err(why) => tracing::warn!(upstream, why, "this address of the FHIR server fails its checks"),
+                Err(why) => {
+                    tracing::warn!(upstream, why, "this address of the FHIR server fails its checks");
+                    server.fault.store(Some(Arc::new(why)));
+                }
             }
         }
         state_of(server)
@@ -334,7 +340,11 @@ impl UpstreamClient {
 }
 
 fn state_of(server: &Arc<Server>) -> AddressState {
-    AddressState { base: server.address.base.clone(), standing: server.circuit.standing() }
+    AddressState {
+        base: server.address.base.clone(),
+        standing: server.circuit.standing(),
+        fault: server.fault.load_full(),
+    }
 }
 
 /// Why what came of a request counts against its address, if it does.
