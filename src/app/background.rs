@@ -19,14 +19,9 @@ use crate::telemetry::{AuditLog, Metrics};
 use crate::token::{Fetcher, GateKeys, Revocations};
 use crate::upstream::UpstreamClient;
 
-/// How often the set of revocations is brought in step with the store.
-const REVOCATIONS_EVERY: Duration = Duration::from_secs(1);
-
-/// How often is looked whether an app has registered itself at another replica, or was removed.
-const CLIENTS_EVERY: Duration = Duration::from_secs(1);
-
-/// How often is looked whether somebody who tries secrets was held back at another replica.
-const PAUSES_EVERY: Duration = Duration::from_secs(1);
+/// How often is looked for what other replicas revoked, which apps registered themselves there or were removed, and who tried secrets
+/// there and is held back: without a word from the store it counts here within a second.
+const NEWS_EVERY: Duration = Duration::from_millis(500);
 
 /// How often the keys are: a rotation by another process is seen within this time.
 const KEYS_EVERY: Duration = Duration::from_secs(10);
@@ -102,11 +97,11 @@ impl Background {
     }
 
     async fn follow_revocations(self) {
-        let (mut every, news) = (ticks(REVOCATIONS_EVERY), self.store.news());
+        let (mut every, news) = (ticks(NEWS_EVERY), self.store.news());
         let mut failing = false;
         loop {
             turn(&mut every, &news.revocations).await;
-            let outcome = self.revocations.sync(&*self.store, self.ambient.now()).await;
+            let outcome = self.revocations.sync(&*self.store, &self.ambient).await;
             match &outcome {
                 Ok(()) if failing => tracing::info!("revocations are in step with the store again"),
                 Err(error) if !failing => {
@@ -119,7 +114,7 @@ impl Background {
     }
 
     async fn follow_clients(self) {
-        let (mut every, news) = (ticks(CLIENTS_EVERY), self.store.news());
+        let (mut every, news) = (ticks(NEWS_EVERY), self.store.news());
         let mut known = None;
         loop {
             turn(&mut every, &news.clients).await;
@@ -142,7 +137,7 @@ impl Background {
     }
 
     async fn follow_pauses(self) {
-        let (mut every, news) = (ticks(PAUSES_EVERY), self.store.news());
+        let (mut every, news) = (ticks(NEWS_EVERY), self.store.news());
         loop {
             turn(&mut every, &news.pauses).await;
             if let Err(error) = self.secrets.follow(self.ambient.now()).await {
@@ -176,7 +171,7 @@ impl Background {
         let mut every = ticks(SWEEP_EVERY);
         loop {
             every.tick().await;
-            match self.store.sweep(self.ambient.now()).await {
+            match self.store.sweep(self.ambient.now(), self.ambient.forgettable()).await {
                 Ok(rows) => tracing::debug!(rows, "swept the store"),
                 Err(error) => tracing::error!(%error, "the store cannot be swept"),
             }

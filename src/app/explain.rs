@@ -153,7 +153,7 @@ fn grant(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<Grant, Refusa
         let keys = Arc::new(GateKeys::open(&*store, &ambient, &snapshot.tokens).await.map_err(Failure::new)?);
         let fetcher = Arc::new(Fetcher::new(ambient.clone(), metrics).map_err(Failure::new)?);
         let revocations = Revocations::new();
-        revocations.sync(&*store, ambient.now()).await.map_err(Failure::new)?;
+        revocations.sync(&*store, &ambient).await.map_err(Failure::new)?;
         let verifier = Verifier { keys, fetcher, ambient };
         Ok(match verifier.verify(token, snapshot).await {
             Err(error) if error.unavailable() => Err(rules::TOKEN_UNCHECKED.refuse().because(error.to_string())),

@@ -145,7 +145,7 @@ impl Core {
         let snapshot = config.load_full();
         let keys = Arc::new(GateKeys::open(&*store, ambient, &snapshot.tokens).await.map_err(Failure::new)?);
         let revocations = Arc::new(Revocations::new());
-        revocations.sync(&*store, ambient.now()).await.map_err(Failure::new)?;
+        revocations.sync(&*store, ambient).await.map_err(Failure::new)?;
         let secrets = Arc::new(Throttle::new(store.clone()));
         secrets.follow(ambient.now()).await.map_err(Failure::new)?;
         follow_registered(&*store, &snapshot).await.map_err(Failure::new)?;

@@ -129,7 +129,7 @@ impl AuthServer {
     pub(super) fn own_valid_token(&self, call: &Call<'_>, token: &str) -> Result<Option<Claims>, ApiError> {
         match self.parts.verifier.verify_own(token, call.snapshot) {
             Ok(claims) if self.parts.revocations.is_revoked(&claims) => Ok(None),
-            Ok(_) if self.parts.revocations.is_stale(call.now, call.snapshot.store.stale_max) => {
+            Ok(_) if self.parts.revocations.is_stale(self.parts.ambient.steady(), call.snapshot.store.stale_max) => {
                 tracing::warn!(request_id = call.request_id, "the store has not answered for too long");
                 Err(ApiError::Unavailable)
             }

@@ -1,4 +1,4 @@
-//! What the authorization server did, in the audit log and the operator's log under one request id.
+//! What the authorization server did: in the audit log, and what went wrong in the operator's log under the same request id.
 
 use super::AuthServer;
 use super::call::Call;
@@ -16,14 +16,15 @@ impl AuthServer {
     pub(super) async fn record(&self, call: &Call<'_>, record: AuthRecord) {
         let record =
             AuthRecord { time: call.now, request_id: call.request_id.to_owned(), address: call.from, ..record };
-        tracing::info!(
-            request_id = record.request_id,
-            event = record.event,
-            outcome = record.outcome,
-            client = record.client,
-            error = record.error,
-            "authorization server"
-        );
+        if record.outcome == FAILURE {
+            tracing::info!(
+                request_id = record.request_id,
+                event = record.event,
+                client = record.client,
+                error = record.error,
+                "the authorization server refused"
+            );
+        }
         self.parts.audit.record(AuditRecord::Auth(record)).await;
     }
     /// Records that a page could not be shown.

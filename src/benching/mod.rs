@@ -77,7 +77,7 @@ impl Bench {
         let Ok(grant) = Grant::of(claims(), &snapshot).map(Arc::new) else { panic!("there is no such client or user") };
         let tokens = TokenCache::new(snapshot.limits.token_cache);
         for number in 0..TOKENS {
-            tokens.insert(&token_of(number), stamp(&snapshot), grant.clone());
+            tokens.insert(&token_of(number), stamp(&snapshot), std::time::Duration::MAX, grant.clone());
         }
         let [read, search, search_all] = [READ, SEARCH, SEARCH_ALL].map(|raw| asked(&snapshot, &grant, raw));
         Self {

@@ -1,11 +1,13 @@
 //! The FHIR side: token, grant, interaction, decision, guard.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use pingora::protocols::http::ServerSession;
 
+use super::gone::{gone, may_end_early};
 use super::head::Head;
 use super::record::Visit;
 use super::respond::Reply;
@@ -76,7 +78,15 @@ impl Gate {
             }
             None => Bytes::new(),
         };
-        self.carry_out(snapshot, head, visit, &decided, &grant, &request, &original, body).await
+        let carried = self.carry_out(snapshot, head, visit, &decided, &grant, &request, &original, body);
+        if !may_end_early(&request, decided.permit()) {
+            return carried.await;
+        }
+        tokio::select! {
+            biased;
+            reply = carried => reply,
+            () = gone(session) => Ok(Reply::Nobody),
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "one request's parts, named")]
@@ -135,17 +145,17 @@ impl Gate {
     async fn grant(&self, snapshot: &Arc<Snapshot>, head: &Head) -> Result<Arc<Grant>, Refusal> {
         no_token_in(&head.target.query)?;
         let token = bearer(head)?;
-        let now = self.parts.ambient.now();
+        let (now, steady) = (self.parts.ambient.now(), self.parts.ambient.steady());
         let stamp = Stamp {
             configuration: snapshot.generation,
             clients: snapshot.clients.generation(),
             keys: self.parts.verifier.key_generation(),
         };
-        if let Some(grant) = self.parts.tokens.get(token, stamp)
+        if let Some(grant) = self.parts.tokens.get(token, stamp, steady)
             && grant.claims.expires > now
         {
             self.parts.metrics.token_cache(true);
-            self.still_valid(snapshot, &grant.claims, now)?;
+            self.still_valid(snapshot, &grant.claims, steady)?;
             return Ok(grant);
         }
         if !is_token(token) {
@@ -156,16 +166,17 @@ impl Gate {
             let rule = if error.unavailable() { &rules::TOKEN_UNCHECKED } else { &rules::TOKEN_REFUSED };
             rule.refuse().because(error.rule())
         })?;
-        self.still_valid(snapshot, &claims, now)?;
+        self.still_valid(snapshot, &claims, steady)?;
         let grant = Arc::new(Grant::of(claims, snapshot)?);
         for reason in &grant.ignored {
             tracing::warn!(client = grant.claims.client.as_deref(), reason, "a scope grants nothing");
         }
-        self.parts.tokens.insert(token, stamp, grant.clone());
+        let left = u64::try_from(grant.claims.expires.saturating_sub(now)).unwrap_or(0);
+        self.parts.tokens.insert(token, stamp, steady.saturating_add(Duration::from_secs(left)), grant.clone());
         Ok(grant)
     }
 
-    fn still_valid(&self, snapshot: &Snapshot, claims: &Claims, now: i64) -> Result<(), Refusal> {
+    fn still_valid(&self, snapshot: &Snapshot, claims: &Claims, now: Duration) -> Result<(), Refusal> {
         if self.parts.revocations.is_revoked(claims) {
             return Err(rules::TOKEN_REFUSED.refuse().because("token-revoked"));
         }
@@ -246,7 +257,8 @@ fn bearer(head: &Head) -> Result<&str, Refusal> {
         return Err(rules::TOKEN_MISSING.refuse());
     };
     let ambiguous = || rules::AUTHORIZATION_AMBIGUOUS.refuse();
-    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(ambiguous)?;
+    let (scheme, token) =
+        std::str::from_utf8(value.as_bytes()).ok().and_then(|text| text.split_once(' ')).ok_or_else(ambiguous)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(rules::TOKEN_MISSING.refuse().because("another scheme than Bearer"));
     }

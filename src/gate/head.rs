@@ -52,12 +52,11 @@ impl Head {
             TargetError::TooMany => rules::TARGET_TOO_LONG.refuse().because("too many parameters"),
             other => rules::TARGET_MALFORMED.refuse().because(other.to_string()),
         })?;
-        let slash = if target.trailing_slash { "/" } else { "" };
         Ok(Self {
             method: request.method.clone(),
             raw: raw.to_owned(),
             headers: request.headers.clone(),
-            path: if target.path.is_empty() { "/".to_owned() } else { format!("/{}{slash}", target.path.join("/")) },
+            path: path_of(&target),
             target,
         })
     }
@@ -85,6 +84,19 @@ impl Head {
     }
 }
 
+/// The decoded path of a target.
+fn path_of(target: &Target) -> String {
+    let mut path = String::with_capacity(target.path.iter().map(|segment| segment.len() + 1).sum::<usize>() + 1);
+    for segment in &target.path {
+        path.push('/');
+        path.push_str(segment);
+    }
+    if target.trailing_slash || path.is_empty() {
+        path.push('/');
+    }
+    path
+}
+
 fn check_method(request: &RequestHeader) -> Result<(), Refusal> {
     match request.method.as_str() {
         "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" => Ok(()),
@@ -98,8 +110,10 @@ fn check_headers(request: &RequestHeader, snapshot: &Snapshot) -> Result<(), Ref
     for (name, value) in headers {
         bytes += name.as_str().len() + value.len();
         let known = ONCE.iter().zip(&mut seen).find(|(once, _)| *once == name);
+        // What an `Authorization` header may consist of is a question of its own, asked where it is read.
+        let is_text = |name: &HeaderName| *name == header::AUTHORIZATION || value.to_str().is_ok();
         if let Some((name, seen)) = known
-            && (std::mem::replace(seen, true) || value.to_str().is_err())
+            && (std::mem::replace(seen, true) || !is_text(name))
         {
             ambiguous = ambiguous.or(Some(name));
         }

@@ -13,6 +13,7 @@ mod entrance;
 mod fhir;
 mod first;
 mod forwarded;
+mod gone;
 mod head;
 mod listen;
 mod proxied;
@@ -30,7 +31,7 @@ use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
-use tokio::time::timeout;
+use pingora::time::timeout;
 
 pub use entrance::Entrance;
 pub use first::FirstBytes;

@@ -302,7 +302,7 @@ fn parameters(request: &Request) -> Vec<String> {
 fn line_of(request: &UpstreamRequest, search_values: bool) -> String {
     let target = request.target();
     let Some((path, query)) = target.split_once('?').filter(|_| !search_values) else {
-        return format!("{} {target}", request.method());
+        return [request.method().as_str(), " ", target].concat();
     };
     let names: Vec<&str> = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default()).collect();
     format!("{} {path}?{}", request.method(), names.join("&"))

@@ -7,6 +7,7 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 
 use super::cors;
+use super::gone::gone;
 use super::record::Visit;
 use crate::config::Snapshot;
 use crate::guard::{Answer, Stream, has_body};
@@ -19,7 +20,14 @@ pub(super) enum Reply {
     Flowing(Box<Stream>),
     /// An answer of the authorization server, which sets its own headers.
     Own(http::Response<Bytes>),
+    /// None: who asked has left.
+    Nobody,
 }
+
+/// What the audit log says of a request whose client did not wait for an answer, as nginx does.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+const CLIENT_LEFT: &str = "the client went away";
 
 /// Sends a reply; false if the connection cannot be used any more.
 pub(super) async fn send(session: &mut ServerSession, reply: Reply, snapshot: &Snapshot, visit: &mut Visit) -> bool {
@@ -43,6 +51,12 @@ pub(super) async fn send(session: &mut ServerSession, reply: Reply, snapshot: &S
             write(session, visit, answer.status, headers, answer.body).await
         }
         Reply::Flowing(stream) => flow(session, *stream, snapshot, visit).await,
+        Reply::Nobody => {
+            let status = StatusCode::from_u16(CLIENT_CLOSED_REQUEST).unwrap_or(StatusCode::REQUEST_TIMEOUT);
+            visit.answered(status, None, 0);
+            visit.cut_off(CLIENT_LEFT);
+            false
+        }
     }
 }
 
@@ -56,14 +70,22 @@ async fn flow(session: &mut ServerSession, mut stream: Stream, snapshot: &Snapsh
     if !write_header(session, visit, stream.status, headers, chunked).await {
         return false;
     }
+    let waited = visit.waited.clone();
     loop {
-        let watch = visit.waited.start();
-        let chunk = stream.chunk().await;
+        let watch = waited.start();
+        let chunk = tokio::select! {
+            biased;
+            chunk = stream.chunk() => chunk,
+            () = gone(session) => {
+                visit.cut_off(CLIENT_LEFT);
+                return false;
+            }
+        };
         drop(watch);
         match chunk {
             Ok(Some(chunk)) if has_body(&visit.method, stream.status) => {
                 if session.write_response_body(chunk, false).await.is_err() {
-                    visit.cut_off("the client went away");
+                    visit.cut_off(CLIENT_LEFT);
                     return false;
                 }
             }

@@ -13,6 +13,9 @@ use crate::fhir::outcome::{FHIR_JSON, outcome};
 /// When to ask again what could not be answered at the moment.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// Headers that an answer seldom exceeds, with those that every answer has.
+const USUAL_HEADERS: usize = 12;
+
 /// A whole answer.
 #[derive(Debug)]
 pub struct Answer {
@@ -71,7 +74,7 @@ impl EntryAnswer {
 impl Answer {
     /// An answer with a FHIR body.
     pub fn fhir(status: StatusCode, body: Bytes) -> Self {
-        let mut headers = HeaderMap::new();
+        let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
         Self { status, headers, body, removed: 0, upstream_status: None, rule: None, entries: Vec::new() }
     }

@@ -113,7 +113,7 @@ impl Capabilities {
     pub async fn refresh(&self, upstream: &UpstreamClient, snapshot: &Snapshot) -> Result<(), Refusal> {
         let mut headers = HeaderMap::new();
         headers.insert(http::header::ACCEPT, http::HeaderValue::from_static(crate::fhir::outcome::FHIR_JSON));
-        let answer = upstream
+        let mut answer = upstream
             .send(&snapshot.fhir.upstream, &capabilities_lookup(), headers, None, None)
             .await
             .map_err(|error| upstream_refusal(&error))?;

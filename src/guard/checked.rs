@@ -55,10 +55,14 @@ async fn send(guard: &Guard, exchange: &Exchange<'_>, write: &CheckedWrite) -> R
     guard.send(exchange, &write.send(ready.pin), ready.body).await.map(Some)
 }
 
-async fn finished(exchange: &Exchange<'_>, write: &CheckedWrite, answer: UpstreamAnswer) -> Result<Answer, Refusal> {
-    let (status, headers) = (answer.status, answer.headers.clone());
-    let body = if status.is_success() { exchange.collect(answer).await? } else { Bytes::new() };
-    written(exchange, write, status, &headers, &body)
+async fn finished(
+    exchange: &Exchange<'_>,
+    write: &CheckedWrite,
+    mut answer: UpstreamAnswer,
+) -> Result<Answer, Refusal> {
+    let status = answer.status;
+    let body = if status.is_success() { exchange.collect(&mut answer).await? } else { Bytes::new() };
+    written(exchange, write, status, &answer.headers, &body)
 }
 
 /// Checks a write as far as that goes without its references; none if what it names is not there or not the token's to write.
@@ -185,11 +189,11 @@ async fn fetch(
     exchange: &Exchange<'_>,
     request: &UpstreamRequest,
 ) -> Result<Option<(HeaderMap, Bytes)>, Refusal> {
-    let answer = guard.send(exchange, request, None).await?;
+    let mut answer = guard.send(exchange, request, None).await?;
     match answer.status {
         StatusCode::OK => {
-            let headers = answer.headers.clone();
-            Ok(Some((headers, exchange.collect(answer).await?)))
+            let body = exchange.collect(&mut answer).await?;
+            Ok(Some((answer.headers, body)))
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
         status => Err(own_words(status)),

@@ -33,11 +33,11 @@ pub(super) async fn matched(
     let mut page = search.clone();
     let mut one: Option<Found> = None;
     for _ in 0..exchange.snapshot.limits.scan_pages.max(1) {
-        let answer = guard.send(exchange, &page, None).await?;
+        let mut answer = guard.send(exchange, &page, None).await?;
         if answer.status != StatusCode::OK {
             return Err(own_words(answer.status));
         }
-        let body = exchange.collect(answer).await?;
+        let body = exchange.collect(&mut answer).await?;
         let document = RawBundle::document(&body, exchange.snapshot.limits.json_depth);
         let document = document.map_err(|error| unreadable(&error.to_string()))?;
         let source = RawBundle::of(&document).map_err(|error| unreadable(&error.to_string()))?;

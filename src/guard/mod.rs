@@ -108,7 +108,7 @@ impl Exchange<'_> {
     }
 
     /// The whole body of an answer, within the limit.
-    async fn collect(&self, answer: UpstreamAnswer) -> Result<Bytes, Refusal> {
+    async fn collect(&self, answer: &mut UpstreamAnswer) -> Result<Bytes, Refusal> {
         let limit = self.snapshot.limits.response_body;
         let _watch = self.waited.start();
         answer.collect(limit).await.map_err(|error| upstream_refusal(&error))

@@ -57,7 +57,7 @@ async fn denied(guard: &Guard, exchange: &Exchange<'_>, first: &Permit) -> Resul
     }
 }
 
-async fn answered(exchange: &Exchange<'_>, call: &Call, answer: UpstreamAnswer) -> Result<Answer, Refusal> {
+async fn answered(exchange: &Exchange<'_>, call: &Call, mut answer: UpstreamAnswer) -> Result<Answer, Refusal> {
     let status = answer.status;
     let whole = exchange.grant.is_unrestricted();
     match status {
@@ -79,7 +79,7 @@ async fn answered(exchange: &Exchange<'_>, call: &Call, answer: UpstreamAnswer) 
             if whole => {}
         status => return Err(own_words(status)),
     }
-    let body = exchange.collect(answer).await?;
+    let body = exchange.collect(&mut answer).await?;
     if body.is_empty() && call.answers() == Answers::Anything {
         let mut empty = Answer { upstream_status: Some(status), ..Answer::fhir(status, body) };
         empty.headers.remove(header::CONTENT_TYPE);

@@ -86,7 +86,7 @@ impl UpstreamPatients {
             headers.insert("prefer", HeaderValue::from_static("handling=strict"));
         }
         let failed = |why: String| DirectoryError(why);
-        let answer = self
+        let mut answer = self
             .upstream
             .send(&snapshot.fhir.upstream, request, headers, None, None)
             .await

@@ -63,13 +63,12 @@ impl Probe<'_> {
         outgoing::pin(request, &mut headers);
         let body = body.map(|body| Bytes::from(body.to_string()));
         let answer = self.client.send(self.upstream, request, headers, body, Some(self.at)).await;
-        let answer = answer.map_err(|error| error.to_string())?;
+        let mut answer = answer.map_err(|error| error.to_string())?;
         if answer.at != self.at {
             return Err("the FHIR server cannot be reached at this address".to_owned());
         }
-        let (status, headers) = (answer.status, answer.headers.clone());
         let body = answer.collect(ANSWER).await.map_err(|error| error.to_string())?;
-        Ok(Said { status, headers, body })
+        Ok(Said { status: answer.status, headers: answer.headers, body })
     }
 
     async fn make(&self) -> Result<ProbeResource, String> {

@@ -15,7 +15,7 @@ use crate::upstream::UpstreamAnswer;
 pub(super) async fn verified(
     guard: &Guard,
     exchange: &Exchange<'_>,
-    answer: UpstreamAnswer,
+    mut answer: UpstreamAnswer,
     of: ResourceType,
     id: &str,
 ) -> Result<Answer, Refusal> {
@@ -26,9 +26,8 @@ pub(super) async fn verified(
     if status != StatusCode::OK {
         return Err(own_words(status));
     }
-    let headers = answer.headers.clone();
-    let body = exchange.collect(answer).await?;
-    of_body(guard, exchange, &headers, &body, (of, id)).await
+    let body = exchange.collect(&mut answer).await?;
+    of_body(guard, exchange, &answer.headers, &body, (of, id)).await
 }
 
 /// The answer that a body of the upstream's makes.

@@ -119,9 +119,9 @@ impl Sight {
 
 /// The body of a look-up; none if the FHIR server has nothing or does not take the question.
 async fn fetch(guard: &Guard, exchange: &Exchange<'_>, request: &UpstreamRequest) -> Result<Option<Bytes>, Refusal> {
-    let answer = guard.send(exchange, request, None).await?;
+    let mut answer = guard.send(exchange, request, None).await?;
     match answer.status {
-        StatusCode::OK => Ok(Some(exchange.collect(answer).await?)),
+        StatusCode::OK => Ok(Some(exchange.collect(&mut answer).await?)),
         status if status.is_client_error() => Ok(None),
         status => Err(own_words(status)),
     }

@@ -69,12 +69,12 @@ async fn send(
     entries: &[Upward<'_>],
 ) -> Result<Bytes, Refusal> {
     let body = print_upward(processing.code(), entries)?;
-    let answer = guard.send(exchange, &bundle_request(readable), Some(body)).await?;
+    let mut answer = guard.send(exchange, &bundle_request(readable), Some(body)).await?;
     let status = answer.status;
     if status != StatusCode::OK {
         return Err(own_words(status));
     }
-    exchange.collect(answer).await
+    exchange.collect(&mut answer).await
 }
 
 /// The answer to one entry, and whether its resource was kept.

@@ -65,9 +65,9 @@ async fn send(guard: &Guard, exchange: &Exchange<'_>, writes: &[Write<'_>]) -> R
         up.push(Upward::of(write.entry, &write.request, resource));
     }
     let body = print_upward("transaction", &up)?;
-    let answer = guard.send(exchange, &bundle_request(any_readable), Some(body)).await?;
+    let mut answer = guard.send(exchange, &bundle_request(any_readable), Some(body)).await?;
     match answer.status {
-        StatusCode::OK => exchange.collect(answer).await,
+        StatusCode::OK => exchange.collect(&mut answer).await,
         // Between the check and the write something was changed, or made.
         StatusCode::PRECONDITION_FAILED => Err(WRITE_CONFLICT.refuse()),
         status => Err(own_words(status)),

@@ -69,7 +69,7 @@ pub fn is_json(headers: &HeaderMap, patch: bool) -> bool {
         })
 }
 
-async fn written(exchange: &Exchange<'_>, answer: UpstreamAnswer, readable: bool) -> Result<Answer, Refusal> {
+async fn written(exchange: &Exchange<'_>, mut answer: UpstreamAnswer, readable: bool) -> Result<Answer, Refusal> {
     let status = answer.status;
     if status.is_redirection() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED)
     {
@@ -78,21 +78,21 @@ async fn written(exchange: &Exchange<'_>, answer: UpstreamAnswer, readable: bool
     if !readable && status.is_client_error() || status.is_server_error() {
         return Err(own_words(status));
     }
-    let headers = answer.headers.clone();
-    let body = exchange.collect(answer).await?;
+    let body = exchange.collect(&mut answer).await?;
+    let headers = &answer.headers;
     let fhir = &exchange.snapshot.fhir;
     let mut written = Answer { upstream_status: Some(status), ..Answer::fhir(status, bytes::Bytes::new()) };
     if readable && !body.is_empty() {
         let moved =
             move_urls(body, fhir).map_err(|error| rules::UPSTREAM_UNREADABLE.refuse().because(error.to_string()))?;
         written.body = moved;
-        written.copy(&headers, &header::CONTENT_TYPE);
+        written.copy(headers, &header::CONTENT_TYPE);
     } else {
         written.headers.remove(header::CONTENT_TYPE);
     }
-    written.copy(&headers, &header::ETAG);
-    written.copy(&headers, &header::LAST_MODIFIED);
-    locations(exchange, &headers, &mut written);
+    written.copy(headers, &header::ETAG);
+    written.copy(headers, &header::LAST_MODIFIED);
+    locations(exchange, headers, &mut written);
     Ok(written)
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
@@ -12,13 +13,13 @@ use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use crate::ambient::UnixSeconds;
+use crate::address::ClientAddress;
 
 /// Wrong tokens in a row from one address before there is a pause.
 const FREE_FAILURES: u32 = 10;
 
-/// How long the pause is, in seconds; each wrong token after it makes another.
-const PAUSE: UnixSeconds = 60;
+/// How long the pause is; each wrong token after it makes another.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// Addresses remembered.
 const MAX_ADDRESSES: usize = 1000;
@@ -30,11 +31,11 @@ pub(super) enum Admission {
     /// No token was shown.
     Asked,
     Wrong,
-    /// Too many wrong ones: seconds to wait.
-    Paused(UnixSeconds),
+    /// Too many wrong ones: how long to wait.
+    Paused(Duration),
 }
 
-/// Wrong tokens, by the address that they came from.
+/// Wrong tokens, by the address that they came from, as wide as one owner may have it.
 #[derive(Default)]
 pub(super) struct Access {
     failures: Mutex<HashMap<Option<IpAddr>, Failures>>,
@@ -43,7 +44,8 @@ pub(super) struct Access {
 #[derive(Clone, Copy)]
 struct Failures {
     count: u32,
-    last: UnixSeconds,
+    /// By the steady clock.
+    last: Duration,
 }
 
 impl Access {
@@ -53,11 +55,12 @@ impl Access {
         authorization: Option<&HeaderValue>,
         token: &SecretString,
         address: Option<IpAddr>,
-        now: UnixSeconds,
+        now: Duration,
     ) -> Admission {
         let Some(shown) = authorization.and_then(shown) else {
             return Admission::Asked;
         };
+        let address = address.map(|address| ClientAddress::new(address).block());
         let mut failures = self.failures.lock();
         if let Some(failed) = failures.get(&address)
             && failed.count >= FREE_FAILURES

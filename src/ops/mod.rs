@@ -145,7 +145,7 @@ impl AdminApp {
         let request = session.req_header();
         let address = session.client_addr().and_then(|address| address.as_inet()).map(SocketAddr::ip);
         let authorization = request.headers.get(header::AUTHORIZATION);
-        let admission = self.access.admit(authorization, token, address, self.watched.ambient.now());
+        let admission = self.access.admit(authorization, token, address, self.watched.ambient.steady());
         let address = address.map(tracing::field::display);
         match admission {
             Admission::Granted => self.watched.metrics.admin_access(LoginOutcome::Success),
@@ -155,10 +155,10 @@ impl AdminApp {
                 tracing::warn!(address, "somebody showed a wrong admin token");
                 return unauthorized(head);
             }
-            Admission::Paused(seconds) => {
+            Admission::Paused(wait) => {
                 self.watched.metrics.admin_access(LoginOutcome::Refused);
                 let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, head);
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
                 return response;
             }
         }

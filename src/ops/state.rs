@@ -98,13 +98,15 @@ fn upstreams(watched: &Watched, snapshot: &Snapshot) -> Vec<Fact> {
         fact_that(known, "CapabilityStatement", told),
         fact_that(waiting == 0, "Requests with it", format!("{with_it}, and {waiting} that wait for their turn")),
     ];
-    facts.extend(watched.upstream.addresses(&snapshot.fhir.upstream).into_iter().map(
-        |address| match address.standing {
-            Standing::In => fact(address.base, "is asked"),
-            Standing::Trial => fact_that(false, address.base, "is left out; the next request tries it"),
-            Standing::Out => fact_that(false, address.base, "is left out: requests or checks failed"),
-        },
-    ));
+    facts.extend(watched.upstream.addresses(&snapshot.fhir.upstream).into_iter().map(|address| {
+        let out = match address.standing {
+            Standing::In => return fact(address.base, "is asked"),
+            Standing::Trial => "is left out; the next request tries it",
+            Standing::Out => "is left out",
+        };
+        let why = address.fault.as_deref().map_or("requests or checks failed", String::as_str);
+        fact_that(false, address.base, format!("{out}: {why}"))
+    }));
     facts
 }
 

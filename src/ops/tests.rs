@@ -182,7 +182,7 @@ impl Store for Pinged {
         unused()
     }
 
-    async fn sweep(&self, _: UnixSeconds) -> Result<usize, StoreError> {
+    async fn sweep(&self, _: UnixSeconds, _: UnixSeconds) -> Result<usize, StoreError> {
         unused()
     }
 

@@ -19,7 +19,7 @@ pub(crate) async fn run(store: &dyn Store) {
     pending(store).await;
     codes(store).await;
     refresh_tokens(store).await;
-    store.sweep(i64::MAX).await.unwrap();
+    store.sweep(i64::MAX, i64::MAX).await.unwrap();
     first_use(store).await;
     revocations(store).await;
     probes(store).await;
@@ -119,10 +119,10 @@ async fn codes(store: &dyn Store) {
     }
     assert_eq!((fresh, replayed), (1, 15), "consumed once, and a replay names the grant");
 
-    store.sweep(NOW + 599).await.unwrap();
+    store.sweep(NOW + 599, NOW + 599).await.unwrap();
     let replayed = Redemption::Replayed { grant: "grant-1".to_owned() };
     assert_eq!(store.redeem_code(&code, NOW + 599, NOW).await.unwrap(), replayed, "remembered past its own expiry");
-    store.sweep(NOW + 600).await.unwrap();
+    store.sweep(NOW + 600, NOW + 600).await.unwrap();
     assert_eq!(store.redeem_code(&code, NOW + 600, NOW).await.unwrap(), Redemption::Unknown);
 
     let late = [3; 32];
@@ -141,7 +141,15 @@ pub(crate) fn refresh_grant(id: &str) -> RefreshGrant {
 }
 
 pub(crate) fn rotation(token: Digest, successor: Digest, now: i64) -> Rotation {
-    Rotation { token, successor, now, expires: now + 100, repeat_after: now - 30, revoke_until: now + 600 }
+    Rotation {
+        token,
+        successor,
+        now,
+        expires: now + 100,
+        repeat_after: now - 30,
+        repeat_before: now + 30,
+        revoke_until: now + 600,
+    }
 }
 
 /// Which of `tokens` are live.
@@ -210,7 +218,7 @@ async fn a_repetition(store: &dyn Store) {
 }
 
 async fn a_reuse(store: &dyn Store) {
-    for (n, name, wait, uses_successor) in [(60, "late", 30, false), (70, "used", 1, true)] {
+    for (n, name, wait, uses_successor) in [(60, "late", 30, false), (70, "used", 1, true), (100, "back", -30, false)] {
         let token = |step: u8| [n + step; 32];
         assert!(store.put_refresh(&token(0), &refresh_grant(name), NOW, NOW + 50).await.unwrap());
         assert_eq!(store.rotate_refresh(&rotation(token(0), token(1), NOW)).await.unwrap(), Rotated::Fresh);
@@ -284,7 +292,7 @@ async fn revocations(store: &dyn Store) {
     assert_eq!(news.len(), 1, "whoever has read on must hear that it lasts longer");
     assert_eq!((&news[0].revoked, news[0].expires), (&token("jti"), NOW + 200));
 
-    store.sweep(NOW + 200).await.unwrap();
+    store.sweep(NOW + 200, NOW + 200).await.unwrap();
     assert_eq!(store.revocations_after(0, 0).await.unwrap(), []);
     store.revoke(&token("c"), NOW + 900).await.unwrap();
     let after = store.revocations_after(news[0].sequence, NOW).await.unwrap();
@@ -298,7 +306,7 @@ async fn probes(store: &dyn Store) {
     store.put_probe("http://u/fhir", "two").await.unwrap();
     assert_eq!(store.probe("http://u/fhir").await.unwrap().as_deref(), Some("two"), "the last one counts");
     assert_eq!(store.probe("http://v/fhir").await.unwrap().as_deref(), Some("other"), "each server has its own");
-    store.sweep(i64::MAX).await.unwrap();
+    store.sweep(i64::MAX, i64::MAX).await.unwrap();
     assert!(store.probe("http://u/fhir").await.unwrap().is_some(), "it does not expire");
 }
 
@@ -326,7 +334,7 @@ async fn clients(store: &dyn Store) {
     assert_eq!(store.clients_version().await.unwrap(), versions[4], "where nothing changed it stays");
 
     assert!(store.add_client(&client("last"), 9).await.is_err(), "an id is there once");
-    store.sweep(i64::MAX).await.unwrap();
+    store.sweep(i64::MAX, i64::MAX).await.unwrap();
     assert_eq!(ids().await.len(), 3, "it does not expire");
     for id in ids().await {
         store.remove_client(&id).await.unwrap();
@@ -353,8 +361,18 @@ pub(crate) async fn lockouts(store: &dyn Store) {
     assert_eq!(attempt(&amy, NOW + 179).await, paused(NOW + 180), "which grow");
     assert_eq!(attempt(&amy, NOW + 180).await, Attempt::Counted);
     assert_eq!(attempt(&amy, NOW + 181).await, paused(NOW + 180 + LONGEST), "up to the longest");
+    assert_eq!(
+        attempt(&amy, NOW + 181 - 3600).await,
+        Attempt::Counted,
+        "nobody waits until a clock that was set back is there"
+    );
+    assert_eq!(
+        attempt(&amy, NOW + 182 - 3600).await,
+        paused(NOW + 181 - 3600 + LONGEST),
+        "but no longer without a pause"
+    );
     store.forgive(&amy).await.unwrap();
-    assert_eq!(store.pauses(NOW).await.unwrap(), []);
+    assert_eq!(store.pauses(NOW - 3600).await.unwrap(), []);
     let fresh = join_all((0..12).map(|_| attempt(&amy, NOW + 181))).await;
     assert_eq!(fresh.iter().filter(|attempt| **attempt == Attempt::Counted).count(), 10, "forgiven is a fresh start");
 
@@ -366,12 +384,12 @@ pub(crate) async fn lockouts(store: &dyn Store) {
         join_all((0..2).map(|_| attempt(&amy, quiet))).await.iter().all(|it| *it == Attempt::Counted),
         "and then not"
     );
-    assert_eq!(store.sweep(quiet + 3600).await.unwrap(), 1, "of another name, an hour ago");
-    assert_eq!(store.sweep(quiet + 3601).await.unwrap(), 1);
+    assert_eq!(store.sweep(quiet + 3600, quiet + 3600).await.unwrap(), 1, "of another name, an hour ago");
+    assert_eq!(store.sweep(quiet + 3601, quiet + 3601).await.unwrap(), 1);
 }
 
 async fn sweep(store: &dyn Store) {
-    store.sweep(i64::MAX).await.unwrap();
+    store.sweep(i64::MAX, i64::MAX).await.unwrap();
     store.put_pending(&[5; 32], "a", NOW).await.unwrap();
     store.put_pending(&[6; 32], "b", NOW + 1).await.unwrap();
     store.put_code(&[5; 32], "g", "p", NOW).await.unwrap();
@@ -379,8 +397,9 @@ async fn sweep(store: &dyn Store) {
     store.revoke(&Revoked::Grant("g".to_owned()), NOW).await.unwrap();
     store.put_refresh(&[7; 32], &refresh_grant("swept"), NOW - 1, NOW).await.unwrap();
     store.put_refresh(&[8; 32], &refresh_grant("kept"), NOW - 1, NOW + 1).await.unwrap();
-    assert_eq!(store.sweep(NOW).await.unwrap(), 6, "what has expired, and nothing else");
-    assert_eq!(store.sweep(NOW).await.unwrap(), 0);
+    assert_eq!(store.sweep(NOW, NOW - 1).await.unwrap(), 1, "what was only begun");
+    assert_eq!(store.sweep(NOW, NOW).await.unwrap(), 5, "what has expired, and nothing else");
+    assert_eq!(store.sweep(NOW, NOW).await.unwrap(), 0);
     assert_eq!(store.pending(&[6; 32], NOW).await.unwrap().as_deref(), Some("b"));
     assert!(store.refresh(&[8; 32], NOW).await.unwrap().is_some());
 }

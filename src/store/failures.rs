@@ -8,6 +8,9 @@ const FREE_FAILURES: i64 = 10;
 /// The first pause in seconds; each further failure doubles it.
 const FIRST_PAUSE: UnixSeconds = 60;
 
+/// How far the clocks of replicas may differ, in seconds, that count failures together.
+const REPLICAS: UnixSeconds = 60;
+
 /// Seconds without a failure after which a name starts afresh.
 const MEMORY: UnixSeconds = 60 * 60;
 
@@ -42,7 +45,7 @@ impl Failures {
     /// # Errors
     /// There is a pause until then.
     pub(crate) fn attempt(self, now: UnixSeconds, longest: UnixSeconds) -> Result<Self, UnixSeconds> {
-        if now < self.pause_until {
+        if self.pause_until > now && self.pause_until <= last_pause(now, longest) {
             return Err(self.pause_until);
         }
         let before = if now.saturating_sub(self.last) > MEMORY { 0 } else { self.count };
@@ -53,6 +56,12 @@ impl Failures {
         };
         Ok(Self { count, last: now, pause_until })
     }
+}
+
+/// When a pause that is under way at `now` ends at the latest. One that would end later was made before the clock was set back: it is
+/// over, so that nobody is held back for hours, and the next failure makes another.
+pub(super) fn last_pause(now: UnixSeconds, longest: UnixSeconds) -> UnixSeconds {
+    now.saturating_add(longest).saturating_add(REPLICAS)
 }
 
 /// Rows whose last failure is not later than this are forgotten.

@@ -162,8 +162,8 @@ impl Store for MeasuredStore {
         self.timed("pauses", self.inner.pauses(now)).await
     }
 
-    async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError> {
-        self.timed("sweep", self.inner.sweep(now)).await
+    async fn sweep(&self, now: UnixSeconds, over: UnixSeconds) -> Result<usize, StoreError> {
+        self.timed("sweep", self.inner.sweep(now, over)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

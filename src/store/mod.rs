@@ -132,6 +132,8 @@ pub struct Rotation {
     pub expires: UnixSeconds,
     /// A token that was exchanged after this moment may be presented again by a client that did not get the answer.
     pub repeat_after: UnixSeconds,
+    /// But not one that was exchanged after this one: the clock was set back since, and nobody knows how long ago that was.
+    pub repeat_before: UnixSeconds,
     /// How long the grant's access tokens must be remembered as revoked, should this turn out to be a reuse.
     pub revoke_until: UnixSeconds,
 }
@@ -332,8 +334,9 @@ pub trait Store: Send + Sync {
     /// The names that there is a pause for, and until when; of very many those of the longest pauses.
     async fn pauses(&self, now: UnixSeconds) -> Result<Vec<(Digest, UnixSeconds)>, StoreError>;
 
-    /// Deletes what has expired; returns how many rows went.
-    async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError>;
+    /// Deletes what nobody can use any more; returns how many rows went. What was only begun goes once it has expired at `now`, and
+    /// what was granted, used or revoked once it had expired at `over`: so long it is remembered.
+    async fn sweep(&self, now: UnixSeconds, over: UnixSeconds) -> Result<usize, StoreError>;
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -185,3 +185,21 @@ async fn ca_10_row_222_keys_by_url_follow_the_registered_one() {
     let error = world.assertions.check(&later, &client, &[TOKEN_URL]).await.unwrap_err();
     assert!(matches!(error, AssertionError::Unavailable(_)), "{error}");
 }
+
+#[tokio::test]
+async fn what_was_used_stays_used_when_the_clock_is_set_forwards_and_back() {
+    let world = World::new();
+    let Assertions { store, ambient, .. } = &world.assertions;
+    let used = es384().token(&claims(json!({})));
+    assert_eq!(world.check(&used).await, Ok(()));
+    for step in [23 * 3600, -23 * 3600 - 60, 60] {
+        world.clock.step(step);
+        store.sweep(ambient.now(), ambient.forgettable()).await.unwrap();
+        assert!(world.check(&used).await.is_err(), "by {step} seconds");
+    }
+    world.clock.set(NOW + 3600);
+    store.sweep(ambient.now(), ambient.forgettable()).await.unwrap();
+    world.clock.step(-3600);
+    assert_eq!(world.check(&used).await, Err("the assertion was used before".to_owned()), "it had expired");
+    assert_eq!(world.check(&es384().token(&claims(json!({ "jti": "another" })))).await, Ok(()), "and others go on");
+}

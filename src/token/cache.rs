@@ -1,4 +1,7 @@
-//! The verified-token cache: compares whole tokens, holds a bounded number of bytes.
+//! The verified-token cache: compares whole tokens, holds a bounded number of bytes, and each no longer than it was to live when it
+//! was verified, whatever is done to the wall clock since.
+
+use std::time::Duration;
 
 use foldhash::quality::RandomState;
 use quick_cache::Weighter;
@@ -22,17 +25,25 @@ pub struct Stamp {
 }
 
 #[derive(Clone)]
+struct Entry<V> {
+    stamp: Stamp,
+    /// By the steady clock.
+    until: Duration,
+    value: V,
+}
+
+#[derive(Clone)]
 struct ByBytes;
 
-impl<V> Weighter<Box<str>, (Stamp, V)> for ByBytes {
-    fn weight(&self, token: &Box<str>, _: &(Stamp, V)) -> u64 {
+impl<V> Weighter<Box<str>, Entry<V>> for ByBytes {
+    fn weight(&self, token: &Box<str>, _: &Entry<V>) -> u64 {
         (token.len() + VALUE_BYTES) as u64
     }
 }
 
 /// Values by verified token.
 pub struct TokenCache<V> {
-    values: Cache<Box<str>, (Stamp, V), ByBytes, RandomState>,
+    values: Cache<Box<str>, Entry<V>, ByBytes, RandomState>,
 }
 
 impl<V: Clone> TokenCache<V> {
@@ -43,14 +54,14 @@ impl<V: Clone> TokenCache<V> {
         Self { values: Cache::with(capacity, bytes, ByBytes, RandomState::default(), DefaultLifecycle::default()) }
     }
 
-    /// The value of `token`, unless it was made under another stamp.
-    pub fn get(&self, token: &str, stamp: Stamp) -> Option<V> {
-        self.values.get(token).filter(|(made_under, _)| *made_under == stamp).map(|(_, value)| value)
+    /// The value of `token`, unless it was made under another stamp or its time is over at `now` of the steady clock.
+    pub fn get(&self, token: &str, stamp: Stamp, now: Duration) -> Option<V> {
+        self.values.get(token).filter(|entry| entry.stamp == stamp && now < entry.until).map(|entry| entry.value)
     }
 
-    /// Keeps the value of a token that was verified.
-    pub fn insert(&self, token: &str, stamp: Stamp, value: V) {
-        self.values.insert(token.into(), (stamp, value));
+    /// Keeps the value of a token that was verified, until that moment of the steady clock.
+    pub fn insert(&self, token: &str, stamp: Stamp, until: Duration, value: V) {
+        self.values.insert(token.into(), Entry { stamp, until, value });
     }
 }
 

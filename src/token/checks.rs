@@ -8,7 +8,7 @@ use super::Claims;
 use super::fetch::Answer;
 use super::jws::{Jws, Members};
 use super::verify::TokenError;
-use crate::ambient::UnixSeconds;
+use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::{ClaimNames, ScopeForm, TokenType};
 use crate::fhir::reference::is_id;
 
@@ -35,7 +35,7 @@ impl Expected<'_> {
     }
 
     /// The claims of a token that `answer` tells of (RFC 7662 §2.2).
-    pub(super) fn told(&self, answer: &Answer, now: UnixSeconds) -> Result<Claims, TokenError> {
+    pub(super) fn told(&self, answer: &Answer, ambient: &Ambient) -> Result<Claims, TokenError> {
         let members = &answer.members;
         let says = |name: &str, right: &[&str]| {
             let said = members.text(name)?;
@@ -51,8 +51,11 @@ impl Expected<'_> {
         }
         // What is nobody's is the client's own, of which `sub` would speak in a JWT (RFC 9068 §2.2).
         let subject = if members.has("sub") { members.text("sub")? } else { self.client(members)? };
+        let now = ambient.now();
         let claims = self.claims(members, subject, now)?;
-        Ok(Claims { expires: claims.expires.min(answer.until), ..claims })
+        let left = answer.until.saturating_sub(ambient.steady()).as_secs();
+        let asked_again = now.saturating_add(i64::try_from(left).unwrap_or(i64::MAX));
+        Ok(Claims { expires: claims.expires.min(asked_again), ..claims })
     }
 
     fn claims(&self, claims: &Members, subject: Option<&str>, now: UnixSeconds) -> Result<Claims, TokenError> {

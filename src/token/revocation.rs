@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use papaya::{Equivalent, HashMap};
 
-use crate::ambient::UnixSeconds;
+use crate::ambient::{Ambient, UnixSeconds};
 use crate::store::{Revoked, Store, StoreError};
 
 use super::Claims;
@@ -29,14 +29,24 @@ impl Equivalent<TokenKey> for TokenRef<'_> {
     }
 }
 
+/// Never synchronised.
+const NEVER: i64 = i64::MIN;
+
 /// The set of revocations that are still needed, each with its expiry.
-#[derive(Default)]
 pub struct Revocations {
     tokens: HashMap<TokenKey, UnixSeconds>,
     grants: HashMap<String, UnixSeconds>,
     /// Where to go on reading.
     sequence: AtomicI64,
+    /// When it was last in step with the store, in seconds of the steady clock.
     synced: AtomicI64,
+}
+
+impl Default for Revocations {
+    fn default() -> Self {
+        let synced = AtomicI64::new(NEVER);
+        Self { tokens: HashMap::default(), grants: HashMap::default(), sequence: AtomicI64::default(), synced }
+    }
 }
 
 impl Revocations {
@@ -65,35 +75,35 @@ impl Revocations {
         }
     }
 
-    /// Takes in what was revoked since the last time, drops what has expired.
+    /// Takes in what was revoked since the last time, drops what may be forgotten.
     ///
     /// # Errors
     /// The store does not answer; what was taken in stays.
-    pub async fn sync(&self, store: &dyn Store, now: UnixSeconds) -> Result<(), StoreError> {
+    pub async fn sync(&self, store: &dyn Store, ambient: &Ambient) -> Result<(), StoreError> {
+        let (over, asked) = (ambient.forgettable(), seconds(ambient.steady()));
         loop {
-            let page = store.revocations_after(self.sequence.load(Ordering::Acquire), now).await?;
+            let page = store.revocations_after(self.sequence.load(Ordering::Acquire), over).await?;
             let Some(last) = page.last().map(|revocation| revocation.sequence) else { break };
             for revocation in page {
                 self.insert(revocation.revoked, revocation.expires);
             }
             self.sequence.fetch_max(last, Ordering::AcqRel);
         }
-        self.tokens.pin().retain(|_, expires| *expires > now);
-        self.grants.pin().retain(|_, expires| *expires > now);
-        self.synced.store(now, Ordering::Release);
+        self.tokens.pin().retain(|_, expires| *expires > over);
+        self.grants.pin().retain(|_, expires| *expires > over);
+        self.synced.fetch_max(asked, Ordering::Release);
         Ok(())
     }
 
-    /// Whether [`Revocations::sync`] last succeeded longer than `max` ago: what was revoked since is not known here.
-    pub fn is_stale(&self, now: UnixSeconds, max: Duration) -> bool {
-        let max = i64::try_from(max.as_secs()).unwrap_or(i64::MAX);
-        now.saturating_sub(self.last_synced()) > max
+    /// Whether [`Revocations::sync`] last succeeded longer than `max` before `now` of the steady clock: what was revoked since is not
+    /// known here.
+    pub fn is_stale(&self, now: Duration, max: Duration) -> bool {
+        seconds(now).saturating_sub(self.synced.load(Ordering::Acquire)) > seconds(max)
     }
+}
 
-    /// When [`Revocations::sync`] last succeeded; 0 before the first time.
-    pub fn last_synced(&self) -> UnixSeconds {
-        self.synced.load(Ordering::Acquire)
-    }
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,24 +24,37 @@ pub(crate) const ISSUER: &str = "https://idp.example";
 pub(crate) const AUDIENCE: &str = "https://gate.example.org/fhir";
 
 /// A clock that is set by hand.
-pub(crate) struct HandClock(AtomicI64);
+pub(crate) struct HandClock {
+    now: AtomicI64,
+    stepped: AtomicI64,
+}
 
 impl HandClock {
     pub(crate) fn set(&self, now: i64) {
-        self.0.store(now, Ordering::SeqCst);
+        self.now.store(now, Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock forwards or back, while no time passes.
+    pub(crate) fn step(&self, seconds: i64) {
+        self.now.fetch_add(seconds, Ordering::SeqCst);
+        self.stepped.fetch_add(seconds, Ordering::SeqCst);
     }
 }
 
 impl Clock for HandClock {
     fn now(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.now.load(Ordering::SeqCst)
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_secs((self.now() - self.stepped.load(Ordering::SeqCst)).try_into().unwrap())
     }
 }
 
 /// A clock at [`NOW`] and real randomness.
 pub(crate) fn ambient() -> (Ambient, Arc<HandClock>) {
     install_crypto();
-    let clock = Arc::new(HandClock(AtomicI64::new(NOW)));
+    let clock = Arc::new(HandClock { now: AtomicI64::new(NOW), stepped: AtomicI64::new(0) });
     (Ambient { clock: clock.clone(), ..Ambient::system() }, clock)
 }
 

@@ -142,7 +142,7 @@ impl Verifier {
 
     async fn opaque(&self, token: &str, issuer: &Arc<Issuer>) -> Result<Claims, TokenError> {
         let answer = self.fetcher.introspect(issuer, token).await?;
-        expected(issuer).told(&answer, self.ambient.now())
+        expected(issuer).told(&answer, &self.ambient)
     }
 
     /// Grows when a key of the gate or of an issuer changed: what was verified before must be verified again.

@@ -98,12 +98,14 @@ impl UpstreamAnswer {
             return Err(error);
         }
         match connection.session.read_body_bytes().await {
-            Ok(Some(chunk)) => Ok(Some(chunk)),
-            Ok(None) => {
-                if let Some(connection) = self.connection.take() {
+            Ok(chunk) => {
+                // Free for the next request before anything is done with what came.
+                if connection.session.is_body_done()
+                    && let Some(connection) = self.connection.take()
+                {
                     connection.release();
                 }
-                Ok(None)
+                Ok(chunk)
             }
             Err(error) => {
                 self.connection = None;
@@ -116,7 +118,7 @@ impl UpstreamAnswer {
     ///
     /// # Errors
     /// It is larger, or broke off.
-    pub async fn collect(mut self, limit: usize) -> Result<Bytes, UpstreamError> {
+    pub async fn collect(&mut self, limit: usize) -> Result<Bytes, UpstreamError> {
         let declared = self
             .headers
             .get(header::CONTENT_LENGTH)

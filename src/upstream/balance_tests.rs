@@ -70,7 +70,7 @@ async fn ask(
     upstream: &Arc<Upstream>,
     at: Option<AddressKey>,
 ) -> Result<String, UpstreamError> {
-    let answer = client.send(upstream, &capabilities_lookup(), HeaderMap::new(), None, at).await?;
+    let mut answer = client.send(upstream, &capabilities_lookup(), HeaderMap::new(), None, at).await?;
     Ok(String::from_utf8(answer.collect(1000).await?.to_vec()).unwrap())
 }
 
@@ -126,7 +126,9 @@ async fn an_address_is_left_out_after_failures_and_tried_again_after_a_while() {
     for _ in 0..2 {
         assert_eq!(ask(&client, &upstream, Some(one.key())).await.unwrap(), "1", "the answer is passed on");
     }
-    assert_ne!(client.addresses(&upstream)[0].standing, Standing::In);
+    let left_out = client.addresses(&upstream).remove(0);
+    assert_ne!(left_out.standing, Standing::In);
+    assert_eq!(left_out.fault.unwrap().as_str(), "503 Service Unavailable");
     let at = one.base.strip_prefix("http://").unwrap().strip_suffix("/fhir").unwrap().to_owned();
     drop(one);
     while std::net::TcpListener::bind(&at).is_err() {
@@ -176,7 +178,10 @@ async fn checks_take_an_address_out_and_bring_it_back() {
             client.check(&upstream).await;
         }
         let first = if check == Check::None { Standing::In } else { Standing::Out };
-        let standings: Vec<Standing> = client.addresses(&upstream).iter().map(|state| state.standing).collect();
+        let states = client.addresses(&upstream);
+        let standings: Vec<Standing> = states.iter().map(|state| state.standing).collect();
         assert_eq!(standings, [first, second], "{check:?}");
+        let fault = states.into_iter().next().unwrap().fault;
+        assert_eq!(fault.is_some_and(|why| why.contains("onnection refused")), check != Check::None, "{check:?}");
     }
 }

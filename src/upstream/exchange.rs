@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::client::HttpSession;
@@ -45,26 +46,28 @@ pub(super) fn head(
 ) -> Result<Box<RequestHeader>, UpstreamError> {
     let target = match (address.base_path.as_str(), request.target()) {
         ("", "") => "/".to_owned(),
-        (base, target) => format!("{base}{target}"),
+        (base, target) => [base, target].concat(),
     };
-    let mut head = RequestHeader::build_no_case(request.method().clone(), target.as_bytes(), Some(headers.len() + 4))?;
-    for (name, value) in headers {
-        head.append_header(name, value)?;
-    }
-    head.insert_header(header::HOST, &address.authority)?;
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = request.method().clone();
+    parts.uri = PathAndQuery::from_maybe_shared(Bytes::from(target)).map_err(|_| unsendable("target"))?.into();
+    let mut headers = headers.clone();
+    headers.insert(header::HOST, HeaderValue::from_str(&address.authority).map_err(|_| unsendable("authority"))?);
     // The gate reads what comes back.
-    head.insert_header(header::ACCEPT_ENCODING, "identity")?;
-    match body {
-        Some(body) => head.insert_header(header::CONTENT_LENGTH, body.len())?,
-        None if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) => {
-            head.insert_header(header::CONTENT_LENGTH, 0)?;
-        }
-        None => {}
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let writes = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    if let Some(length) = body.map(Bytes::len).or(writes.then_some(0)) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     if let Some(credentials) = credentials {
-        head.insert_header(header::AUTHORIZATION, credentials)?;
+        headers.insert(header::AUTHORIZATION, credentials.clone());
     }
-    Ok(Box::new(head))
+    parts.headers = headers;
+    Ok(Box::new(RequestHeader::from(parts)))
+}
+
+fn unsendable(what: &str) -> UpstreamError {
+    UpstreamError::Unreachable(format!("the {what} of the request cannot be sent"))
 }
 
 /// The gate's own credentials where they are always the same; with `passthrough` the client's travel among the headers.

@@ -83,6 +83,8 @@ impl From<Box<Error>> for UpstreamError {
 pub struct AddressState {
     pub base: String,
     pub standing: Standing,
+    /// Why it was last left out, in words for operators.
+    pub fault: Option<Arc<String>>,
 }
 
 /// Connections to one FHIR server at a time.
@@ -145,7 +147,8 @@ impl UpstreamClient {
         body: Option<Bytes>,
         at: Option<AddressKey>,
     ) -> Result<UpstreamAnswer, UpstreamError> {
-        let until = (request.bulk() != Some(Bulk::File)).then(|| Instant::now() + upstream.exchange_timeout);
+        let mut now = Instant::now();
+        let until = (request.bulk() != Some(Bulk::File)).then(|| now + upstream.exchange_timeout);
         let turn = self.turns.take(upstream).await?;
         let set = self.set(upstream)?;
         let repeatable = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -156,7 +159,7 @@ impl UpstreamClient {
         let mut attempts = 1;
         loop {
             let server = set.pick(at, &tried);
-            let failed = match self.attempt(server, &sent, fresh).await {
+            let failed = match self.attempt(server, &sent, fresh, now).await {
                 Ok((session, place)) => return UpstreamAnswer::new(server, (session, place), turn, until, upstream),
                 Err(failed) => failed,
             };
@@ -165,7 +168,8 @@ impl UpstreamClient {
                 Again::Fresh if repeatable && !fresh => UpstreamRetry::Fresh,
                 _ => return Err(failed.error),
             };
-            if attempts == MAX_ATTEMPTS || until.is_some_and(|until| Instant::now() >= until) {
+            now = Instant::now();
+            if attempts == MAX_ATTEMPTS || until.is_some_and(|until| now >= until) {
                 return Err(failed.error);
             }
             attempts += 1;
@@ -179,14 +183,15 @@ impl UpstreamClient {
         }
     }
 
-    /// One request to one address; what comes of it counts for its health.
+    /// One request to one address, that begins `now`; what comes of it counts for its health.
     async fn attempt(
         &self,
         server: &Arc<Server>,
         sent: &Sent<'_>,
         fresh: bool,
+        now: Instant,
     ) -> Result<(HttpSession, std::net::SocketAddr), Failed> {
-        let outcome = self.exchanged(server, sent, fresh).await;
+        let outcome = self.exchanged(server, sent, fresh, now).await;
         if outcome.as_ref().is_err_and(|failed| failed.again == Again::Fresh) {
             return outcome;
         }
@@ -196,6 +201,7 @@ impl UpstreamClient {
             && server.circuit.failed(&sent.upstream.health)
         {
             tracing::warn!(upstream, why, "the FHIR server fails at this address, which is left out for a while");
+            server.fault.store(Some(Arc::new(why.clone())));
             if let Some(metrics) = &self.metrics {
                 metrics.upstream_opened(upstream);
             }
@@ -227,13 +233,14 @@ impl UpstreamClient {
         server: &Arc<Server>,
         sent: &Sent<'_>,
         fresh: bool,
+        now: Instant,
     ) -> Result<(HttpSession, std::net::SocketAddr), Failed> {
         let Sent { credentials, upstream, request, headers, body, until } = sent;
         let never = |error| Failed { error, again: Again::Never };
-        let (Connection { stream, place }, reused) = match (!fresh).then(|| server.pool.take()).flatten() {
+        let (Connection { stream, place }, reused) = match (!fresh).then(|| server.pool.take(now)).flatten() {
             Some(connection) => (connection, true),
             None => {
-                let within = upstream.connect_timeout.min(left(*until));
+                let within = upstream.connect_timeout.min(left(*until, now));
                 let connected = Box::pin(server.connect(within)).await;
                 (connected.map_err(|error| Failed { error, again: Again::Elsewhere })?, false)
             }
@@ -242,7 +249,7 @@ impl UpstreamClient {
         session.read_timeout = Some(upstream.read_timeout);
         session.write_timeout = Some(upstream.read_timeout);
         let head = head(&server.address, credentials.as_ref(), request, headers, *body).map_err(never)?;
-        match timeout(left(*until), exchange(&mut session, head, *body)).await {
+        match timeout(left(*until, now), exchange(&mut session, head, *body)).await {
             Ok(Ok(())) => Ok((session, place)),
             Ok(Err(error)) => {
                 session.shutdown().await;
@@ -288,10 +295,11 @@ impl UpstreamClient {
             Check::Connect => Some(server.connect(health.timeout).await.map(drop).map_err(|error| error.to_string())),
             Check::Metadata => {
                 let (request, headers) = (capabilities_lookup(), HeaderMap::new());
-                let until = Some(Instant::now() + health.timeout);
+                let now = Instant::now();
+                let until = Some(now + health.timeout);
                 let credentials = self.credentials(upstream).await.ok().flatten();
                 let sent = Sent { credentials, upstream, request: &request, headers: &headers, body: None, until };
-                Some(why_failed(&self.exchanged(server, &sent, true).await).map_or(Ok(()), Err))
+                Some(why_failed(&self.exchanged(server, &sent, true, now).await).map_or(Ok(()), Err))
             }
         };
         if let Some(passed) = passed
@@ -300,7 +308,10 @@ impl UpstreamClient {
             let upstream = &server.address.base;
             match passed {
                 Ok(()) => tracing::info!(upstream, "this address of the FHIR server passes its checks again"),
-                Err(why) => tracing::warn!(upstream, why, "this address of the FHIR server fails its checks"),
+                Err(why) => {
+                    tracing::warn!(upstream, why, "this address of the FHIR server fails its checks");
+                    server.fault.store(Some(Arc::new(why)));
+                }
             }
         }
         state_of(server)
@@ -329,7 +340,11 @@ impl UpstreamClient {
 }
 
 fn state_of(server: &Arc<Server>) -> AddressState {
-    AddressState { base: server.address.base.clone(), standing: server.circuit.standing() }
+    AddressState {
+        base: server.address.base.clone(),
+        standing: server.circuit.standing(),
+        fault: server.fault.load_full(),
+    }
 }
 
 /// Why what came of a request counts against its address, if it does.
@@ -346,9 +361,9 @@ fn is_failure(status: StatusCode) -> bool {
     status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
 }
 
-/// The time until then.
-fn left(until: Option<Instant>) -> Duration {
-    until.map_or(NO_LIMIT, |until| until.saturating_duration_since(Instant::now()))
+/// The time from `now` until then.
+fn left(until: Option<Instant>, now: Instant) -> Duration {
+    until.map_or(NO_LIMIT, |until| until.saturating_duration_since(now))
 }
 
 #[cfg(test)]

@@ -45,10 +45,10 @@ impl Pool {
         pool
     }
 
-    /// A connection that was alive a moment ago.
-    pub(super) fn take(&self) -> Option<Connection> {
+    /// A connection that was alive a moment before `now`.
+    pub(super) fn take(&self, now: Instant) -> Option<Connection> {
         while let Some(mut idle) = self.idle.pop() {
-            if idle.is_alive() {
+            if idle.is_alive(now) {
                 return Some(idle.connection);
             }
         }
@@ -73,9 +73,10 @@ impl Pool {
     }
 
     fn sweep(&self) {
+        let now = Instant::now();
         for _ in 0..self.idle.len() {
             let Some(mut idle) = self.idle.pop() else { return };
-            if idle.is_alive() && self.may_lead_to(idle.connection.place) {
+            if idle.is_alive(now) && self.may_lead_to(idle.connection.place) {
                 drop(self.idle.push(idle));
             }
         }
@@ -84,10 +85,10 @@ impl Pool {
 
 impl Idle {
     /// Whether its time is not over and its server neither closed it nor sent what nobody asked for.
-    fn is_alive(&mut self) -> bool {
+    fn is_alive(&mut self, now: Instant) -> bool {
         // A read that is cut short by the task's budget would look like a silent connection.
         let silent = |stream: &mut Stream| tokio::task::unconstrained(stream.read(&mut [0])).now_or_never().is_none();
-        Instant::now() < self.until && silent(&mut self.connection.stream)
+        now < self.until && silent(&mut self.connection.stream)
     }
 }
 

@@ -21,8 +21,8 @@ async fn a_connection_is_taken_once() {
     let pool = Pool::start();
     let (stream, _there) = connected().await;
     pool.put(stream, LONG);
-    assert!(pool.take().is_some());
-    assert!(pool.take().is_none());
+    assert!(pool.take(Instant::now()).is_some());
+    assert!(pool.take(Instant::now()).is_none());
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_connection_whose_time_is_over_is_closed() {
     pool.put(stream, Duration::ZERO);
     pool.sweep();
     assert_eq!(there.read(&mut [0]).await.unwrap(), 0);
-    assert!(pool.take().is_none());
+    assert!(pool.take(Instant::now()).is_none());
 }
 
 #[tokio::test]

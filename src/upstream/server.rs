@@ -47,6 +47,8 @@ pub(super) struct Server {
     resolving: Mutex<()>,
     pub(super) pool: Arc<Pool>,
     pub(super) circuit: Circuit,
+    /// Why it was last left out.
+    pub(super) fault: ArcSwapOption<String>,
 }
 
 /// What a name stands for.
@@ -72,6 +74,7 @@ impl Server {
             resolving: Mutex::default(),
             pool: Pool::start(),
             circuit: Circuit::default(),
+            fault: ArcSwapOption::empty(),
         })
     }
 

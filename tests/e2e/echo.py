@@ -18,6 +18,8 @@ class EchoServer:
 
     def __init__(self) -> None:
         self.requests: list[str] = []
+        # Of each request the port it came from, and with TLS the client's certificate.
+        self.peers: list[tuple[int, dict[str, Any]]] = []
         self.arrived = threading.Event()
         self.release = threading.Event()
         self.release.set()
@@ -31,6 +33,7 @@ class EchoServer:
                 if self.path.endswith("/metadata"):
                     return self.answer(CAPABILITIES)
                 echo.requests.append(f"{self.command} {self.path}")
+                echo.peers.append((self.client_address[1], getattr(self.connection, "getpeercert", dict)()))
                 echo.arrived.set()
                 echo.release.wait(30)
                 headers = {name.lower(): value for name, value in self.headers.items()}

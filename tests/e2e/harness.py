@@ -113,6 +113,7 @@ class Gate:
         self.fhir = f"{self.url}/fhir"
         self.config_file = folder / "smartgate.toml"
         self.process: Process | None = None
+        self.environment: dict[str, str] = {}
         for name, key in (("idp", keys.idp), ("rsa", keys.rsa), ("ec", keys.ec)):
             (folder / f"{name}-jwks.json").write_text(jwks(key))
         self.config = self._config(upstream, tls)
@@ -176,7 +177,8 @@ class Gate:
         return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, cwd=self.folder)
 
     def launch(self) -> Process:
-        self.process = Process("the gate", [BINARY, "--config", self.config_file, "run"], self.log, cwd=self.folder)
+        command = [BINARY, "--config", self.config_file, "run"]
+        self.process = Process("the gate", command, self.log, self.environment, cwd=self.folder)
         return self.process
 
     def start(self) -> Gate:

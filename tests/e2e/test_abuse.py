@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -16,6 +18,7 @@ from hpack import Encoder
 
 import raw
 from big import MIB, BigServer
+from echo import CAPABILITIES
 from harness import Gate, Keys, bearer
 from sandbox import wait_until
 
@@ -173,6 +176,67 @@ def test_an_answer_that_is_not_read(gate: Gate) -> None:
         connection.sendall(get(1, "/fhir/Observation/huge", [("authorization", f"Bearer {token}")]))
         wait_until(lambda: not closed(), 10, "it is answered")
         wait_until(closed, 20, "and over HTTP/2")
+
+
+class SilentServer:
+    """A FHIR server that takes every request and answers none but that for its CapabilityStatement."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.base = f"http://127.0.0.1:{self.listener.getsockname()[1]}/fhir"
+        self.asked: set[int] = set()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            connection, _ = self.listener.accept()
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection: socket.socket) -> None:
+        number = connection.fileno()
+        with connection:
+            while part := connection.recv(65536):
+                if b"/metadata" in part:
+                    body = json.dumps(CAPABILITIES).encode()
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+                else:
+                    self.asked.add(number)
+            self.asked.discard(number)
+
+
+@pytest.mark.parametrize("secured", [False, True])
+def test_clients_that_leave_free_their_places(keys: Keys, tmp_path: Path, certificate: tuple[Path, Path], secured: bool) -> None:
+    """Those with the FHIR server, and those that wait for a turn, long before either would end by itself."""
+    server = SilentServer()
+    gate = Gate(tmp_path, server.base, keys, certificate if secured else None)
+    gate.config["fhir"].update(max_concurrent=8, max_wait="60s", read_timeout="60s", health={"check": "none"})
+    gate.write()
+    gate.start()
+    try:
+        token = gate.token("patient/*.rs", patient="amy")
+        request = f"GET /fhir/Observation/any HTTP/1.1\r\nHost: p\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        clients = [socket.create_connection(("127.0.0.1", gate.port), 10) for _ in range(40)]
+        if secured:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            clients = [context.wrap_socket(client) for client in clients]
+        for client in clients:
+            client.sendall(request)
+
+        def busy(requests: int, asked: int) -> bool:
+            metrics = gate.metrics()
+            return metrics["smartgate_requests_in_flight"] == requests and len(server.asked) == asked
+
+        wait_until(lambda: busy(40, 8), 20, "all are there, and as many as may be with the server")
+        for client in clients:
+            client.close()
+        wait_until(lambda: busy(0, 0), 10, "nobody is there")
+        wait_until(lambda: gate.metrics()["smartgate_upstream_requests"] == 0, 10, "and none of them counts")
+        audited = gate.audit_file.read_text
+        wait_until(lambda: audited().count("\n") == 40, 5, "an audit line of each")
+        assert {(line["rule"], line["status"]) for line in map(json.loads, audited().splitlines())} == {("answer-cut-off", 499)}
+    finally:
+        assert gate.stop() == 0
 
 
 def test_http_2_connections_that_only_wait(gate: Gate) -> None:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from harness import BINARY, SECRET, Gate, Keys, bearer
+from postgres import Cluster
 from sandbox import CACHE, ROOT, FhirServer, wait_until
 from test_registration import SCOPES, TOKEN, public
 
@@ -159,6 +160,23 @@ def test_a_store_is_backed_up_and_restored_as_it_is_written(own_gate: Gate, tool
         shell(written(OPERATIONS, command), own_gate.folder, tools)
     own_gate.start()
     assert keys() == before
+
+
+def test_postgresql_is_prepared_as_it_is_written(own_gate: Gate, tools: Path) -> None:
+    cluster = Cluster()
+    try:
+        prepare = block(OPERATIONS, "sql").replace("'…'", "'a-password-of-the-role'")
+        (own_gate.folder / "prepare.sql").write_text(prepare)
+        psql = f"{cluster.bin}/psql -h 127.0.0.1 -p {cluster.port} -U postgres -v ON_ERROR_STOP=1 -q"
+        shell(f"{psql} -f prepare.sql", own_gate.folder, tools)
+        (own_gate.folder / "password").write_text("a-password-of-the-role\n")
+        url = f"postgres://smartgate@localhost:{cluster.port}/smartgate"
+        own_gate.config["store"] = {"url": url, "password": "file:password", "ca_file": str(cluster.authority)}
+        own_gate.write()
+        told = shell("smartgate keys rotate", own_gate.folder, tools, SMARTGATE_CONFIG="smartgate.toml")
+        assert "ES256" in told, "the role may make its tables and nothing more is needed"
+    finally:
+        cluster.close()
 
 
 def test_haproxy_takes_what_it_is_given_for_rolling_restarts(tmp_path: Path, tools: Path) -> None:

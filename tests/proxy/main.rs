@@ -12,6 +12,7 @@
 
 mod bundles;
 mod case;
+mod clocks;
 mod conditional;
 mod connection;
 mod corpus;
@@ -24,6 +25,7 @@ mod http2;
 mod impatience;
 mod includes;
 mod joined;
+mod leaving;
 mod linked;
 mod operations;
 mod pages;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
@@ -25,11 +26,18 @@ pub(crate) const OBEDIENT: &str =
     r#"{"put":true,"delete":true,"absent":true,"transaction":{"put":true,"delete":true,"absent":true}}"#;
 
 /// A clock that moves when it is told to.
-pub(crate) struct StandingClock(AtomicI64);
+pub(crate) struct StandingClock {
+    now: AtomicI64,
+    stepped: AtomicI64,
+}
 
 impl Clock for StandingClock {
     fn now(&self) -> UnixSeconds {
-        self.0.load(Ordering::Relaxed)
+        self.now.load(Ordering::Relaxed)
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_secs((self.now() - self.stepped.load(Ordering::Relaxed)).try_into().unwrap())
     }
 }
 
@@ -38,7 +46,7 @@ pub(crate) struct World {
     pub upstream: Double,
     pub issuer: Issuer,
     pub config: Arc<ArcSwap<Snapshot>>,
-    pub clock: Arc<StandingClock>,
+    clock: Arc<StandingClock>,
     folder: TempDir,
 }
 
@@ -61,7 +69,7 @@ impl World {
             let store = SqliteStore::open(&folder.path().join("gate.db")).unwrap();
             store.put_probe(upstream.base(), obeyed).await.unwrap();
         }
-        let clock = Arc::new(StandingClock(AtomicI64::new(NOW)));
+        let clock = Arc::new(StandingClock { now: AtomicI64::new(NOW), stepped: AtomicI64::new(0) });
         let ambient = Ambient { clock: clock.clone(), ..Ambient::system() };
         let gate = start(config.clone(), Metrics::new().unwrap(), ambient).await.unwrap_or_else(|why| panic!("{why}"));
         Self { gate, upstream, issuer, config, clock, folder }
@@ -72,7 +80,13 @@ impl World {
     }
 
     pub(crate) fn advance(&self, seconds: i64) {
-        self.clock.0.fetch_add(seconds, Ordering::Relaxed);
+        self.clock.now.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// Sets the wall clock forwards or back, while no time passes.
+    pub(crate) fn step(&self, seconds: i64) {
+        self.clock.stepped.fetch_add(seconds, Ordering::Relaxed);
+        self.advance(seconds);
     }
 
     /// What the store has of what the FHIR server obeys.
@@ -99,6 +113,14 @@ impl World {
     /// Puts another FHIR server behind the gate.
     pub(crate) fn reload_to(&self, upstream: &str) {
         let mut next = snapshot(&configuration(upstream, "", ""), &self.folder);
+        next.generation = self.config.load().generation + 1;
+        self.config.store(Arc::new(next));
+    }
+
+    /// Puts another FHIR server behind the gate, which waits long for its answers.
+    pub(crate) fn reload_patient(&self, upstream: &str) {
+        let text = configuration(upstream, "", "").replace("read_timeout = \"1s\"", "read_timeout = \"60s\"");
+        let mut next = snapshot(&text, &self.folder);
         next.generation = self.config.load().generation + 1;
         self.config.store(Arc::new(next));
     }

@@ -102,6 +102,7 @@ impl AuthServer {
             now: call.now,
             expires,
             repeat_after: call.now.saturating_sub(REPEAT),
+            repeat_before: call.now.saturating_add(REPEAT),
             revoke_until: remember_until(call),
         };
         match self.parts.store.rotate_refresh(&rotation).await? {

@@ -344,8 +344,8 @@ impl World {
 
     /// Does what goes on in the background; where the store is down, nothing.
     fn synchronise(&self) {
-        let now = self.clock.0.load(Ordering::SeqCst);
-        let _ = self.revocations.sync(&*self.store, now).now_or_never();
+        let ambient = Ambient { clock: self.clock.clone(), ..Ambient::system() };
+        let _ = self.revocations.sync(&*self.store, &ambient).now_or_never();
     }
 
     /// Changes the configuration as a reload would.

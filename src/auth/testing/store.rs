@@ -179,7 +179,9 @@ impl Store for MemoryStore {
                     tokens.insert(*successor, next);
                     return Ok(Rotated::Fresh);
                 }
-                Some((at, successor)) if at > rotation.repeat_after && is_live(&successor, &tokens) => {
+                Some((at, successor))
+                    if at > rotation.repeat_after && at < rotation.repeat_before && is_live(&successor, &tokens) =>
+                {
                     return Ok(Rotated::Repeated { successor });
                 }
                 Some(_) => grant.id,
@@ -272,7 +274,7 @@ impl Store for MemoryStore {
         Ok(paused.map(|(name, kept)| (*name, kept.pause_until)).collect())
     }
 
-    async fn sweep(&self, _: UnixSeconds) -> Result<usize, StoreError> {
+    async fn sweep(&self, _: UnixSeconds, _: UnixSeconds) -> Result<usize, StoreError> {
         self.up()?;
         Ok(0)
     }

@@ -99,7 +99,7 @@ async fn status(
     guard: &Guard,
     exchange: &Exchange<'_>,
     export: &Export,
-    answer: UpstreamAnswer,
+    mut answer: UpstreamAnswer,
     original: &str,
     expires: i64,
 ) -> Result<Answer, Refusal> {
@@ -114,8 +114,7 @@ async fn status(
         }
         _ => return not_now(exchange, answer).await,
     }
-    let headers = answer.headers.clone();
-    let body = exchange.collect(answer).await?;
+    let body = exchange.collect(&mut answer).await?;
     let seals = Seals::of(guard, exchange);
     let seal = |file: &File<'_>, holds: &str| {
         let at = Place::of(exchange, &file.url).ok_or_else(|| EXPORT_ELSEWHERE.refuse())?;
@@ -124,7 +123,7 @@ async fn status(
     let (printed, removed) = manifest::rewritten(exchange.snapshot, export, &body, original, seal)?;
     let mut complete = Answer { removed, upstream_status: Some(status), ..Answer::fhir(StatusCode::OK, printed) };
     complete.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    complete.copy(&headers, &header::EXPIRES);
+    complete.copy(&answer.headers, &header::EXPIRES);
     Ok(complete)
 }
 
@@ -157,7 +156,7 @@ fn file(exchange: &Exchange<'_>, answer: UpstreamAnswer, expected: Expected) -> 
 
 /// What the client hears when an export is not begun or not ready: what the FHIR server says of the request, where the token may
 /// read everything that could stand in it.
-async fn not_now(exchange: &Exchange<'_>, answer: UpstreamAnswer) -> Result<Answer, Refusal> {
+async fn not_now(exchange: &Exchange<'_>, mut answer: UpstreamAnswer) -> Result<Answer, Refusal> {
     let status = answer.status;
     match status {
         StatusCode::NOT_FOUND | StatusCode::GONE => {
@@ -167,7 +166,7 @@ async fn not_now(exchange: &Exchange<'_>, answer: UpstreamAnswer) -> Result<Answ
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY if exchange.grant.is_unrestricted() => {}
         status => return Err(own_words(status)),
     }
-    let body = exchange.collect(answer).await?;
+    let body = exchange.collect(&mut answer).await?;
     let read = Document::parse(&body, exchange.snapshot.limits.json_depth).map_err(|_| own_words(status))?;
     if read.root().get("resourceType").and_then(Json::as_str) != Some("OperationOutcome") {
         return Err(own_words(status));

@@ -3,7 +3,7 @@
 use deadpool_postgres::Client;
 use tokio_postgres::Error;
 
-use super::super::failures::{Failures, MAX_NAMES, forgotten};
+use super::super::failures::{Failures, MAX_NAMES, forgotten, last_pause};
 use super::super::{Attempt, Digest};
 use super::{Topic, execute, query, query_opt, ring};
 use crate::ambient::UnixSeconds;
@@ -16,8 +16,8 @@ pub(super) async fn attempt(
 ) -> Result<Attempt, Error> {
     let name = name.as_slice();
     // Whoever goes on during a pause writes nothing.
-    let paused = "SELECT pause_until FROM failures WHERE name = $1 AND pause_until > $2";
-    if let Some(row) = query_opt(client, paused, &[&name, &now]).await? {
+    let paused = "SELECT pause_until FROM failures WHERE name = $1 AND pause_until > $2 AND pause_until <= $3";
+    if let Some(row) = query_opt(client, paused, &[&name, &now, &last_pause(now, longest)]).await? {
         return Ok(Attempt::Paused { until: row.try_get(0)? });
     }
     let transaction = client.transaction().await?;

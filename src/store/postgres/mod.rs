@@ -226,8 +226,8 @@ impl Store for PostgresStore {
         attempt!(self, Repeat, |client| failures::pauses(client, now))
     }
 
-    async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError> {
-        attempt!(self, Repeat, |client| probes::sweep(client, now))
+    async fn sweep(&self, now: UnixSeconds, over: UnixSeconds) -> Result<usize, StoreError> {
+        attempt!(self, Repeat, |client| probes::sweep(client, now, over))
     }
 
     /// A server that takes no writes is not enough to log anyone in.

@@ -18,18 +18,17 @@ pub(super) async fn put(client: &Client, upstream: &str, found: &str) -> Result<
     query_opt(client, put, &[&upstream, &found]).await.map(|_| ())
 }
 
-pub(super) async fn sweep(client: &Client, now: UnixSeconds) -> Result<usize, Error> {
-    let mut rows = 0;
+pub(super) async fn sweep(client: &Client, now: UnixSeconds, over: UnixSeconds) -> Result<usize, Error> {
+    let mut rows = execute(client, "DELETE FROM pending WHERE expires <= $1", &[&now]).await?;
     for expired in [
-        "DELETE FROM pending WHERE expires <= $1",
         "DELETE FROM codes WHERE kept_until <= $1",
         "DELETE FROM seen WHERE expires <= $1",
         "DELETE FROM revocations WHERE expires <= $1",
         "DELETE FROM refresh_tokens WHERE expires <= $1",
         "DELETE FROM grants WHERE expires <= $1",
     ] {
-        rows += execute(client, expired, &[&now]).await?;
+        rows += execute(client, expired, &[&over]).await?;
     }
-    rows += failures::sweep(client, now).await?;
+    rows += failures::sweep(client, over).await?;
     Ok(usize::try_from(rows).unwrap_or(usize::MAX))
 }

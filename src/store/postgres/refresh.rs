@@ -79,10 +79,11 @@ pub(super) async fn rotate(client: &mut Client, rotation: &Rotation) -> Result<R
 async fn exchanged(transaction: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated, Error> {
     let found = "SELECT old.grant_id, new.token FROM refresh_tokens AS old
                  LEFT JOIN refresh_tokens AS new
-                     ON new.token = old.successor AND new.exchanged IS NULL AND new.expires > $2 AND old.exchanged > $3
+                     ON new.token = old.successor AND new.exchanged IS NULL AND new.expires > $2
+                     AND old.exchanged > $3 AND old.exchanged < $4
                  WHERE old.token = $1 AND old.exchanged IS NOT NULL";
-    let Rotation { token, now, repeat_after, revoke_until, .. } = rotation;
-    let Some(row) = query_opt(transaction, found, &[&token.as_slice(), now, repeat_after]).await? else {
+    let Rotation { token, now, repeat_after, repeat_before, revoke_until, .. } = rotation;
+    let Some(row) = query_opt(transaction, found, &[&token.as_slice(), now, repeat_after, repeat_before]).await? else {
         return Ok(Rotated::Unknown);
     };
     let successor: Option<Vec<u8>> = row.try_get(1)?;

@@ -275,21 +275,20 @@ impl Store for SqliteStore {
         self.reader.run(move |connection| failures::pauses(connection, now)).await
     }
 
-    async fn sweep(&self, now: UnixSeconds) -> Result<usize, StoreError> {
+    async fn sweep(&self, now: UnixSeconds, over: UnixSeconds) -> Result<usize, StoreError> {
         self.writer
             .run(move |connection| {
-                let mut rows = 0;
+                let mut rows = connection.prepare_cached("DELETE FROM pending WHERE expires <= ?1")?.execute([now])?;
                 for expired in [
-                    "DELETE FROM pending WHERE expires <= ?1",
                     "DELETE FROM codes WHERE kept_until <= ?1",
                     "DELETE FROM seen WHERE expires <= ?1",
                     "DELETE FROM revocations WHERE expires <= ?1",
                     "DELETE FROM refresh_tokens WHERE expires <= ?1",
                     "DELETE FROM grants WHERE expires <= ?1",
                 ] {
-                    rows += connection.prepare_cached(expired)?.execute([now])?;
+                    rows += connection.prepare_cached(expired)?.execute([over])?;
                 }
-                Ok(rows + failures::sweep(connection, now)?)
+                Ok(rows + failures::sweep(connection, over)?)
             })
             .await
     }

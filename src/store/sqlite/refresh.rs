@@ -75,14 +75,16 @@ pub(super) fn rotate(connection: &Connection, rotation: &Rotation) -> rusqlite::
 
 /// What a token that is not live is: shown again by somebody who did not get the answer, or by somebody who should not have it.
 fn exchanged(connection: &Connection, rotation: &Rotation) -> rusqlite::Result<Rotated> {
+    let Rotation { token, now, repeat_after, repeat_before, .. } = rotation;
     let found: Option<(String, Option<Digest>)> = connection
         .prepare_cached(
             "SELECT old.grant_id, new.token FROM refresh_tokens AS old
              LEFT JOIN refresh_tokens AS new
-                 ON new.token = old.successor AND new.exchanged IS NULL AND new.expires > ?2 AND old.exchanged > ?3
+                 ON new.token = old.successor AND new.exchanged IS NULL AND new.expires > ?2
+                 AND old.exchanged > ?3 AND old.exchanged < ?4
              WHERE old.token = ?1 AND old.exchanged IS NOT NULL AND old.expires > ?2",
         )?
-        .query_row(params![rotation.token, rotation.now, rotation.repeat_after], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(params![token, now, repeat_after, repeat_before], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     match found {
         None => Ok(Rotated::Unknown),

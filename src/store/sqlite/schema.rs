@@ -178,14 +178,12 @@ fn make(path: &Path) -> std::io::Result<()> {
 
 /// The file's version; an error when it is another program's, or of a later version of this one.
 fn recognise(connection: &Connection) -> Result<u32, String> {
-    let read = || -> rusqlite::Result<(i64, i32, u32)> {
-        Ok((
-            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
-            connection.pragma_query_value(None, "application_id", |row| row.get(0))?,
-            connection.pragma_query_value(None, "user_version", |row| row.get(0))?,
-        ))
-    };
-    match read().map_err(|error| error.to_string())? {
+    // In one statement: another process may be making it at this moment.
+    let facts = "SELECT (SELECT count(*) FROM sqlite_schema), (SELECT application_id FROM pragma_application_id),
+                        (SELECT user_version FROM pragma_user_version)";
+    let read: rusqlite::Result<(i64, i32, u32)> =
+        connection.query_row(facts, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    match read.map_err(|error| error.to_string())? {
         (0, 0, 0) => Ok(0),
         (_, APPLICATION_ID, version @ ..=LATEST) => Ok(version),
         (_, APPLICATION_ID, version) => {

@@ -23,6 +23,9 @@ use writer::Writer;
 /// Lines that wait for the writer; at some hundred bytes each about a megabyte.
 const QUEUE: usize = 4096;
 
+/// Bytes that the line of a request seldom exceeds.
+const USUAL_LINE: usize = 768;
+
 /// Where audit lines go.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AuditSink {
@@ -143,14 +146,12 @@ impl AuditLog {
         if self.queue.is_none() && self.spooled.is_none() {
             return;
         }
-        let mut line = match serde_json::to_vec(&record) {
-            Ok(line) => line,
-            Err(error) => {
-                tracing::error!(%error, "an audit line cannot be printed");
-                self.metrics.audit_shed();
-                return;
-            }
-        };
+        let mut line = Vec::with_capacity(USUAL_LINE);
+        if let Err(error) = serde_json::to_writer(&mut line, &record) {
+            tracing::error!(%error, "an audit line cannot be printed");
+            self.metrics.audit_shed();
+            return;
+        }
         line.push(b'\n');
         if let Some((spooled, _)) = &self.spooled {
             self.queue(spooled, line.clone()).await;

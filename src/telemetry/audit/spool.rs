@@ -69,7 +69,7 @@ impl Spool {
         Ok(Arc::new(spool))
     }
 
-    /// Bytes that are not yet sent.
+    /// Bytes that are not yet sent, or were refused.
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
     }
@@ -135,16 +135,22 @@ impl Spool {
         for segment in self.segments()?.into_iter().filter(|segment| *segment < position.segment) {
             fs::remove_file(self.segment(segment))?;
         }
-        self.waiting.store(self.measure()?, Ordering::Relaxed);
-        Ok(())
+        self.look()
     }
 
-    /// Keeps a line that the other server will never take.
+    /// Keeps a line that the other server will never take, for whoever looks after it; until then it counts for the limit.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn reject(&self, line: &[u8]) -> io::Result<()> {
-        OpenOptions::new().append(true).create(true).mode(MODE).open(self.folder.join(REJECTED))?.write_all(line)
+        OpenOptions::new().append(true).create(true).mode(MODE).open(self.folder.join(REJECTED))?.write_all(line)?;
+        self.look()
+    }
+
+    /// Looks how much there is: what somebody took away no longer counts.
+    fn look(&self) -> io::Result<()> {
+        self.waiting.store(self.measure()?, Ordering::Relaxed);
+        Ok(())
     }
 
     fn segment(&self, number: u64) -> PathBuf {
@@ -165,7 +171,7 @@ impl Spool {
 
     fn measure(&self) -> io::Result<u64> {
         let position = self.position()?;
-        let mut bytes: u64 = 0;
+        let mut bytes = fs::metadata(self.folder.join(REJECTED)).map_or(0, |rejected| rejected.len());
         for segment in self.segments()? {
             let length = fs::metadata(self.segment(segment))?.len();
             let read = if segment == position.segment { position.offset } else { 0 };
@@ -205,6 +211,9 @@ impl Sink for Segments {
     }
 
     fn renew(&mut self) -> io::Result<bool> {
+        if self.spool.waiting() >= self.spool.limit {
+            self.spool.look()?;
+        }
         if self.spool.waiting() >= self.spool.limit {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "as much waits for the FHIR endpoint as may"));
         }

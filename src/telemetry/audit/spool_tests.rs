@@ -65,6 +65,23 @@ fn a_full_spool_takes_nothing_until_something_was_sent() {
 }
 
 #[test]
+fn what_was_refused_has_an_end_too_and_somebody_takes_it_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), 8).unwrap();
+    let mut segments = Segments::open(spool.clone()).unwrap();
+    for line in ["one\n", "two\n"] {
+        write(&mut segments, line);
+        let batch = spool.read(spool.position().unwrap(), 10).unwrap();
+        spool.reject(&batch.lines[0]).unwrap();
+        spool.sent(batch.next).unwrap();
+    }
+    assert_eq!(spool.waiting(), 8);
+    assert_eq!(segments.renew().unwrap_err().kind(), io::ErrorKind::StorageFull);
+    fs::rename(folder.path().join(REJECTED), folder.path().join("taken")).unwrap();
+    assert!(!segments.renew().unwrap());
+}
+
+#[test]
 fn segments_have_an_end() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path(), LIMIT).unwrap();

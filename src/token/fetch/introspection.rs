@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use futures_util::future::{BoxFuture, FutureExt as _, Shared};
@@ -29,8 +30,8 @@ const MAX_TOKENS: usize = 10_000;
 /// All that is kept of what was said of good ones, in bytes as they came.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
-/// How long a token is not asked about again that the issuer does not know, in seconds.
-const INACTIVE: UnixSeconds = 5;
+/// How long a token is not asked about again that the issuer does not know.
+const INACTIVE: Duration = Duration::from_secs(5);
 
 /// Questions that wait or are under way.
 const MAX_FLIGHTS: usize = 1024;
@@ -56,15 +57,16 @@ enum Known {
 /// What an issuer said of a good token.
 pub(in crate::token) struct Answer {
     pub(in crate::token) members: Members,
-    /// When it must be asked again.
-    pub(in crate::token) until: UnixSeconds,
+    /// When it must be asked again, by the steady clock.
+    pub(in crate::token) until: Duration,
     bytes: u64,
 }
 
 impl Answer {
     /// Whether it need not be asked again; that a token has expired stays true.
-    fn holds(&self, now: UnixSeconds) -> bool {
-        now < self.until || self.members.seconds("exp").ok().flatten().is_some_and(|expires| expires <= now)
+    fn holds(&self, ambient: &Ambient) -> bool {
+        let expires: Option<UnixSeconds> = self.members.seconds("exp").ok().flatten();
+        ambient.steady() < self.until || expires.is_some_and(|expires| expires <= ambient.now())
     }
 }
 
@@ -94,8 +96,8 @@ pub(super) struct Introspector {
 
 struct Kept {
     good: Cache<Digest, Arc<Answer>, ByBytes>,
-    /// Until when they are not asked about.
-    inactive: Cache<Digest, UnixSeconds>,
+    /// Until when they are not asked about, by the steady clock.
+    inactive: Cache<Digest, Duration>,
     flights: Mutex<HashMap<Digest, Flight>>,
 }
 
@@ -103,15 +105,15 @@ struct Kept {
 struct Limits {
     at_once: Semaphore,
     /// A second, and the questions about unknown tokens in it.
-    second: Mutex<(UnixSeconds, usize)>,
+    second: Mutex<(u64, usize)>,
     endpoint: Endpoint,
 }
 
 impl Limits {
-    fn admits(&self, rate: usize, now: UnixSeconds) -> bool {
+    fn admits(&self, rate: usize, now: Duration) -> bool {
         let mut second = self.second.lock();
-        if second.0 != now {
-            *second = (now, 0);
+        if second.0 != now.as_secs() {
+            *second = (now.as_secs(), 0);
         }
         second.1 += 1;
         second.1 <= rate
@@ -165,10 +167,10 @@ impl Introspector {
     /// The answer that is kept, or else the question that was asked or is asked now.
     fn known(&self, issuer: &Arc<Issuer>, introspection: &Introspection, token: &str) -> Result<Known, TokenError> {
         let key = key(issuer, introspection, token);
-        let now = self.ambient.now();
+        let now = self.ambient.steady();
         let mut flights = self.kept.flights.lock();
         let known = self.kept.good.get(&key);
-        if let Some(answer) = known.as_ref().filter(|answer| answer.holds(now)) {
+        if let Some(answer) = known.as_ref().filter(|answer| answer.holds(&self.ambient)) {
             return Ok(Known::Kept(answer.clone()));
         }
         if self.kept.inactive.get(&key).is_some_and(|until| now < until) {
@@ -206,13 +208,14 @@ impl Introspector {
                 question(&http, &ambient, &limits.endpoint, &issuer, &token).await
             };
             let told = timeout(TIMEOUT, asked).await.unwrap_or_else(|_| Err("did not answer in time".to_owned()));
-            let now = ambient.now();
+            let now = ambient.steady();
             let Landing { kept, key } = &landing;
             match told {
                 Ok(Some((members, bytes))) => {
                     metrics.asked_issuer(IssuerAnswer::Active);
-                    let cache = issuer.introspection.as_ref().map_or(0, |introspection| introspection.cache.as_secs());
-                    let until = now.saturating_add(i64::try_from(cache).unwrap_or(0));
+                    let cache =
+                        issuer.introspection.as_ref().map_or(Duration::ZERO, |introspection| introspection.cache);
+                    let until = now.saturating_add(cache);
                     let answer = Arc::new(Answer { members, until, bytes });
                     kept.good.insert(*key, answer.clone());
                     Ok(Told::Active(answer))

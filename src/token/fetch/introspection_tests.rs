@@ -146,6 +146,19 @@ async fn a_revoked_token_ends_with_the_cache_and_unknown_ones_are_kept_briefly()
 }
 
 #[tokio::test]
+async fn no_answer_is_kept_longer_because_the_clock_was_set_back() {
+    let world = World::new("").await;
+    assert_eq!(world.rule("good", json!({ "iat": null })).await, None);
+    world.server.answers("", "{\"active\": false}");
+    assert_eq!(world.verify("unknown").await, Err("token-inactive"));
+    world.clock.step(-3600);
+    assert_eq!(world.verify("good").await.unwrap().expires, NOW - 3600 + 30);
+    world.clock.set(NOW - 3600 + 30);
+    assert_eq!(world.verify("good").await, Err("token-inactive"));
+    assert_eq!(world.rule("unknown", json!({ "iat": null })).await, None);
+}
+
+#[tokio::test]
 async fn a_flood_of_random_tokens_is_none_at_the_issuer() {
     let world = World::new(", rate = 5, cache = \"1s\"").await;
     assert!(world.verify("good").await.is_ok());

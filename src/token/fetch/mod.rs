@@ -51,7 +51,7 @@ const MIN_LIFETIME: Duration = Duration::from_secs(10);
 const MAX_STALE: Duration = Duration::from_secs(3600);
 
 /// Between two fetches for an unknown `kid`, and after a fetch that failed.
-const INTERVAL: i64 = 10;
+const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Fetches of one set within one [`INTERVAL`], for sets that must not be kept.
 const BURST: u32 = 10;
@@ -110,24 +110,26 @@ struct Entry {
 
 struct Held {
     set: Fetched,
-    at: UnixSeconds,
+    /// By the steady clock.
+    at: Duration,
+    /// The same moment by the wall clock, to be told.
+    fetched: UnixSeconds,
     /// Which fetch brought it.
     number: u64,
 }
 
-/// When the next fetch may be.
+/// When the next fetch may be, by the steady clock.
 #[derive(Default)]
 struct Turn {
-    unknown_after: UnixSeconds,
-    retry_after: UnixSeconds,
-    burst_began: UnixSeconds,
+    unknown_after: Duration,
+    retry_after: Duration,
+    burst_began: Duration,
     burst: u32,
 }
 
 impl Held {
-    fn is_within(&self, lifetime: Duration, now: UnixSeconds) -> bool {
-        let end = self.at.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
-        (self.at..end).contains(&now)
+    fn is_within(&self, lifetime: Duration, now: Duration) -> bool {
+        now < self.at.saturating_add(lifetime)
     }
 
     fn lifetime(&self, purpose: Purpose) -> Duration {
@@ -138,12 +140,12 @@ impl Held {
         }
     }
 
-    fn is_fresh(&self, purpose: Purpose, now: UnixSeconds) -> bool {
+    fn is_fresh(&self, purpose: Purpose, now: Duration) -> bool {
         self.is_within(self.lifetime(purpose), now)
     }
 
     /// Whether it may be used when there is nothing newer.
-    fn is_usable(&self, purpose: Purpose, now: UnixSeconds) -> bool {
+    fn is_usable(&self, purpose: Purpose, now: Duration) -> bool {
         match purpose {
             Purpose::Tokens => self.is_within(self.lifetime(purpose) + MAX_STALE, now),
             Purpose::Assertions => self.is_fresh(purpose, now),
@@ -153,7 +155,7 @@ impl Held {
 
 impl Turn {
     /// Takes the right to fetch, if there is one at `now`.
-    fn take(&mut self, for_unknown: bool, now: UnixSeconds) -> bool {
+    fn take(&mut self, for_unknown: bool, now: Duration) -> bool {
         if now < self.retry_after || (for_unknown && now < self.unknown_after) {
             return false;
         }
@@ -203,7 +205,7 @@ impl Fetcher {
             KeySource::Inline(_) | KeySource::ClientUrl(_) => return None,
         };
         let entry = self.places.peek(&(place, Purpose::Tokens))?;
-        Some(entry.held.load_full()?.at)
+        Some(entry.held.load_full()?.fetched)
     }
 
     /// The key that a token names.
@@ -222,7 +224,7 @@ impl Fetcher {
         let entry = self.entry((place.clone(), purpose));
         let seen = entry.begun.load(Ordering::Acquire);
         if let Some(held) = entry.held.load_full()
-            && held.is_fresh(purpose, self.ambient.now())
+            && held.is_fresh(purpose, self.ambient.steady())
         {
             match held.set.keys.one(wanted) {
                 Err(NoKey::Missing(Miss::Unknown)) if wanted.id.is_some() => {}
@@ -267,7 +269,7 @@ impl Fetcher {
         wanted: Wanted<'_>,
     ) -> Result<Arc<Key>, NoKey> {
         let mut turn = entry.turn.clone().lock_owned().await;
-        let now = self.ambient.now();
+        let now = self.ambient.steady();
         let held = entry.held.load_full();
         // Somebody else may have fetched it while this caller waited.
         if let Some(held) = held.as_ref().filter(|held| held.number > seen) {
@@ -277,7 +279,7 @@ impl Fetcher {
         let mut because = String::new();
         if turn.take(for_unknown, now) {
             let generation = (purpose == Purpose::Tokens).then(|| self.generation.clone());
-            let fetch = fetch(self.http.clone(), place, entry.clone(), turn, now, generation);
+            let fetch = fetch(self.http.clone(), place, entry.clone(), turn, self.ambient.clone(), generation);
             match tokio::spawn(fetch).await {
                 Ok(Ok(held)) => return held.set.keys.one(wanted),
                 Ok(Err(why)) => {
@@ -299,18 +301,19 @@ async fn fetch(
     place: Place,
     entry: Arc<Entry>,
     mut turn: OwnedMutexGuard<Turn>,
-    now: UnixSeconds,
+    ambient: Ambient,
     generation: Option<Arc<AtomicU64>>,
 ) -> Result<Arc<Held>, String> {
+    let (at, fetched) = (ambient.steady(), ambient.now());
     let number = entry.begun.fetch_add(1, Ordering::AcqRel) + 1;
     let set = match download(&http, &place).await {
         Ok(set) => set,
         Err(why) => {
-            turn.retry_after = now.saturating_add(INTERVAL);
+            turn.retry_after = at.saturating_add(INTERVAL);
             return Err(why);
         }
     };
-    let held = Arc::new(Held { set, at: now, number });
+    let held = Arc::new(Held { set, at, fetched, number });
     let before = entry.held.swap(Some(held.clone()));
     if let Some(generation) = generation
         && before.is_none_or(|before| before.set.digest != held.set.digest)

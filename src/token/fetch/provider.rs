@@ -1,6 +1,7 @@
 //! The OpenID provider that people log in at: what it says of itself, and the exchange of its codes. Bounded like the rest.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use form_urlencoded::Serializer;
 use http::{StatusCode, header};
@@ -12,18 +13,17 @@ use url::Url;
 
 use super::Fetcher;
 use super::download::{TIMEOUT, body, get};
-use crate::ambient::UnixSeconds;
 use crate::config::Oidc;
 use crate::token::proof::basic;
 
-/// How long what a provider says of itself is kept, in seconds.
-const LIFETIME: UnixSeconds = 10 * 60;
+/// How long what a provider says of itself is kept.
+const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// How long it is used when the provider does not answer.
-const MAX_STALE: UnixSeconds = 60 * 60;
+const MAX_STALE: Duration = Duration::from_secs(60 * 60);
 
 /// Between two attempts that failed.
-const INTERVAL: UnixSeconds = 10;
+const INTERVAL: Duration = Duration::from_secs(10);
 
 /// What a provider says of itself (OpenID Connect Discovery §3, RFC 8414).
 #[derive(Deserialize, Debug)]
@@ -42,8 +42,9 @@ pub struct Provider {
 pub(super) struct Known {
     issuer: String,
     provider: Option<Arc<Provider>>,
-    at: UnixSeconds,
-    retry_after: UnixSeconds,
+    /// By the steady clock, both.
+    at: Duration,
+    retry_after: Duration,
 }
 
 #[derive(Deserialize)]
@@ -58,11 +59,11 @@ impl Fetcher {
     /// It cannot be asked, or speaks for another issuer; the text is for the log.
     pub async fn provider(&self, oidc: &Oidc) -> Result<Arc<Provider>, String> {
         let mut known = self.provider.lock().await;
-        let now = self.ambient.now();
+        let now = self.ambient.steady();
         if known.issuer != oidc.issuer {
             *known = Known { issuer: oidc.issuer.clone(), ..Known::default() };
         }
-        let within = |known: &Known, lifetime| (known.at..known.at.saturating_add(lifetime)).contains(&now);
+        let within = |known: &Known, lifetime| now < known.at.saturating_add(lifetime);
         let held = known.provider.clone();
         if let Some(provider) = held.clone().filter(|_| within(&known, LIFETIME)) {
             return Ok(provider);

@@ -26,6 +26,9 @@ impl World {
     }
 }
 
+/// Between two fetches, in seconds.
+const WAIT: i64 = 10;
+
 const UNKNOWN: Result<(), NoKey> = Err(NoKey::Missing(Miss::Unknown));
 
 fn is_unavailable(result: &Result<(), NoKey>) -> bool {
@@ -99,7 +102,7 @@ async fn a_set_that_must_not_be_kept_is_not_fetched_without_end() {
         }
     }
     assert_eq!((served, world.server.seen()), (10, 10));
-    world.clock.set(NOW + INTERVAL);
+    world.clock.set(NOW + WAIT);
     world.get(Purpose::Assertions, es256()).await.unwrap();
 }
 
@@ -116,7 +119,7 @@ async fn a_rotated_key_is_found_at_once_and_unknown_ones_do_not_flood() {
         assert_eq!(world.get(Purpose::Tokens, stranger()).await, UNKNOWN);
     }
     assert_eq!(world.server.seen(), 2);
-    world.clock.set(NOW + INTERVAL);
+    world.clock.set(NOW + WAIT);
     for _ in 0..20 {
         assert_eq!(world.get(Purpose::Tokens, stranger()).await, UNKNOWN);
     }
@@ -142,8 +145,26 @@ async fn row_237_a_failure_keeps_an_issuers_stale_set_up_to_its_bound() {
     assert!(is_unavailable(&world.get(Purpose::Tokens, es256()).await));
     world.server.answers("", &jwks(&[es256()]));
     assert!(is_unavailable(&world.get(Purpose::Tokens, es256()).await));
-    world.clock.set(NOW + 300 + 3600 + INTERVAL);
+    world.clock.set(NOW + 300 + 3600 + WAIT);
     assert_eq!(world.get(Purpose::Tokens, es256()).await, Ok(()));
+}
+
+#[tokio::test]
+async fn steps_of_the_wall_clock_neither_keep_a_set_nor_keep_it_from_being_fetched() {
+    let world = World::new().await;
+    world.server.answers_raw("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    assert!(is_unavailable(&world.get(Purpose::Assertions, es256()).await));
+    world.server.answers("", &jwks(&[es256()]));
+    world.clock.step(-3600);
+    world.clock.set(NOW - 3600 + WAIT);
+    assert_eq!(world.get(Purpose::Assertions, es256()).await, Ok(()), "tried again after the usual time");
+    world.clock.step(7200);
+    assert_eq!(world.get(Purpose::Assertions, es256()).await, Ok(()));
+    assert_eq!(world.server.seen(), 2, "it is as old as before");
+    world.server.answers("", &jwks(&[es384()]));
+    world.clock.step(-7200);
+    world.clock.set(world.fetcher.ambient.now() + 300);
+    assert_eq!(world.get(Purpose::Assertions, es256()).await, UNKNOWN, "and grows old in the usual time");
 }
 
 #[tokio::test]
@@ -193,7 +214,7 @@ async fn discovery_must_speak_for_the_issuer() {
     for other in ["https://idp.example", &format!("{issuer}/"), ""] {
         world.server.answers("", &document(other));
         assert!(is_unavailable(&world.fetcher.key(&source, Purpose::Tokens, wanted).await.map(drop)), "{other}");
-        world.clock.set(world.fetcher.ambient.now() + INTERVAL);
+        world.clock.set(world.fetcher.ambient.now() + WAIT);
     }
     world.server.answers("", &document(&issuer));
     assert!(world.fetcher.key(&source, Purpose::Tokens, wanted).await.is_ok());

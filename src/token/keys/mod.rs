@@ -215,7 +215,8 @@ impl GateKeys {
 impl Ring {
     async fn read(store: &dyn Store, ambient: &Ambient, tokens: &Tokens) -> Result<Self, KeyError> {
         let past_use = |kept| ambient.now().saturating_sub(seconds(kept));
-        let oldest = past_use(PURPOSES.map(|purpose| kept(purpose, tokens)).into_iter().max().unwrap_or(SEALS_KEPT));
+        let longest = PURPOSES.map(|purpose| kept(purpose, tokens)).into_iter().max().unwrap_or(SEALS_KEPT);
+        let oldest = ambient.forgettable().saturating_sub(seconds(longest));
         let mut keys = store.keys().await?;
         if keys.iter().any(|key| key.retired.is_some_and(|retired| retired < oldest)) {
             store.forget_keys(oldest).await?;

@@ -170,6 +170,10 @@ async fn a_new_key_is_published_before_it_signs_and_an_old_one_after() {
     world.clock.set(last_opened + 1);
     assert!(world.refresh(&keys).await);
     assert!(keys.open_seal(&seal, b"").is_none());
+    // Kept a day longer, should the clock be wrong.
+    assert_eq!(world.store.keys().await.unwrap().len(), 6);
+    world.clock.set(last_opened + 1 + 24 * 3600);
+    assert!(!world.refresh(&keys).await);
     assert_eq!(world.store.keys().await.unwrap().len(), 3);
 }
 
