@@ -54,7 +54,7 @@ soak:
 	@SMARTGATE_BINARY=$(TARGET)/release/smartgate $(PYTHON) tools/soak --minutes $(or $(MINUTES),60)
 
 docs:
-	SMARTGATE_DOCS=1 cargo test --locked --lib -- config::reference::the_files_are_what_the_code_says
+	SMARTGATE_DOCS=1 cargo test --locked --features otel --lib -- config::reference::the_files_are_what_the_code_says
 
 lint:
 	@tools/setup demo
