@@ -181,7 +181,7 @@ impl<'a> Table<'a> {
     }
 
     /// One of a few words, if it is there.
-    pub(super) fn one_of<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
+    fn one_of<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
         let found = self.take_text(key, &format!("write one of {}", value::quoted(choices)));
         #[cfg(test)]
         self.note(key, |asked| asked.shape = Shape::Choice(words(choices)));

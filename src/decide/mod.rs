@@ -58,7 +58,7 @@ pub use pin::{
 };
 pub use probe::{ProbeResource, probe_search};
 pub use provenance::TargetSearch;
-pub use reach::{NOT_FOUND_OR_NOT_YOURS, type_of, visible, visible_with};
+pub use reach::{Judge, NOT_FOUND_OR_NOT_YOURS, type_of, visible, visible_with};
 pub use references::{LookUp, REFERENCES_TOO_MANY};
 pub(crate) use report::holds;
 pub use report::{Decided, REPORT_MODE, Reported, decide_in_mode, reporting};

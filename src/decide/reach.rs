@@ -1,5 +1,7 @@
 //! How far a grant reaches into a type, and whether a resource is within that reach (enforcement.md §1 "Visible", §5).
 
+use smallvec::SmallVec;
+
 use super::constraint::{Part, holds};
 use super::grant::{Grant, PatientIds};
 use super::linked::{self, Seen, is_linked};
@@ -141,26 +143,47 @@ pub fn visible(snapshot: &Snapshot, grant: &Grant, letter: Letter, resource: Jso
 
 /// As [`visible`], for a resource that others lead to, too: `seen` is what was looked up for it.
 pub fn visible_with(snapshot: &Snapshot, grant: &Grant, letter: Letter, resource: Json<'_>, seen: &Seen) -> bool {
-    let Some(of) = type_of(snapshot, resource) else {
-        return false;
-    };
-    let id = resource.get("id").and_then(Json::as_str).unwrap_or_default();
-    if letter == Letter::Read && grant.is_identity(of, id) {
-        return true;
+    type_of(snapshot, resource).is_some_and(|of| Judge::of(snapshot, grant).visible(letter, of, resource, seen))
+}
+
+/// Judges resources by one grant. How far that reaches into a type is found once for those of it that follow each other.
+pub struct Judge<'s> {
+    snapshot: &'s Snapshot,
+    grant: &'s Grant,
+    bases: SmallVec<[&'s str; 4]>,
+    known: Option<((ResourceType, Letter), Option<Reach<'s>>)>,
+}
+
+impl<'s> Judge<'s> {
+    /// One that has judged nothing yet.
+    pub fn of(snapshot: &'s Snapshot, grant: &'s Grant) -> Self {
+        Self { snapshot, grant, bases: snapshot.fhir.bases(), known: None }
     }
-    match reach(snapshot, grant, of, letter) {
-        Ok(Reach::Everything | Reach::Shared) => true,
-        Ok(Reach::Patients { patients, rule }) => belongs(snapshot, of, id, resource, &patients, rule),
-        Ok(Reach::Constrained { parts, rule }) => parts.iter().any(|part| {
-            part.filter.is_none_or(|filter| holds(snapshot, filter, resource))
-                && match (&part.patients, rule) {
-                    (None, _) => true,
-                    (Some(patients), Some(rule)) => belongs(snapshot, of, id, resource, patients, rule),
-                    (Some(_), None) => false,
-                }
-        }),
-        Ok(Reach::Linked { patients }) => linked::belongs(snapshot, grant, resource, &patients, seen),
-        Err(_) => false,
+
+    /// Whether a resource of the type `of` may leave; see [`visible_with`].
+    pub fn visible(&mut self, letter: Letter, of: ResourceType, resource: Json<'_>, seen: &Seen) -> bool {
+        let id = resource.get("id").and_then(Json::as_str).unwrap_or_default();
+        if letter == Letter::Read && self.grant.is_identity(of, id) {
+            return true;
+        }
+        if self.known.as_ref().is_none_or(|(known, _)| *known != (of, letter)) {
+            self.known = Some(((of, letter), reach(self.snapshot, self.grant, of, letter).ok()));
+        }
+        let belongs = |patients: &[&str], rule: &SubjectRule| belongs(&self.bases, of, id, resource, patients, rule);
+        match self.known.as_ref().and_then(|(_, reach)| reach.as_ref()) {
+            Some(Reach::Everything | Reach::Shared) => true,
+            Some(Reach::Patients { patients, rule }) => belongs(patients, rule),
+            Some(Reach::Constrained { parts, rule }) => parts.iter().any(|part| {
+                part.filter.is_none_or(|filter| holds(self.snapshot, filter, resource))
+                    && match (&part.patients, rule) {
+                        (None, _) => true,
+                        (Some(patients), Some(rule)) => belongs(patients, rule),
+                        (Some(_), None) => false,
+                    }
+            }),
+            Some(Reach::Linked { patients }) => linked::belongs(self.snapshot, self.grant, resource, patients, seen),
+            None => false,
+        }
     }
 }
 
@@ -171,7 +194,7 @@ pub fn type_of(snapshot: &Snapshot, resource: Json<'_>) -> Option<ResourceType> 
 
 /// Whether some element that says whose the resource is names one of `patients`.
 fn belongs(
-    snapshot: &Snapshot,
+    bases: &[&str],
     of: ResourceType,
     id: &str,
     resource: Json<'_>,
@@ -182,7 +205,7 @@ fn belongs(
         return patients.contains(&id);
     }
     let mut found = false;
-    visit_patients(snapshot, rule, resource, &mut |patient| found |= patients.contains(&patient));
+    visit_patients(bases, rule, resource, &mut |patient| found |= patients.contains(&patient));
     found
 }
 
@@ -193,17 +216,17 @@ pub(super) fn patients_of(snapshot: &Snapshot, of: ResourceType, resource: Json<
     }
     let mut patients = Vec::new();
     if let Some(rule) = membership(snapshot, of) {
-        visit_patients(snapshot, rule, resource, &mut |patient| patients.push(patient.to_owned()));
+        let bases = snapshot.fhir.bases();
+        visit_patients(&bases, rule, resource, &mut |patient| patients.push(patient.to_owned()));
     }
     patients
 }
 
-fn visit_patients(snapshot: &Snapshot, rule: &SubjectRule, resource: Json<'_>, visit: &mut dyn FnMut(&str)) {
-    let bases = snapshot.fhir.bases();
+fn visit_patients(bases: &[&str], rule: &SubjectRule, resource: Json<'_>, visit: &mut dyn FnMut(&str)) {
     for element in &rule.elements {
         resource.visit(&element.steps, &mut |value| {
             let text = value.get("reference").and_then(Json::as_str);
-            if let Some(literal) = text.and_then(|text| Literal::parse(text, &bases))
+            if let Some(literal) = text.and_then(|text| Literal::parse(text, bases))
                 && literal.resource_type == "Patient"
             {
                 visit(literal.id);

@@ -1,6 +1,8 @@
 //! Bundles as they were read, and as they are printed: entries are looked at, kept or dropped whole, and what stays is copied
 //! byte for byte.
 
+use bytes::Bytes;
+
 use super::json::{Document, Json, JsonError, Value};
 
 /// How deep the resource of an entry is in its Bundle.
@@ -29,6 +31,7 @@ pub struct RawEntry<'d> {
     resource: Option<Json<'d>>,
     /// An object.
     pub search: Option<Json<'d>>,
+    mode: Option<&'d str>,
     /// An object.
     pub request: Option<Json<'d>>,
     /// An object.
@@ -97,7 +100,8 @@ impl<'d> RawEntry<'d> {
         if !json.is_object() {
             return None;
         }
-        let mut entry = Self { full_url: None, resource: None, search: None, request: None, response: None };
+        let mut entry =
+            Self { full_url: None, resource: None, search: None, mode: None, request: None, response: None };
         for (name, value) in json.members() {
             let (place, fits) = match name {
                 "fullUrl" => (&mut entry.full_url, value.as_str().is_some()),
@@ -113,6 +117,7 @@ impl<'d> RawEntry<'d> {
                 _ => return None,
             }
         }
+        entry.mode = entry.search.and_then(|search| search.get("mode")?.as_str());
         Some(entry)
     }
 
@@ -133,7 +138,7 @@ impl<'d> RawEntry<'d> {
 
     /// `search.mode`.
     pub fn mode(&self) -> Option<&'d str> {
-        self.search?.get("mode")?.as_str()
+        self.mode
     }
 
     /// Whether nothing says that it is no match.
@@ -177,7 +182,13 @@ impl<'o> ObjectWriter<'o> {
 
 /// Appends `text` as JSON has it.
 pub fn quote(text: &str, out: &mut String) {
-    out.push_str(&serde_json::Value::from(text).to_string());
+    if text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        out.push_str(&serde_json::Value::from(text).to_string());
+        return;
+    }
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
 }
 
 /// A link of a Bundle in the making.
@@ -187,11 +198,69 @@ pub struct NewLink {
     pub url: String,
 }
 
+/// Entries of a Bundle in the making. They are printed behind room for what comes before them in it and is known only after them:
+/// a page is too long to be copied again.
+#[derive(Default)]
+pub struct Entries(String);
+
+/// Takes two page links as long as they mostly are, and the rest.
+const ROOM: usize = 4096;
+
+impl Entries {
+    /// Makes room for so many bytes more.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.0.reserve(ROOM + bytes);
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Begins an entry, which is to be written next.
+    pub fn begin(&mut self) -> &mut String {
+        match self.0.len() {
+            0 => self.0.push_str(&" ".repeat(ROOM)),
+            _ => self.0.push(','),
+        }
+        &mut self.0
+    }
+
+    /// The Bundle with these entries.
+    pub fn print(self, kind: &str, total: Option<u64>, links: &[NewLink]) -> Bytes {
+        let mut head = head(kind, total, links);
+        if self.is_empty() {
+            head.push('}');
+            return head.into();
+        }
+        head.push_str(",\"entry\":[");
+        let mut printed = self.0.into_bytes();
+        printed.extend_from_slice(b"]}");
+        let begin = ROOM.saturating_sub(head.len());
+        match printed.get_mut(begin..begin + head.len()) {
+            Some(room) if head.len() <= ROOM => room.copy_from_slice(head.as_bytes()),
+            _ => drop(printed.splice(..ROOM, head.bytes())),
+        }
+        Bytes::from(printed).slice(begin..)
+    }
+}
+
 /// Prints a Bundle around entries that are printed already, with commas between them.
 pub fn print_bundle(kind: &str, total: Option<u64>, links: &[NewLink], entries: &str) -> String {
-    // Beside the entries hardly more than the links, which are longest.
-    let mut out =
-        String::with_capacity(entries.len() + links.iter().map(|link| link.url.len() + 64).sum::<usize>() + 128);
+    let mut out = head(kind, total, links);
+    if !entries.is_empty() {
+        out.reserve_exact(entries.len() + 16);
+        for part in [",\"entry\":[", entries, "]"] {
+            out.push_str(part);
+        }
+    }
+    out.push('}');
+    out
+}
+
+/// The beginning of a Bundle, with all but its entries and its end.
+fn head(kind: &str, total: Option<u64>, links: &[NewLink]) -> String {
+    let mut out = String::with_capacity(links.iter().map(|link| link.url.len() + 64).sum::<usize>() + 128);
     let mut bundle = ObjectWriter::new(&mut out);
     bundle.text("resourceType", "Bundle");
     bundle.text("type", kind);
@@ -209,13 +278,6 @@ pub fn print_bundle(kind: &str, total: Option<u64>, links: &[NewLink], entries: 
         }
         list.push(']');
     }
-    if !entries.is_empty() {
-        let list = bundle.member("entry");
-        list.push('[');
-        list.push_str(entries);
-        list.push(']');
-    }
-    bundle.end();
     out
 }
 

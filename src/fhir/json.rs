@@ -1,26 +1,33 @@
 //! JSON that admits one reading only: unique keys, valid UTF-8, no byte order mark, no lone surrogates, bounded depth and
 //! number of values.
 //!
-//! A [`Document`] is read once, into a flat list that holds where each key and value stands; a [`Json`] is a place in it. It is
-//! for looking at; what travels on are the bytes themselves, so that every number keeps its text. Own code because each entry of
-//! each answer is read by it: a tree of a library's costs several times what the rest of the filter does, and none of them tells
-//! of a key that comes twice.
+//! A [`Document`] is read once, into a flat list that holds where each value stands; a [`Json`] is a place in it. It is for looking
+//! at; what travels on are the bytes themselves, so that every number keeps its text. Own code because each entry of each answer is
+//! read by it: a tree of a library's costs several times what the rest of the filter does, and none of them tells of a key that
+//! comes twice.
 
+mod alike;
+mod keys;
 mod scan;
+mod text;
 
-use scan::{Kind, Node, Scanner};
+use std::sync::OnceLock;
+
+use keys::Key;
+use scan::{Kind, NO_KEY_AT_ALL, Node, Scanner};
+use text::decoded;
 
 /// A body that is not JSON, or that two readers could read differently.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the body is not JSON that admits one reading only: {0}")]
 pub struct JsonError(&'static str);
 
-/// Most values that a document may always have, and keys with them. A long one may have one for every [`BYTES_A_VALUE`] bytes:
-/// in two bytes each there is room for more, and each takes sixteen here.
-const MAX_VALUES: usize = 1_000_000;
+/// Most values that a document may always have, and different keys. A long one may have one for every [`BYTES_A_VALUE`] bytes: in
+/// two bytes each there is room for more, and each takes twenty here.
+const MAX_VALUES: usize = 500_000;
 
-/// What a value with its key takes in a long document at least; FHIR takes twice as much.
-const BYTES_A_VALUE: usize = 4;
+/// What a value with its key takes in a long document at least; FHIR takes more than twice as much.
+const BYTES_A_VALUE: usize = 8;
 
 /// Deepest nesting that can be asked for: what is below this reads no deeper.
 pub const MAX_DEPTH: usize = 127;
@@ -28,20 +35,15 @@ pub const MAX_DEPTH: usize = 127;
 /// A document that was read.
 pub struct Document<'a> {
     text: &'a str,
-    /// Keys and values in the order in which they stand.
+    /// The values in the order in which they stand.
     nodes: Vec<Node>,
-    /// What the texts with escapes say, one after the other, and where in it each begins and ends.
-    decoded: String,
-    escaped: Vec<Escaped>,
+    keys: Vec<Key>,
+    /// What the keys with escapes say.
+    names: Vec<Box<str>>,
+    /// What the texts with escapes say, once that was asked.
+    escaped: Vec<OnceLock<Box<str>>>,
     /// The nodes at which there is a second reading, in order.
     flaws: Vec<u32>,
-}
-
-/// A text with escapes.
-struct Escaped {
-    node: u32,
-    start: u32,
-    end: u32,
 }
 
 impl JsonError {
@@ -60,7 +62,7 @@ impl<'a> Document<'a> {
         Scanner::read(bytes, max_depth.min(MAX_DEPTH), false)
     }
 
-    /// Reads a document in which values may have several readings: which ones, [`Json::is_flawed`] says.
+    /// Reads a document in which values may have several readings: how many of a value, [`Json::flaws`] says.
     ///
     /// # Errors
     /// Anything that is not one JSON value.
@@ -83,24 +85,30 @@ impl<'a> Document<'a> {
         self.flaws.len()
     }
 
-    /// Every text that has an escape.
-    pub fn escaped(&self) -> impl Iterator<Item = Json<'_>> {
-        self.escaped.iter().map(|escaped| Json { document: self, at: escaped.node as usize })
-    }
-
-    /// The text whose first quotation mark stands at this byte.
-    pub fn text_at(&self, start: usize) -> Option<Json<'_>> {
-        let at = self.nodes.partition_point(|node| (node.start as usize) <= start);
-        let node = self.nodes.get(at)?;
-        (node.is_text() && node.start as usize == start + 1).then_some(Json { document: self, at })
+    /// Every text that is a member with one of these names, in order.
+    pub fn texts_called(&self, names: &[&str]) -> impl Iterator<Item = Json<'_>> {
+        let is_wanted = |key: &Key| {
+            let is_as_long = names.iter().any(|name| name.len() == (key.end - key.start) as usize);
+            (is_as_long || key.spelled > 0) && names.contains(&self.name(key))
+        };
+        let wanted: Vec<bool> = self.keys.iter().map(is_wanted).collect();
+        let is_found = move |node: &Node| node.is_text() && wanted.get(node.key as usize) == Some(&true);
+        let found = self.nodes.iter().enumerate().filter(move |(_, node)| is_found(node));
+        found.map(|(at, _)| Json { document: self, at })
     }
 
     fn text_of(&self, node: &Node) -> &str {
-        if node.is_escaped() {
-            let span = self.escaped.get(node.next as usize).map(|span| span.start as usize..span.end as usize);
-            return span.and_then(|span| self.decoded.get(span)).unwrap_or_default();
+        let written = self.text.get(node.start as usize..node.end as usize).unwrap_or_default();
+        match self.escaped.get(node.next as usize) {
+            Some(escaped) if node.is_escaped() => escaped.get_or_init(|| decoded(written)),
+            _ => written,
         }
-        self.text.get(node.start as usize..node.end as usize).unwrap_or_default()
+    }
+
+    /// The name of a member; none for what is no member.
+    fn name_of(&self, node: &Node) -> Option<&str> {
+        (node.key != NO_KEY_AT_ALL)
+            .then(|| self.keys.get(node.key as usize).map(|key| self.name(key)).unwrap_or_default())
     }
 }
 
@@ -136,7 +144,7 @@ impl<'d> Json<'d> {
             Kind::True => Value::Bool(true),
             Kind::False => Value::Bool(false),
             Kind::Number => Value::Number(self.raw()),
-            Kind::Text | Kind::EscapedText | Kind::Key | Kind::EscapedKey => Value::Text(self.document.text_of(node)),
+            Kind::Text | Kind::EscapedText => Value::Text(self.document.text_of(node)),
             Kind::Array => Value::Array(Elements(self.inner(node))),
             Kind::Object => Value::Object(Members(self.inner(node))),
         }
@@ -150,10 +158,11 @@ impl<'d> Json<'d> {
     pub fn get(self, key: &str) -> Option<Json<'d>> {
         let Members(Inner { document, mut at, end }) = self.members();
         while at < end {
-            if document.says(document.nodes.get(at)?, key) {
-                return Some(Json { document, at: at + 1 });
+            let node = document.nodes.get(at)?;
+            if document.is_called(node, key) {
+                return Some(Json { document, at });
             }
-            at = document.next(at + 1);
+            at = node.behind(at);
         }
         None
     }
@@ -228,36 +237,37 @@ impl<'d> Json<'d> {
         self.document
     }
 
-    /// The key of a text that is an object's member.
+    /// The key of what is an object's member.
     pub fn key(self) -> Option<&'d str> {
-        let key = self.document.nodes.get(self.at.checked_sub(1)?)?;
-        let is_value = self.node().is_some_and(|node| !node.is_key());
-        (is_value && key.is_key()).then(|| self.document.text_of(key))
+        self.document.name_of(self.node()?)
     }
 
     /// How many places in it have several readings.
     pub fn flaws(self) -> usize {
-        let end = self.document.next(self.at);
+        let end = self.node().map_or(self.at, |node| node.behind(self.at));
         let before = |at: usize| self.document.flaws.partition_point(|flaw| (*flaw as usize) < at);
         before(end) - before(self.at)
     }
 }
 
 impl Document<'_> {
-    /// Whether a node is a text that says `text`.
-    fn says(&self, node: &Node, text: &str) -> bool {
-        if node.is_escaped() {
-            return self.text_of(node) == text;
+    /// Whether a node is a member of this name.
+    #[inline]
+    fn is_called(&self, node: &Node, name: &str) -> bool {
+        let Some(key) = self.keys.get(node.key as usize) else { return false };
+        if key.spelled > 0 {
+            return self.name(key) == name;
         }
-        self.text.as_bytes().get(node.start as usize..node.end as usize) == Some(text.as_bytes())
+        let is_as_long = (key.end - key.start) as usize == name.len();
+        is_as_long && self.text.as_bytes().get(key.start as usize..key.end as usize) == Some(name.as_bytes())
     }
+}
 
-    /// The node behind the value at `at`.
-    fn next(&self, at: usize) -> usize {
-        match self.nodes.get(at) {
-            Some(node) if node.is_container() => node.next as usize,
-            _ => at + 1,
-        }
+impl Node {
+    /// The node behind it, where it is the one at `at`.
+    #[inline]
+    fn behind(&self, at: usize) -> usize {
+        if self.is_container() { self.next as usize } else { at + 1 }
     }
 }
 
@@ -287,7 +297,7 @@ impl<'d> Iterator for Elements<'d> {
         if at >= end {
             return None;
         }
-        self.0.at = document.next(at);
+        self.0.at = document.nodes.get(at)?.behind(at);
         Some(Json { document, at })
     }
 }
@@ -304,9 +314,9 @@ impl<'d> Iterator for Members<'d> {
         if at >= end {
             return None;
         }
-        let key = document.nodes.get(at)?;
-        self.0.at = document.next(at + 1);
-        Some((document.text_of(key), Json { document, at: at + 1 }))
+        let node = document.nodes.get(at)?;
+        self.0.at = node.behind(at);
+        Some((document.name_of(node)?, Json { document, at }))
     }
 }
 

@@ -56,12 +56,15 @@ impl ResourceType {
 
     /// The type called `name` in `version`; names are case-sensitive, abstract types are not types.
     pub fn parse(version: FhirVersion, name: &str) -> Option<Self> {
-        let index = NAMES.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
-        let (_, versions) = NAMES.get(index)?;
-        if versions & version.bit() == 0 {
-            return None;
+        let (mut place, name) = (place(name.as_bytes()), name.as_bytes());
+        loop {
+            let of = Self(PLACES.get(place)?.checked_sub(1)?);
+            let (known, versions) = NAMES.get(usize::from(of.0))?;
+            if known.as_bytes() == name {
+                return (versions & version.bit() != 0).then_some(of);
+            }
+            place = (place + 1) % PLACES.len();
         }
-        u8::try_from(index).ok().map(Self)
     }
 
     /// The type's name as FHIR writes it.
@@ -96,6 +99,30 @@ const fn equal(a: &[u8], b: &[u8]) -> bool {
         index += 1;
     }
     true
+}
+
+/// The types by where their names are looked for: one more than the number of a type, at its place or the next that was free.
+static PLACES: [u8; 1024] = places();
+
+/// Where a name is looked for first.
+const fn place(name: &[u8]) -> usize {
+    let [a, b, .., y, z] = name else { return 0 };
+    (*a as usize * 3 + *b as usize * 31 + *y as usize * 7 + *z as usize * 127 + name.len() * 61) % 1024
+}
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler only")]
+const fn places() -> [u8; 1024] {
+    let mut places = [0; 1024];
+    let mut number = 0u8;
+    while (number as usize) < NAMES.len() {
+        let mut place = place(NAMES[number as usize].0.as_bytes());
+        while places[place] != 0 {
+            place = (place + 1) % places.len();
+        }
+        number += 1;
+        places[place] = number;
+    }
+    places
 }
 
 impl fmt::Display for ResourceType {

@@ -50,6 +50,40 @@ fn bytes_of(words: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(word, 0..12).prop_map(|words| words.concat())
 }
 
+/// JSON in which keys may come twice, as it is written.
+fn json_value() -> impl Strategy<Value = String> {
+    let leaf = proptest::sample::select(LEAVES).prop_map(str::to_owned);
+    leaf.prop_recursive(4, 24, 4, |value| {
+        let member = (proptest::sample::select(KEYS), value.clone()).prop_map(|(key, value)| format!("{key}:{value}"));
+        prop_oneof![
+            1 => prop::collection::vec(value, 0..4).prop_map(|elements| format!("[{}]", elements.join(","))),
+            2 => prop::collection::vec(member, 0..5).prop_map(|members| format!("{{{}}}", members.join(","))),
+        ]
+    })
+}
+
+const LEAVES: &[&str] = &[
+    "\"\"",
+    "\"final\"",
+    "\"http://loinc.org/a/text/of/more/than/thirty-two/bytes\"",
+    "\"\\\"\\n\"",
+    "\"\\ud83d\\ude00\"",
+    "\"é\"",
+    "\"}],\"",
+    "0",
+    "-1.5",
+    "12",
+    "1e400",
+    "null",
+    "true",
+];
+const KEYS: &[&str] =
+    &["\"a\"", "\"\\u0061\"", "\"code\"", "\"effectiveDateTime\"", "\"medicationCodeableConcept\" ", "\"\""];
+const SIGNS: &[&str] = &[
+    "", "\"", "\\", "{", "}", "[", "]", ",", ":", "0", "e", " ", "\n", "x", "\"a\":1,", "{}", "\\u0041", "\\ud800",
+    "é", "\0",
+];
+
 const SCOPE: &[&str] = &[
     "patient/",
     "user/",
@@ -179,6 +213,19 @@ proptest! {
     fn json(bytes in bytes_of(JSON)) {
         super::run("json", &bytes);
         super::run("rewriter", &bytes);
+    }
+
+    /// A value again and again, once with a change in it: as far as they are the same, they are read as one.
+    #[test]
+    fn alike(value in json_value(), at in any::<prop::sample::Index>(), gone in 0..4usize, sign in proptest::sample::select(SIGNS)) {
+        let mut other = value.clone().into_bytes();
+        let at = at.index(other.len());
+        let end = other.len().min(at + gone);
+        other.splice(at..end, sign.bytes());
+        let value = value.as_bytes();
+        for parts in [&[b"[", value, b",", &other, b",", value, b"]"][..], &[b"[{\"b\":[", value, b"]},{\"b\":[", &other, b"]}]"]] {
+            super::run("json", &parts.concat());
+        }
     }
 
     #[test]

@@ -5,9 +5,7 @@ use http::StatusCode;
 
 use super::fill::{self, Filled, PageLink};
 use super::{Answer, Exchange, Guard};
-use crate::decide::{
-    BundleKind, Includes, PageRule, Refusal, Seen, UpstreamRequest, request as rules, type_of, visible_with,
-};
+use crate::decide::{BundleKind, Includes, Judge, PageRule, Refusal, Seen, UpstreamRequest, request as rules, type_of};
 use crate::fhir::ResourceType;
 use crate::fhir::bundle::{NewLink, ObjectWriter, RawEntry, print_bundle};
 use crate::fhir::json::Json;
@@ -50,8 +48,8 @@ pub(super) fn print(
     filled: Filled,
 ) -> Result<Answer, Refusal> {
     let links = links(guard, exchange, &filled)?;
-    let printed = print_bundle(wanted.kind.code(), filled.total, &links, &filled.entries);
-    let mut answer = Answer::fhir(StatusCode::OK, printed.into());
+    let printed = filled.entries.print(wanted.kind.code(), filled.total, &links);
+    let mut answer = Answer::fhir(StatusCode::OK, printed);
     answer.removed = filled.removed;
     answer.upstream_status = Some(StatusCode::OK);
     Ok(answer)
@@ -73,12 +71,17 @@ pub(super) enum Verified<'a> {
 pub(super) struct Checked<'d> {
     entry: RawEntry<'d>,
     pub(super) resource: Json<'d>,
-    mode: &'static str,
+    search: &'static str,
 }
+
+/// What is told of how an entry was found.
+const MATCH: &str = r#"{"mode":"match"}"#;
+const INCLUDE: &str = r#"{"mode":"include"}"#;
 
 /// Judges one entry. What cannot be read is dropped like what is not visible: it may be another patient's.
 pub(super) fn verify<'d>(
     exchange: &Exchange<'_>,
+    judge: &mut Judge<'_>,
     entry: RawEntry<'d>,
     letter: Letter,
     includes: &Includes,
@@ -97,9 +100,9 @@ pub(super) fn verify<'d>(
     }
     let matched = may_match && includes.may_match(of);
     let letter = if matched { letter } else { Letter::Read };
-    match (visible_with(exchange.snapshot, exchange.grant, letter, resource, seen), matched) {
-        (true, true) => Verified::Match(Checked { entry, resource, mode: "match" }),
-        (true, false) => Verified::Include(Checked { entry, resource, mode: "include" }),
+    match (judge.visible(letter, of, resource, seen), matched) {
+        (true, true) => Verified::Match(Checked { entry, resource, search: MATCH }),
+        (true, false) => Verified::Include(Checked { entry, resource, search: INCLUDE }),
         (false, true) => Verified::Removed,
         (false, false) => Verified::NotIncluded,
     }
@@ -120,9 +123,7 @@ impl Checked<'_> {
         }
         moving.copy(self.resource, printed.member("resource"));
         if self.entry.search.is_some() {
-            let mut search = ObjectWriter::new(printed.member("search"));
-            search.text("mode", self.mode);
-            search.end();
+            printed.member("search").push_str(self.search);
         }
         if let Some(request) = self.entry.request {
             copy_texts(moving, request, &REQUEST, printed.member("request"));

@@ -6,7 +6,7 @@ use super::bundle::{Verified, unreadable, verify};
 use super::links::bases;
 use super::sight::Sight;
 use super::{Answer, Exchange, Guard, Outcome, own_words};
-use crate::decide::{Includes, Refusal, Seen, UpstreamRequest};
+use crate::decide::{Includes, Judge, Refusal, Seen, UpstreamRequest};
 use crate::fhir::bundle::{ObjectWriter, RawBundle};
 use crate::fhir::json::JsonError;
 use crate::guard::moving::Moving;
@@ -39,6 +39,7 @@ async fn verified(guard: &Guard, exchange: &Exchange<'_>, mut answer: UpstreamAn
     }
     let mut sight = Sight::of(exchange, Seen::default());
     sight.page(guard, exchange, (Letter::Read, true), &source).await?;
+    let mut judge = Judge::of(exchange.snapshot, exchange.grant);
     let moving = Moving::of(&read, bases(&exchange.snapshot.fhir));
     // The server's signature is over its own URLs, so it does not go along.
     let mut printed = String::with_capacity(body.len());
@@ -53,7 +54,7 @@ async fn verified(guard: &Guard, exchange: &Exchange<'_>, mut answer: UpstreamAn
     let list = document.member("entry");
     list.push('[');
     for (index, entry) in source.entry.iter().enumerate() {
-        let verified = verify(exchange, *entry, Letter::Read, &Includes::VISIBLE, sight.seen());
+        let verified = verify(exchange, &mut judge, *entry, Letter::Read, &Includes::VISIBLE, sight.seen());
         let (Verified::Match(checked) | Verified::Include(checked)) = verified else {
             return Ok(Answer { removed: 1, ..denial() });
         };

@@ -9,8 +9,8 @@ use super::bundle::{Checked, Verified, Wanted, unreadable, verify};
 use super::links::bases;
 use super::sight::Sight;
 use super::{Exchange, Guard, own_words};
-use crate::decide::{BundleKind, PageRule, Refusal, Trail, request as rules};
-use crate::fhir::bundle::RawBundle;
+use crate::decide::{BundleKind, Judge, PageRule, Refusal, Trail, request as rules};
+use crate::fhir::bundle::{Entries, RawBundle};
 use crate::fhir::interaction::{PagePosition, Request};
 use crate::fhir::json::Document;
 use crate::guard::moving::Moving;
@@ -19,8 +19,7 @@ use crate::upstream::UpstreamAnswer;
 /// One page of the gate's.
 #[derive(Default)]
 pub(super) struct Filled {
-    /// Printed, with commas between them.
-    pub(super) entries: String,
+    pub(super) entries: Entries,
     pub(super) links: Vec<PageLink>,
     /// Only where the gate saw and verified the whole result, or where nothing of it is hidden.
     pub(super) total: Option<u64>,
@@ -163,6 +162,7 @@ impl Filling {
         source: &RawBundle<'_>,
     ) -> Result<Option<usize>, Refusal> {
         let moving = Moving::of(document, bases(&exchange.snapshot.fhir));
+        let mut judge = Judge::of(exchange.snapshot, exchange.grant);
         let (mut end, mut trail, mut found) = (None, Trail::default(), Vec::new());
         if wanted.pages != PageRule::Counted {
             // Most of a page stays.
@@ -173,7 +173,8 @@ impl Filling {
             if elsewhere && wanted.includes.are_none() {
                 continue;
             }
-            let (checked, matched) = match verify(exchange, entry, wanted.letter, wanted.includes, self.sight.seen()) {
+            let verified = verify(exchange, &mut judge, entry, wanted.letter, wanted.includes, self.sight.seen());
+            let (checked, matched) = match verified {
                 Verified::Match(_) | Verified::Removed if elsewhere => continue,
                 Verified::Match(_) if self.is_full() => {
                     end = Some(index);
@@ -218,9 +219,8 @@ impl Filling {
         moving: &Moving<'_>,
         checked: &Checked<'_>,
     ) -> Result<(), Refusal> {
-        let entries = &mut self.filled.entries;
+        let entries = self.filled.entries.begin();
         let before = entries.len();
-        entries.push_str(if entries.is_empty() { "" } else { "," });
         checked.print(moving, entries);
         let printed = entries.len() - before;
         if !wanted.includes.are_none() {
@@ -289,8 +289,7 @@ impl Filling {
         for (_, printed) in
             std::mem::take(&mut self.included).into_iter().filter(|(name, _)| !self.names.contains(name))
         {
-            filled.entries.push_str(if filled.entries.is_empty() { "" } else { "," });
-            filled.entries.push_str(&printed);
+            filled.entries.begin().push_str(&printed);
         }
         filled
     }

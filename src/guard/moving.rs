@@ -1,8 +1,6 @@
 //! URLs in a document that was read: those below the upstream's base are moved to the public one where it is copied. What nobody
 //! has read whole, [`crate::fhir::rewrite`] moves.
 
-use memchr::memmem;
-
 use crate::config::Addresses;
 use crate::fhir::bundle::quote;
 use crate::fhir::json::{Document, Json};
@@ -47,26 +45,18 @@ impl<'m> Moving<'m> {
     /// Those below one of the upstream's bases.
     pub(crate) fn of(document: &'m Document<'m>, bases: Bases<'m>) -> Self {
         let mut moving = Self { public: bases.public, ..Self::nothing(document) };
-        let named = |url: &Json<'_>| url.key().is_some_and(|key| URLS.contains(&key));
-        for address in bases.upstream.iter().filter(|address| address.base != bases.public) {
-            for start in memmem::find_iter(moving.text.as_bytes(), &address.base) {
-                let text = start.checked_sub(1).and_then(|quote| document.text_at(quote));
-                let url = text.filter(|url| !url.is_escaped() && named(url)).and_then(Json::as_str);
-                if let Some((url, rest)) = url.and_then(|url| Some((url, bases.upstream.below(url)?))) {
-                    moving.places.push(Moves { start, end: start + url.len() - rest.len(), with: None });
-                }
-            }
-        }
-        for url in document.escaped().filter(named) {
-            if let Some(moved) = url.as_str().and_then(|text| bases.to_public(text)) {
-                let (span, mut with) = (url.span(), String::new());
-                quote(&moved, &mut with);
+        for url in document.texts_called(&URLS) {
+            let text = url.as_str().unwrap_or_default();
+            let Some(rest) = bases.upstream.below(text) else { continue };
+            let (span, base) = (url.span(), text.len() - rest.len());
+            if url.is_escaped() {
+                let mut with = String::new();
+                quote(&format!("{}{rest}", bases.public), &mut with);
                 moving.places.push(Moves { start: span.start, end: span.end, with: Some(with) });
+            } else if text.get(..base) != Some(bases.public) {
+                moving.places.push(Moves { start: span.start + 1, end: span.start + 1 + base, with: None });
             }
         }
-        moving.places.sort_unstable_by_key(|place| place.start);
-        // One base may lie within another.
-        moving.places.dedup_by_key(|place| place.start);
         moving
     }
 

@@ -113,7 +113,7 @@ fn keys_in((section, key): &Name, asked: &BTreeMap<Name, Asked>) -> Option<Strin
 
 /// Bytes in the largest unit that divides them.
 fn size(bytes: usize) -> String {
-    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units.into_iter().find(|(_, bits)| bytes != 0 && bytes.is_multiple_of(1 << bits));
     unit.map_or_else(|| bytes.to_string(), |(unit, bits)| format!("{} {unit}", bytes >> bits))
 }

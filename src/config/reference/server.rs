@@ -41,7 +41,7 @@ sections! {
         certificates;
         /// Oldest version of TLS
         min;
-        /// PEM of the authorities whose certificates clients must show (mutual TLS)
+        /// PEM of the authorities whose certificates clients show (mutual TLS)
         client_ca: "path";
         /// With `client_ca`: whether a connection without such a certificate is closed (`require`) or served (`request`). A certificate that is shown must be good either way. It opens the connection and says nothing of who the client is
         client_auth;

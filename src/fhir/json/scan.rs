@@ -1,45 +1,44 @@
 //! The one pass over a document's bytes (RFC 8259). UTF-8 is looked at once for all; after that nothing in a text matters but its
-//! end, escapes and control characters, which are looked for many bytes at a time.
+//! end, escapes and control characters.
 
-use std::collections::HashSet;
+use std::sync::OnceLock;
 
 use serde::de::IgnoredAny;
-use wide::u8x16;
 
-use super::{BYTES_A_VALUE, Document, Escaped, JsonError, MAX_VALUES};
+use super::keys::Key;
+use super::text::{escapes, plain};
+use super::{BYTES_A_VALUE, Document, JsonError, MAX_VALUES};
 use crate::fhir::scalar::Scalar;
 
-const ENDS: JsonError = JsonError("it ends too early");
-const FOLLOWS: JsonError = JsonError("something follows it");
-const NO_COLON: JsonError = JsonError("a colon is missing");
-const NO_COMMA: JsonError = JsonError("a comma or an end is missing");
-const NO_ESCAPE: JsonError = JsonError("a text has an escape that is none");
-const NO_KEY: JsonError = JsonError("a key is missing");
-const NO_UTF8: JsonError = JsonError("it is not UTF-8");
-const NO_VALUE: JsonError = JsonError("a value is missing, or is none");
-const CONTROL: JsonError = JsonError("a text has a control character");
-const TOO_LONG: JsonError = JsonError("it is too long");
-const TOO_MANY: JsonError = JsonError("it has too many values");
+pub(super) const ENDS: JsonError = JsonError("it ends too early");
+pub(super) const FOLLOWS: JsonError = JsonError("something follows it");
+pub(super) const NO_COLON: JsonError = JsonError("a colon is missing");
+pub(super) const NO_COMMA: JsonError = JsonError("a comma or an end is missing");
+pub(super) const NO_ESCAPE: JsonError = JsonError("a text has an escape that is none");
+pub(super) const NO_KEY: JsonError = JsonError("a key is missing");
+pub(super) const NO_UTF8: JsonError = JsonError("it is not UTF-8");
+pub(super) const NO_VALUE: JsonError = JsonError("a value is missing, or is none");
+pub(super) const CONTROL: JsonError = JsonError("a text has a control character");
+pub(super) const TOO_LONG: JsonError = JsonError("it is too long");
+pub(super) const TOO_MANY: JsonError = JsonError("it has too many values");
 
 // What any parser may take, and not every one in the same way.
-const LONE: JsonError = JsonError("a text has half a surrogate pair");
-const RANGE: JsonError = JsonError("a number is out of range");
-const TOO_DEEP: JsonError = JsonError("it is nested too deep");
-const TWICE: JsonError = JsonError("an object has the same key twice");
+pub(super) const LONE: JsonError = JsonError("a text has half a surrogate pair");
+pub(super) const RANGE: JsonError = JsonError("a number is out of range");
+pub(super) const TOO_DEEP: JsonError = JsonError("it is nested too deep");
+pub(super) const TWICE: JsonError = JsonError("an object has the same key twice");
 
-/// From this many keys on, duplicates are looked for in a hash set.
-const MANY_KEYS: usize = 16;
+/// Bytes that a value of FHIR takes with its key.
+const BYTES_EXPECTED: usize = 16;
 
-/// Bytes that a value of FHIR takes, and its key.
-const BYTES_EXPECTED: usize = 6;
+/// Different keys of a document, or hardly more.
+const KEYS_EXPECTED: usize = 64;
 
 /// From this many digits on a number may be out of range without an exponent.
 const MANY_DIGITS: usize = 300;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    Key,
-    EscapedKey,
     Text,
     EscapedText,
     Null,
@@ -50,27 +49,28 @@ pub(super) enum Kind {
     Object,
 }
 
-/// A key or a value: from where to where it stands in the document, texts without their quotation marks.
+/// A value: from where to where it stands in the document, texts without their quotation marks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     pub(super) kind: Kind,
+    /// The number of its key, which is [`NO_KEY_AT_ALL`] where it is no member.
+    pub(super) key: u32,
     pub(super) start: u32,
     pub(super) end: u32,
     /// Of an array or object the node behind it, of what has escapes the number of its text.
     pub(super) next: u32,
 }
 
-impl Node {
-    pub(super) fn is_key(&self) -> bool {
-        matches!(self.kind, Kind::Key | Kind::EscapedKey)
-    }
+/// The number of the key that what is no member has.
+pub(super) const NO_KEY_AT_ALL: u32 = 0;
 
+impl Node {
     pub(super) fn is_text(&self) -> bool {
-        matches!(self.kind, Kind::Key | Kind::EscapedKey | Kind::Text | Kind::EscapedText)
+        matches!(self.kind, Kind::Text | Kind::EscapedText)
     }
 
     pub(super) fn is_escaped(&self) -> bool {
-        matches!(self.kind, Kind::EscapedKey | Kind::EscapedText)
+        self.kind == Kind::EscapedText
     }
 
     pub(super) fn is_container(&self) -> bool {
@@ -79,66 +79,144 @@ impl Node {
 }
 
 /// The lower half of a number; that there is nothing in the upper was seen before anything was read.
-fn short(number: usize) -> u32 {
+pub(super) fn short(number: usize) -> u32 {
     let [a, b, c, d, ..] = number.to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
 }
 
 pub(super) struct Scanner<'a> {
-    document: Document<'a>,
-    bytes: &'a [u8],
-    at: usize,
-    /// Most nodes.
-    most: usize,
+    pub(super) document: Document<'a>,
+    pub(super) bytes: &'a [u8],
+    /// Most values, and most keys.
+    pub(super) most: usize,
     /// Whether it goes on where there is a second reading.
     flawed: bool,
+    /// The last key with each bit.
+    pub(super) called: [u32; 64],
 }
+
+/// Where a value stands. What is open keeps in its node where it stands itself until it is closed: there is no other stack.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// The array or object that is open, or [`NOWHERE`].
+    pub(super) open: usize,
+    /// Whether that is an object.
+    pub(super) object: bool,
+    /// The key that was read last, or in an array the one that it stands below.
+    pub(super) last: u32,
+    /// How many may be open in it.
+    pub(super) room: usize,
+}
+
+/// The place of a document as a whole.
+const NOWHERE: usize = u32::MAX as usize;
 
 impl<'a> Scanner<'a> {
     pub(super) fn read(bytes: &'a [u8], depth: usize, flawed: bool) -> Result<Document<'a>, JsonError> {
         if u32::try_from(bytes.len()).is_err() {
             return Err(TOO_LONG);
         }
-        let text = std::str::from_utf8(bytes).map_err(|_| NO_UTF8)?;
-        // A little more than FHIR has.
+        let text = simdutf8::basic::from_utf8(bytes).map_err(|_| NO_UTF8)?;
         let nodes = Vec::with_capacity(bytes.len() / BYTES_EXPECTED + 1);
-        let document = Document { text, nodes, decoded: String::new(), escaped: Vec::new(), flaws: Vec::new() };
+        // The first stands for no key.
+        let mut keys = Vec::with_capacity(bytes.len().div_ceil(BYTES_EXPECTED).min(KEYS_EXPECTED));
+        keys.push(Key::default());
+        let document = Document { text, nodes, keys, names: Vec::new(), escaped: Vec::new(), flaws: Vec::new() };
         let most = MAX_VALUES.max(bytes.len() / BYTES_A_VALUE);
-        let mut scanner = Self { document, bytes, at: 0, most, flawed };
-        scanner.value(depth)?;
-        scanner.token();
-        if scanner.at < bytes.len() {
+        let mut scanner = Self { document, bytes, most, flawed, called: [NO_KEY_AT_ALL; 64] };
+        let end = scanner.values(Place { open: NOWHERE, object: false, last: NO_KEY_AT_ALL, room: depth })?;
+        if end < bytes.len() {
             return Err(FOLLOWS);
         }
-        let mut document = scanner.document;
-        document.flaws.sort_unstable();
-        Ok(document)
+        scanner.document.flaws.sort_unstable();
+        Ok(scanner.document)
     }
 
-    /// The next byte that is no white space; zero, which begins nothing, at the end.
-    #[inline]
-    fn token(&mut self) -> u8 {
+    /// Reads value after value until all are closed; where what follows begins.
+    fn values(&mut self, mut place: Place) -> Result<usize, JsonError> {
+        let mut at = 0;
         loop {
-            let byte = self.bytes.get(self.at).copied().unwrap_or_default();
-            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                return byte;
+            let byte = token(self.bytes, &mut at);
+            let key = if place.object { place.last } else { NO_KEY_AT_ALL };
+            match byte {
+                b'"' => at = self.text(at + 1, key)?,
+                b'{' | b'[' if place.room == 0 => at = self.too_deep(at, key)?,
+                b'{' => {
+                    let first = self.first(place.last)?;
+                    if !self.like(first, &mut place, key, &mut at) {
+                        self.open(&mut place, Kind::Object, at, key)?;
+                        place.last = first;
+                        at += 1;
+                        if token(self.bytes, &mut at) != b'}' {
+                            self.member(&mut place, &mut at)?;
+                            continue;
+                        }
+                        at += 1;
+                        self.close(&mut place, at)?;
+                    }
+                }
+                b'[' => {
+                    self.open(&mut place, Kind::Array, at, key)?;
+                    at += 1;
+                    if token(self.bytes, &mut at) != b']' {
+                        continue;
+                    }
+                    at += 1;
+                    self.close(&mut place, at)?;
+                }
+                _ => at = self.scalar(at, key)?,
             }
-            self.at += 1;
+            if self.behind(&mut place, &mut at)? {
+                return Ok(at);
+            }
+        }
+    }
+
+    /// Reads on behind a value up to the next one; whether there is none, as all are closed.
+    #[inline]
+    fn behind(&mut self, place: &mut Place, at: &mut usize) -> Result<bool, JsonError> {
+        loop {
+            let byte = token(self.bytes, at);
+            if place.open == NOWHERE {
+                return Ok(true);
+            }
+            *at += 1;
+            match (byte, place.object) {
+                (b',', true) => return self.member(place, at).map(|()| false),
+                (b',', false) => return Ok(false),
+                (b'}', true) | (b']', false) => self.close(place, *at)?,
+                _ => return Err(NO_COMMA),
+            }
         }
     }
 
     #[inline]
-    fn push(&mut self, kind: Kind, start: usize, end: usize, next: usize) -> Result<(), JsonError> {
-        if self.document.nodes.len() >= self.most {
+    fn push(&mut self, node: Node) -> Result<(), JsonError> {
+        self.make_room(1)?;
+        self.document.nodes.push(node);
+        Ok(())
+    }
+
+    /// Makes room for so many more nodes.
+    #[inline]
+    pub(super) fn make_room(&mut self, nodes: usize) -> Result<(), JsonError> {
+        if self.document.nodes.capacity() - self.document.nodes.len() < nodes { self.grow(nodes) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn grow(&mut self, by: usize) -> Result<(), JsonError> {
+        let nodes = &mut self.document.nodes;
+        let room = self.most.saturating_sub(nodes.len());
+        if room < by {
             return Err(TOO_MANY);
         }
-        self.document.nodes.push(Node { kind, start: short(start), end: short(end), next: short(next) });
+        nodes.reserve_exact(room.min(by.max(nodes.len())));
         Ok(())
     }
 
     /// There is a second reading at the node of this number.
     #[cold]
-    fn flaw(&mut self, node: usize, what: JsonError) -> Result<(), JsonError> {
+    pub(super) fn flaw(&mut self, node: usize, what: JsonError) -> Result<(), JsonError> {
         if !self.flawed {
             return Err(what);
         }
@@ -146,284 +224,115 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn value(&mut self, room: usize) -> Result<(), JsonError> {
-        match self.token() {
-            b'"' => self.text(Kind::Text),
-            b'{' | b'[' if room == 0 => self.too_deep(),
-            b'{' => self.object(room - 1),
-            b'[' => self.array(room - 1),
-            byte => self.scalar(byte),
-        }
-    }
-
-    fn object(&mut self, room: usize) -> Result<(), JsonError> {
-        let open = self.open(Kind::Object)?;
-        if self.token() == b'}' {
-            return self.close(open);
-        }
-        let mut keys = Keys { open, count: 0, seen: 0 };
-        loop {
-            if self.token() != b'"' {
-                return Err(NO_KEY);
-            }
-            let start = self.at + 1;
-            self.text(Kind::Key)?;
-            self.count(&mut keys, start)?;
-            if self.token() != b':' {
-                return Err(NO_COLON);
-            }
-            self.at += 1;
-            self.value(room)?;
-            match self.token() {
-                b',' => self.at += 1,
-                b'}' => break,
-                _ => return Err(NO_COMMA),
-            }
-        }
-        self.close(open)?;
-        if keys.count >= MANY_KEYS && self.repeats(open) { self.flaw(open, TWICE) } else { Ok(()) }
-    }
-
-    fn array(&mut self, room: usize) -> Result<(), JsonError> {
-        let open = self.open(Kind::Array)?;
-        if self.token() == b']' {
-            return self.close(open);
-        }
-        loop {
-            self.value(room)?;
-            match self.token() {
-                b',' => self.at += 1,
-                b']' => return self.close(open),
-                _ => return Err(NO_COMMA),
-            }
-        }
-    }
-
-    fn open(&mut self, kind: Kind) -> Result<usize, JsonError> {
+    #[inline]
+    fn open(&mut self, place: &mut Place, kind: Kind, at: usize, key: u32) -> Result<(), JsonError> {
         let open = self.document.nodes.len();
-        self.push(kind, self.at, self.at, 0)?;
-        self.at += 1;
-        Ok(open)
-    }
-
-    fn close(&mut self, open: usize) -> Result<(), JsonError> {
-        self.at += 1;
-        let next = short(self.document.nodes.len());
-        if let Some(node) = self.document.nodes.get_mut(open) {
-            node.end = short(self.at);
-            node.next = next;
-        }
+        self.push(Node { kind, key, start: short(at), end: place.last, next: short(place.open) })?;
+        place.open = open;
+        place.object = kind == Kind::Object;
+        place.room -= 1;
         Ok(())
     }
 
+    /// Closes what is open and ends at `end`.
+    #[inline]
+    fn close(&mut self, place: &mut Place, end: usize) -> Result<(), JsonError> {
+        let closed = *place;
+        let next = short(self.document.nodes.len());
+        if let Some(node) = self.document.nodes.get_mut(closed.open) {
+            (place.last, place.open) = (node.end, node.next as usize);
+            (node.end, node.next) = (short(end), next);
+        }
+        place.object = self.document.nodes.get(place.open).is_some_and(|node| node.kind == Kind::Object);
+        place.room += 1;
+        if closed.object { self.closed(&closed, place) } else { Ok(()) }
+    }
+
     /// What is nested too deep is passed over by a reader that does not mind.
-    fn too_deep(&mut self) -> Result<(), JsonError> {
+    #[cold]
+    fn too_deep(&mut self, start: usize, key: u32) -> Result<usize, JsonError> {
         self.flaw(self.document.nodes.len(), TOO_DEEP)?;
-        let rest = self.document.text.get(self.at..).unwrap_or_default();
+        let rest = self.document.text.get(start..).unwrap_or_default();
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
         if !matches!(values.next(), Some(Ok(_))) {
             return Err(NO_VALUE);
         }
-        let start = self.at;
-        self.at += values.byte_offset();
-        self.push(Kind::Null, start, self.at, 0)
+        let end = start + values.byte_offset();
+        self.push(Node { kind: Kind::Null, key, start: short(start), end: short(end), next: 0 })?;
+        Ok(end)
     }
 
-    fn scalar(&mut self, first: u8) -> Result<(), JsonError> {
-        let start = self.at;
-        let mut scalar = Scalar::begin(first).ok_or(NO_VALUE)?;
-        self.at += 1;
-        while let Some(next) = self.bytes.get(self.at).and_then(|byte| scalar.then(*byte)) {
-            scalar = next;
-            self.at += 1;
+    #[inline(never)]
+    fn scalar(&mut self, start: usize, key: u32) -> Result<usize, JsonError> {
+        let (kind, end) = scalar(self.bytes, start).ok_or(NO_VALUE)?;
+        if !in_range(self.bytes, start..end) {
+            self.flaw(self.document.nodes.len(), RANGE)?;
         }
-        if !scalar.is_whole() {
-            return Err(NO_VALUE);
-        }
-        let kind = match first {
-            b'n' => Kind::Null,
-            b't' => Kind::True,
-            b'f' => Kind::False,
-            _ => Kind::Number,
-        };
-        if kind == Kind::Number && (matches!(scalar, Scalar::Exponent) || self.at - start >= MANY_DIGITS) {
-            let number = self.document.text.get(start..self.at).unwrap_or_default();
-            if !number.parse().is_ok_and(f64::is_finite) {
-                self.flaw(self.document.nodes.len(), RANGE)?;
-            }
-        }
-        self.push(kind, start, self.at, 0)
+        self.push(Node { kind, key, start: short(start), end: short(end), next: 0 })?;
+        Ok(end)
     }
 
-    /// Reads a text from its first quotation mark on.
+    /// Reads a text from behind its first quotation mark on.
     #[inline]
-    fn text(&mut self, kind: Kind) -> Result<(), JsonError> {
-        let start = self.at + 1;
+    fn text(&mut self, start: usize, key: u32) -> Result<usize, JsonError> {
         let end = plain(self.bytes, start);
         if self.bytes.get(end) != Some(&b'"') {
-            return self.escaped(kind, start, end);
+            return self.escaped_text(start, end, key);
         }
-        self.at = end + 1;
-        self.push(kind, start, end, 0)
+        self.push(Node { kind: Kind::Text, key, start: short(start), end: short(end), next: 0 })?;
+        Ok(end + 1)
     }
 
-    /// Reads on in a text from what does not stand for itself.
-    fn escaped(&mut self, kind: Kind, start: usize, mut end: usize) -> Result<(), JsonError> {
-        let (decoded, mut copied) = (self.document.decoded.len(), start);
-        loop {
-            let byte = *self.bytes.get(end).ok_or(ENDS)?;
-            let plain_part = self.document.text.get(copied..end).unwrap_or_default();
-            self.document.decoded.push_str(plain_part);
-            match byte {
-                b'"' => break,
-                b'\\' => {
-                    self.at = end + 1;
-                    let character = self.escape()?;
-                    self.document.decoded.push(character);
-                }
-                _ => return Err(CONTROL),
-            }
-            copied = self.at;
-            end = plain(self.bytes, copied);
+    #[inline(never)]
+    fn escaped_text(&mut self, start: usize, special: usize, key: u32) -> Result<usize, JsonError> {
+        let node = self.document.nodes.len();
+        let (end, whole) = escapes(self.bytes, special)?;
+        if !whole {
+            self.flaw(node, LONE)?;
         }
-        self.at = end + 1;
-        let kind = if kind == Kind::Key { Kind::EscapedKey } else { Kind::EscapedText };
-        let (number, node) = (self.document.escaped.len(), self.document.nodes.len());
-        let span = Escaped { node: short(node), start: short(decoded), end: short(self.document.decoded.len()) };
-        self.document.escaped.push(span);
-        self.push(kind, start, end, number)
-    }
-
-    fn next(&mut self) -> Result<u8, JsonError> {
-        let byte = *self.bytes.get(self.at).ok_or(ENDS)?;
-        self.at += 1;
-        Ok(byte)
-    }
-
-    /// What the escape says whose backslash was read.
-    fn escape(&mut self) -> Result<char, JsonError> {
-        Ok(match self.next()? {
-            b'"' => '"',
-            b'\\' => '\\',
-            b'/' => '/',
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => return self.unicode(),
-            _ => return Err(NO_ESCAPE),
-        })
-    }
-
-    fn unicode(&mut self) -> Result<char, JsonError> {
-        let unit = self.hex()?;
-        if let Some(character) = char::from_u32(unit) {
-            return Ok(character);
-        }
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        if (0xd800..0xdc00).contains(&unit) && rest.starts_with(b"\\u") {
-            self.at += 2;
-            let low = self.hex()?;
-            if (0xdc00..0xe000).contains(&low) {
-                let character = char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00));
-                return character.ok_or(NO_ESCAPE);
-            }
-        }
-        self.flaw(self.document.nodes.len(), LONE)?;
-        Ok(char::REPLACEMENT_CHARACTER)
-    }
-
-    fn hex(&mut self) -> Result<u32, JsonError> {
-        let mut unit = 0;
-        for _ in 0..4 {
-            unit = (unit << 4) | char::from(self.next()?).to_digit(16).ok_or(NO_ESCAPE)?;
-        }
-        Ok(unit)
+        let number = short(self.document.escaped.len());
+        self.document.escaped.push(OnceLock::new());
+        self.push(Node { kind: Kind::EscapedText, key, start: short(start), end: short(end), next: number })?;
+        Ok(end + 1)
     }
 }
 
-/// The keys of an object that is being read.
-struct Keys {
-    open: usize,
-    count: usize,
-    /// A bit for each key, by its length and its ends: only keys with the same bit can be the same.
-    seen: u64,
-}
-
-impl Scanner<'_> {
-    /// Counts the key that was just read from `start` on, and compares it with those before it while they are few.
-    #[inline]
-    fn count(&mut self, keys: &mut Keys, start: usize) -> Result<(), JsonError> {
-        keys.count += 1;
-        if keys.count >= MANY_KEYS {
-            return Ok(());
-        }
-        let bit = self.fingerprint(start);
-        let may_repeat = keys.seen & bit != 0;
-        keys.seen |= bit;
-        if may_repeat { self.compare(keys.open) } else { Ok(()) }
-    }
-
-    /// The bit of the key that was just read from `start` on.
-    #[inline]
-    fn fingerprint(&self, start: usize) -> u64 {
-        // Its closing quotation mark is the byte before.
-        let name = self.bytes.get(start..self.at - 1).unwrap_or_default();
-        match name {
-            // With an escape it may be any other.
-            _ if self.document.nodes.last().is_some_and(Node::is_escaped) => u64::MAX,
-            [first, .., last] => {
-                let sum = u32::from(*first).wrapping_mul(29) ^ u32::from(*last).wrapping_mul(5) ^ short(name.len());
-                1u64.wrapping_shl(sum)
-            }
-            _ => 1,
-        }
-    }
-
-    /// The keys in the object at `open`, in order.
-    fn keys(&self, open: usize) -> impl Iterator<Item = (usize, &str)> {
-        let mut at = open + 1;
-        std::iter::from_fn(move || {
-            let (key, node) = (at, self.document.nodes.get(at)?);
-            at = self.document.next(at + 1);
-            Some((key, self.document.text_of(node)))
-        })
-    }
-
-    /// Compares the last key with those before it in the object at `open`.
-    #[cold]
-    fn compare(&mut self, open: usize) -> Result<(), JsonError> {
-        let at = self.document.nodes.len() - 1;
-        let name = self.document.nodes.get(at).map(|node| self.document.text_of(node));
-        let is_repeated = self.keys(open).take_while(|(key, _)| *key < at).any(|(_, earlier)| Some(earlier) == name);
-        if is_repeated { self.flaw(at, TWICE) } else { Ok(()) }
-    }
-
-    /// Whether a key comes twice in the object at `open`, which was just closed.
-    fn repeats(&self, open: usize) -> bool {
-        let mut seen = HashSet::new();
-        !self.keys(open).all(|(_, name)| seen.insert(name))
-    }
-}
-
-/// The first quotation mark, backslash or control character from `at` on, or the end.
+/// The next byte that is no white space, which `at` then points to; zero, which begins nothing, at the end.
 #[inline]
-fn plain(bytes: &[u8], mut at: usize) -> usize {
-    const QUOTE: u8x16 = u8x16::new([b'"'; 16]);
-    const BACKSLASH: u8x16 = u8x16::new([b'\\'; 16]);
-    const CONTROL: u8x16 = u8x16::new([0x1f; 16]);
-    let mut rest = bytes.get(at..).unwrap_or_default();
-    while let Some((block, after)) = rest.split_first_chunk() {
-        let block = u8x16::new(*block);
-        let found = block.simd_eq(QUOTE) | block.simd_eq(BACKSLASH) | block.min(CONTROL).simd_eq(block);
-        let found = found.to_bitmask();
-        if found != 0 {
-            return at + found.trailing_zeros() as usize;
+pub(super) fn token(bytes: &[u8], at: &mut usize) -> u8 {
+    loop {
+        let byte = bytes.get(*at).copied().unwrap_or_default();
+        if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+            return byte;
         }
-        at += 16;
-        rest = after;
+        *at += 1;
     }
-    let is_plain = |byte: &&u8| **byte >= 0x20 && **byte != b'"' && **byte != b'\\';
-    at + rest.iter().take_while(is_plain).count()
+}
+
+/// The number or literal at `start`, and where it ends.
+#[inline]
+pub(super) fn scalar(bytes: &[u8], start: usize) -> Option<(Kind, usize)> {
+    let first = *bytes.get(start)?;
+    let mut scalar = Scalar::begin(first)?;
+    let mut end = start + 1;
+    while let Some(next) = bytes.get(end).and_then(|byte| scalar.then(*byte)) {
+        scalar = next;
+        end += 1;
+    }
+    let kind = match first {
+        b'n' => Kind::Null,
+        b't' => Kind::True,
+        b'f' => Kind::False,
+        _ => Kind::Number,
+    };
+    scalar.is_whole().then_some((kind, end))
+}
+
+/// Whether every reader can hold what was read, if it is a number.
+#[inline]
+pub(super) fn in_range(bytes: &[u8], scalar: std::ops::Range<usize>) -> bool {
+    let number = bytes.get(scalar).unwrap_or_default();
+    let may_exceed = number.len() >= MANY_DIGITS || number.iter().any(|byte| matches!(byte, b'e' | b'E'));
+    let value = || std::str::from_utf8(number).ok()?.parse().ok();
+    !may_exceed || matches!(number, b"true" | b"false") || value().is_some_and(f64::is_finite)
 }

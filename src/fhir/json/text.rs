@@ -1,0 +1,125 @@
+//! What is within quotation marks.
+
+use wide::{u8x16, u8x32};
+
+use super::JsonError;
+use super::scan::{CONTROL as IS_CONTROL, ENDS, NO_ESCAPE};
+
+/// The sixteen bytes from `at` on, unless it ends before.
+#[inline]
+fn block(bytes: &[u8], at: usize) -> Option<u8x16> {
+    bytes.get(at..at + 16)?.first_chunk().map(|block| u8x16::new(*block))
+}
+
+/// Whether as many bytes as are `long` are the same at `a` and at `b`.
+#[inline]
+pub(super) fn same(bytes: &[u8], mut a: usize, mut b: usize, mut long: usize) -> bool {
+    while let (Some(one), Some(other)) = (block(bytes, a), block(bytes, b)) {
+        let equal = one.simd_eq(other).to_bitmask().trailing_ones() as usize;
+        if equal >= long {
+            return true;
+        }
+        if equal < 16 {
+            return false;
+        }
+        (a, b, long) = (a + 16, b + 16, long - 16);
+    }
+    bytes.get(a..a + long) == bytes.get(b..b + long)
+}
+
+/// How many bytes of a part of `bytes` stand at `at`, too, from its first one on.
+#[inline]
+pub(super) fn alike(bytes: &[u8], part: std::ops::Range<usize>, at: usize) -> usize {
+    let (one, other) = (bytes.get(part.start..).unwrap_or_default(), bytes.get(at..).unwrap_or_default());
+    let (mut equal, long) = (0, part.len());
+    for (one, other) in one.as_chunks().0.iter().zip(other.as_chunks().0).take(long.div_ceil(32)) {
+        let found = u8x32::new(*one).simd_eq(u8x32::new(*other)).to_bitmask();
+        if found != u32::MAX {
+            return long.min(equal + found.trailing_ones() as usize);
+        }
+        equal += 32;
+    }
+    let rest = one.iter().zip(other).skip(equal).take(long.saturating_sub(equal));
+    long.min(equal + rest.take_while(|(one, other)| one == other).count())
+}
+
+/// The first quotation mark, backslash or control character from `at` on, or the end.
+#[inline]
+pub(super) fn plain(bytes: &[u8], mut at: usize) -> usize {
+    const QUOTE: u8x16 = u8x16::new([b'"'; 16]);
+    const BACKSLASH: u8x16 = u8x16::new([b'\\'; 16]);
+    const CONTROL: u8x16 = u8x16::new([0x1f; 16]);
+    while let Some(block) = block(bytes, at) {
+        let found = block.simd_eq(QUOTE) | block.simd_eq(BACKSLASH) | block.min(CONTROL).simd_eq(block);
+        let found = found.to_bitmask();
+        if found != 0 {
+            return at + found.trailing_zeros() as usize;
+        }
+        at += 16;
+    }
+    let is_plain = |byte: &&u8| **byte >= 0x20 && **byte != b'"' && **byte != b'\\';
+    at + bytes.get(at..).unwrap_or_default().iter().take_while(is_plain).count()
+}
+
+/// Reads on in a text from what does not stand for itself; where it ends, and whether it has no half of a surrogate pair.
+pub(super) fn escapes(bytes: &[u8], mut at: usize) -> Result<(usize, bool), JsonError> {
+    let mut whole = true;
+    loop {
+        match bytes.get(at) {
+            Some(b'"') => return Ok((at, whole)),
+            Some(b'\\') => {}
+            Some(_) => return Err(IS_CONTROL),
+            None => return Err(ENDS),
+        }
+        let (character, behind) = escape(bytes, at + 1)?;
+        whole &= character.is_some();
+        at = plain(bytes, behind);
+    }
+}
+
+/// The character that an escape stands for whose backslash is before `at`, or none for half a surrogate pair; and where it ends.
+#[inline]
+fn escape(bytes: &[u8], at: usize) -> Result<(Option<char>, usize), JsonError> {
+    let character = match bytes.get(at).ok_or(ENDS)? {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return unicode(bytes, at + 1),
+        _ => return Err(NO_ESCAPE),
+    };
+    Ok((Some(character), at + 1))
+}
+
+fn unicode(bytes: &[u8], at: usize) -> Result<(Option<char>, usize), JsonError> {
+    let (unit, behind) = (hex(bytes, at)?, at + 4);
+    if (0xd800..0xdc00).contains(&unit) && bytes.get(behind..behind + 2) == Some(b"\\u") {
+        let low = hex(bytes, behind + 2)?;
+        if (0xdc00..0xe000).contains(&low) {
+            return Ok((char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)), behind + 6));
+        }
+    }
+    Ok((char::from_u32(unit), behind))
+}
+
+fn hex(bytes: &[u8], at: usize) -> Result<u32, JsonError> {
+    let digits = bytes.get(at..at + 4).ok_or(ENDS)?;
+    digits.iter().try_fold(0, |unit, digit| Ok((unit << 4) | char::from(*digit).to_digit(16).ok_or(NO_ESCAPE)?))
+}
+
+/// What a text says that was read before; `written` is what stands between its quotation marks.
+pub(super) fn decoded(written: &str) -> Box<str> {
+    let (mut says, mut rest) = (String::with_capacity(written.len()), written);
+    while let Some((plain, escaped)) = rest.split_once('\\') {
+        says.push_str(plain);
+        let (character, behind) = escape(escaped.as_bytes(), 0).unwrap_or_default();
+        says.push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
+        rest = escaped.get(behind..).unwrap_or_default();
+    }
+    says.push_str(rest);
+    says.into()
+}
