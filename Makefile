@@ -50,11 +50,11 @@ test-hfs:
 
 soak:
 	@tools/setup test
-	cargo build --locked --release
+	cargo build --locked --release --features otel
 	@SMARTGATE_BINARY=$(TARGET)/release/smartgate $(PYTHON) tools/soak --minutes $(or $(MINUTES),60)
 
 docs:
-	SMARTGATE_DOCS=1 cargo test --locked --lib -- config::reference::the_files_are_what_the_code_says
+	SMARTGATE_DOCS=1 cargo test --locked --features otel --lib -- config::reference::the_files_are_what_the_code_says
 
 lint:
 	@tools/setup demo
@@ -76,7 +76,7 @@ bench-counts:
 
 bench-compare:
 	@tools/setup bench
-	cargo build --locked --release -p smartgate -p smartgate-compare
+	cargo build --locked --release --features smartgate/otel -p smartgate -p smartgate-compare
 	@$(PYTHON) benches/compare/compare --rounds $(or $(ROUNDS),5) --seconds $(or $(SECONDS),10) --rows "$(ROWS)" $(if $(KEEP),--keep)
 
 deny:

@@ -36,10 +36,21 @@ def soak_gate(folder: Path, upstream: str, keys: Keys, store: str | None) -> Gat
 
 
 class Mood:
-    """Whether the FHIR server is away, or was a moment ago."""
+    """Whether the FHIR server is away, or was a moment ago; and whether the apps rest."""
 
     def __init__(self) -> None:
         self.recovered = 0.0
+        self.awake = threading.Event()
+        self.awake.set()
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Within, no app begins anything."""
+        self.awake.clear()
+        try:
+            yield
+        finally:
+            self.awake.set()
 
     @contextmanager
     def upstream_away(self) -> Iterator[None]:
@@ -78,6 +89,7 @@ class App:
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
+            self.mood.awake.wait()
             began = time.monotonic()
             name = type(self).__name__
             try:

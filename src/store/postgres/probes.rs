@@ -29,6 +29,6 @@ pub(super) async fn sweep(client: &Client, now: UnixSeconds, over: UnixSeconds) 
     ] {
         rows += execute(client, expired, &[&over]).await?;
     }
-    rows += failures::sweep(client, over).await?;
+    rows += failures::sweep(client, now).await?;
     Ok(usize::try_from(rows).unwrap_or(usize::MAX))
 }

@@ -288,7 +288,7 @@ impl Store for SqliteStore {
                 ] {
                     rows += connection.prepare_cached(expired)?.execute([over])?;
                 }
-                Ok(rows + failures::sweep(connection, over)?)
+                Ok(rows + failures::sweep(connection, now)?)
             })
             .await
     }
