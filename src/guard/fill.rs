@@ -165,8 +165,9 @@ impl Filling {
         let mut judge = Judge::of(exchange.snapshot, exchange.grant);
         let (mut end, mut trail, mut found) = (None, Trail::default(), Vec::new());
         if wanted.pages != PageRule::Counted {
-            // Most of a page stays.
-            self.filled.entries.reserve(document.text().len());
+            // Most of a page stays, and its URLs may grow.
+            let long = document.text().len();
+            self.filled.entries.reserve(long + long / 16);
         }
         for (index, entry) in source.entry.iter().copied().enumerate() {
             let elsewhere = index < self.at.skip || end.is_some();
