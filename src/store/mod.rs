@@ -334,8 +334,8 @@ pub trait Store: Send + Sync {
     /// The names that there is a pause for, and until when; of very many those of the longest pauses.
     async fn pauses(&self, now: UnixSeconds) -> Result<Vec<(Digest, UnixSeconds)>, StoreError>;
 
-    /// Deletes what nobody can use any more; returns how many rows went. What was only begun or failed goes once its time is over at `now`, and
-    /// what was granted, used or revoked once it had expired at `over`: so long it is remembered.
+    /// Deletes what nobody can use any more; returns how many rows went. What was only begun or failed goes once its time is
+    /// over at `now`, and what was granted, used or revoked once it had expired at `over`: so long it is remembered.
     async fn sweep(&self, now: UnixSeconds, over: UnixSeconds) -> Result<usize, StoreError>;
 
     /// Whether the store answers.
