@@ -90,28 +90,7 @@ impl UpstreamAnswer {
     /// # Errors
     /// The answer broke off.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, UpstreamError> {
-        let Some(connection) = &mut self.connection else {
-            return Ok(None);
-        };
-        if let Err(error) = connection.limit_read() {
-            self.connection = None;
-            return Err(error);
-        }
-        match connection.session.read_body_bytes().await {
-            Ok(chunk) => {
-                // Free for the next request before anything is done with what came.
-                if connection.session.is_body_done()
-                    && let Some(connection) = self.connection.take()
-                {
-                    connection.release();
-                }
-                Ok(chunk)
-            }
-            Err(error) => {
-                self.connection = None;
-                Err(error.into())
-            }
-        }
+        self.part(Bytes::copy_from_slice).await
     }
 
     /// The whole body, at most `limit` bytes.
@@ -127,22 +106,48 @@ impl UpstreamAnswer {
         if declared.is_some_and(|length| length > limit) {
             return Err(UpstreamError::TooLarge);
         }
-        let Some(first) = self.chunk().await? else {
-            return Ok(Bytes::new());
+        let mut body = BytesMut::with_capacity(declared.unwrap_or_default());
+        let mut take = |part: &[u8]| {
+            let fits = body.len() + part.len() <= limit;
+            if fits {
+                body.extend_from_slice(part);
+            }
+            fits
         };
-        let Some(second) = self.chunk().await? else {
-            return if first.len() > limit { Err(UpstreamError::TooLarge) } else { Ok(first) };
-        };
-        let mut body = BytesMut::with_capacity(declared.unwrap_or(first.len() + second.len()));
-        body.extend_from_slice(&first);
-        body.extend_from_slice(&second);
-        while let Some(chunk) = self.chunk().await? {
-            if body.len() + chunk.len() > limit {
+        while let Some(fits) = self.part(&mut take).await? {
+            if !fits {
+                self.connection = None;
                 return Err(UpstreamError::TooLarge);
             }
-            body.extend_from_slice(&chunk);
         }
-        if body.len() > limit { Err(UpstreamError::TooLarge) } else { Ok(body.freeze()) }
+        Ok(body.freeze())
+    }
+
+    /// What `take` makes of the next bytes of the body; `None` at its end.
+    async fn part<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, UpstreamError> {
+        let Some(connection) = &mut self.connection else {
+            return Ok(None);
+        };
+        if let Err(error) = connection.limit_read() {
+            self.connection = None;
+            return Err(error);
+        }
+        match connection.session.read_body_ref().await {
+            Ok(part) => {
+                let taken = part.map(take);
+                // Free for the next request before anything is done with what came.
+                if (taken.is_none() || connection.session.is_body_done())
+                    && let Some(connection) = self.connection.take()
+                {
+                    connection.release();
+                }
+                Ok(taken)
+            }
+            Err(error) => {
+                self.connection = None;
+                Err(error.into())
+            }
+        }
     }
 }
 
