@@ -31,7 +31,7 @@ help:
 
 demo:
 	@tools/setup demo
-	cargo build --locked
+	cargo build --locked --features otel
 	@$(PYTHON) tools/demo $(TARGET)/debug/smartgate
 
 test:
