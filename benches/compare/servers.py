@@ -115,6 +115,7 @@ max_connections = 20000     # 10,000 idle ones, and the others
 listen = ["127.0.0.1:{admin}"]
 [fhir]
 upstream = "http://127.0.0.1:{upstream}/fhir"
+max_waiting = 10000         # of 5,000 requests at once each gets its turn
 [store]
 url = "sqlite:state/smartgate.db"
 [audit]
