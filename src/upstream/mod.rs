@@ -233,7 +233,7 @@ impl UpstreamClient {
         server: &Arc<Server>,
         sent: &Sent<'_>,
         fresh: bool,
-        now: Instant,
+        mut now: Instant,
     ) -> Result<(HttpSession, std::net::SocketAddr), Failed> {
         let Sent { credentials, upstream, request, headers, body, until } = sent;
         let never = |error| Failed { error, again: Again::Never };
@@ -242,6 +242,7 @@ impl UpstreamClient {
             None => {
                 let within = upstream.connect_timeout.min(left(*until, now));
                 let connected = Box::pin(server.connect(within)).await;
+                now = Instant::now();
                 (connected.map_err(|error| Failed { error, again: Again::Elsewhere })?, false)
             }
         };
