@@ -13,8 +13,8 @@ mod text;
 
 use std::sync::OnceLock;
 
-use keys::Key;
-use scan::{Kind, NO_KEY_AT_ALL, Node, Scanner};
+use keys::Lengths;
+use scan::{Kind, Node, Scanner};
 use text::decoded;
 
 /// A body that is not JSON, or that two readers could read differently.
@@ -22,7 +22,7 @@ use text::decoded;
 #[error("the body is not JSON that admits one reading only: {0}")]
 pub struct JsonError(&'static str);
 
-/// Most values that a document may always have, and different keys. A long one may have one for every [`BYTES_A_VALUE`] bytes: in
+/// Most values that a document may always have. A long one may have one for every [`BYTES_A_VALUE`] bytes: in
 /// two bytes each there is room for more, and each takes twenty here.
 const MAX_VALUES: usize = 500_000;
 
@@ -37,7 +37,6 @@ pub struct Document<'a> {
     text: &'a str,
     /// The values in the order in which they stand.
     nodes: Vec<Node>,
-    keys: Vec<Key>,
     /// What the keys with escapes say.
     names: Vec<Box<str>>,
     /// What the texts with escapes say, once that was asked.
@@ -87,28 +86,21 @@ impl<'a> Document<'a> {
 
     /// Every text that is a member with one of these names, in order.
     pub fn texts_called(&self, names: &[&str]) -> impl Iterator<Item = Json<'_>> {
-        let is_wanted = |key: &Key| {
-            let is_as_long = names.iter().any(|name| name.len() == (key.end - key.start) as usize);
-            (is_as_long || key.spelled > 0) && names.contains(&self.name(key))
+        let lengths = Lengths::of(names);
+        let is_found = move |node: &Node| {
+            node.is_text() && lengths.may_have(node) && names.iter().any(|name| self.is_called(node, name))
         };
-        let wanted: Vec<bool> = self.keys.iter().map(is_wanted).collect();
-        let is_found = move |node: &Node| node.is_text() && wanted.get(node.key as usize) == Some(&true);
         let found = self.nodes.iter().enumerate().filter(move |(_, node)| is_found(node));
         found.map(|(at, _)| Json { document: self, at })
     }
 
     fn text_of(&self, node: &Node) -> &str {
         let written = self.text.get(node.start as usize..node.end as usize).unwrap_or_default();
-        match self.escaped.get(node.next as usize) {
-            Some(escaped) if node.is_escaped() => escaped.get_or_init(|| decoded(written)),
-            _ => written,
+        if !node.is_escaped() {
+            return written;
         }
-    }
-
-    /// The name of a member; none for what is no member.
-    fn name_of(&self, node: &Node) -> Option<&str> {
-        (node.key != NO_KEY_AT_ALL)
-            .then(|| self.keys.get(node.key as usize).map(|key| self.name(key)).unwrap_or_default())
+        let says = self.escaped.get(node.next as usize);
+        says.map_or(written, |says| says.get_or_init(|| decoded(written)))
     }
 }
 
@@ -239,27 +231,17 @@ impl<'d> Json<'d> {
 
     /// The key of what is an object's member.
     pub fn key(self) -> Option<&'d str> {
-        self.document.name_of(self.node()?)
+        self.node().filter(|node| node.name > 0 || node.long > 0).map(|node| self.document.name(node))
     }
 
     /// How many places in it have several readings.
     pub fn flaws(self) -> usize {
+        if self.document.flaws.is_empty() {
+            return 0;
+        }
         let end = self.node().map_or(self.at, |node| node.behind(self.at));
         let before = |at: usize| self.document.flaws.partition_point(|flaw| (*flaw as usize) < at);
         before(end) - before(self.at)
-    }
-}
-
-impl Document<'_> {
-    /// Whether a node is a member of this name.
-    #[inline]
-    fn is_called(&self, node: &Node, name: &str) -> bool {
-        let Some(key) = self.keys.get(node.key as usize) else { return false };
-        if key.spelled > 0 {
-            return self.name(key) == name;
-        }
-        let is_as_long = (key.end - key.start) as usize == name.len();
-        is_as_long && self.text.as_bytes().get(key.start as usize..key.end as usize) == Some(name.as_bytes())
     }
 }
 
@@ -316,7 +298,7 @@ impl<'d> Iterator for Members<'d> {
         }
         let node = document.nodes.get(at)?;
         self.0.at = node.behind(at);
-        Some((document.name_of(node)?, Json { document, at }))
+        Some((document.name(node), Json { document, at }))
     }
 }
 

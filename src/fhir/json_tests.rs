@@ -37,6 +37,27 @@ fn many_keys_are_compared_too() {
     assert!(Document::parse(body.as_bytes(), DEPTH).is_err());
 }
 
+#[test]
+fn long_keys_are_compared_too() {
+    for long in [usize::from(u16::MAX) - 1, usize::from(u16::MAX), 100_000] {
+        let key = "k".repeat(long);
+        let body = format!("{{\"a\":0,\"{key}\":1,\"{key}k\":2}}");
+        let document = Document::parse(body.as_bytes(), DEPTH).unwrap();
+        assert!(matches!(document.root().get(&key).map(Json::value), Some(Value::Number("1"))), "{long}");
+        let body = format!("{{\"{key}\":1,\"{key}\":2}}");
+        assert!(Document::parse(body.as_bytes(), DEPTH).is_err(), "{long}");
+    }
+}
+
+/// What an object is like may have stood less deep, or have been like another one itself.
+#[test]
+fn what_is_alike_is_not_nested_deeper() {
+    let one = r#"{"a":{"a":[{"a":1}]},"b":1}"#;
+    let body = format!(r#"{{"x":[{one},{one},{{"a":{{"a":[{{"a":1}}],"x":{one}}},"b":1}},{{"y":[{{"x":{one}}}]}}]}}"#);
+    assert!(Document::parse(body.as_bytes(), 9).is_ok());
+    assert!(Document::parse(body.as_bytes(), 8).is_err());
+}
+
 /// What has a second reading, in one parser or another, wherever in the document it stands.
 #[test]
 fn no_second_reading_hides_anywhere() {

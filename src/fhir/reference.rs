@@ -25,16 +25,14 @@ impl<'a> Literal<'a> {
     }
 
     fn relative(text: &'a str) -> Option<Self> {
-        let mut parts = text.split('/');
-        let (resource_type, id) = (parts.next()?, parts.next()?);
-        match (parts.next(), parts.next(), parts.next()) {
-            (None, ..) => {}
-            (Some("_history"), Some(version), None) if is_id(version) => {}
-            _ => return None,
-        }
+        let (resource_type, rest) = text.split_once('/')?;
+        let id = match rest {
+            id if is_id(id) => id,
+            _ => rest.split_once("/_history/").filter(|(id, version)| is_id(id) && is_id(version))?.0,
+        };
         let is_type = resource_type.starts_with(|c: char| c.is_ascii_uppercase())
             && resource_type.bytes().all(|b| b.is_ascii_alphabetic());
-        (is_type && is_id(id)).then_some(Self { resource_type, id })
+        is_type.then_some(Self { resource_type, id })
     }
 }
 

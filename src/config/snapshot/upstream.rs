@@ -48,7 +48,8 @@ impl Addresses {
 
     /// What follows the base of one of them in `url`; where one base lies within another, the inner one is meant.
     pub fn below<'u>(&self, url: &'u str) -> Option<&'u str> {
-        self.iter().filter_map(|address| below(url, &address.base)).min_by_key(|rest| rest.len())
+        let others = self.others.iter().filter_map(|address| below(url, &address.base));
+        others.chain(below(url, &self.first.base)).min_by_key(|rest| rest.len())
     }
 }
 

@@ -5,44 +5,51 @@
 use std::sync::OnceLock;
 
 use super::Document;
+use super::keys::Name;
 use super::scan::{Kind, Node, Place, Scanner, in_range, scalar, short};
 use super::text::{alike, escapes, plain};
 
+/// How many bytes at the beginning of an object tell at once that another one is not like it.
+const FIRST: usize = 4;
+
 impl Scanner<'_> {
-    /// Reads the object at `at` as far as it is like the last one behind `first`, the place before its first key: up to behind a
-    /// value in it, or to its end. Whether anything was read.
+    /// Reads the object at `at` as far as it is like the last one under its name: up to behind a value in it, or to its end. Whether
+    /// anything was read.
     #[inline]
-    pub(super) fn like(&mut self, first: u32, place: &mut Place, key: u32, at: &mut usize) -> bool {
-        let Some(sample) = self.sample(first, place) else { return false };
+    pub(super) fn like(&mut self, place: &mut Place, at: &mut usize) -> bool {
+        match self.samples.get(usize::from(place.like)) {
+            Some(sample) if *sample > 0 => self.as_sample(*sample as usize, place, at),
+            _ => false,
+        }
+    }
+
+    fn as_sample(&mut self, number: usize, place: &mut Place, at: &mut usize) -> bool {
+        let Some(sample) = self.document.nodes.get(number) else { return false };
+        let begins = |at: usize| self.bytes.get(at..at + FIRST);
+        let fits = usize::from(sample.depth) >= self.around.len() && self.document.flaws.is_empty();
+        if !fits || begins(*at) != begins(sample.start as usize) {
+            return false;
+        }
+        let sample = number..sample.next as usize;
         if self.make_room(sample.len()).is_err() {
             return false;
         }
         let object = self.document.nodes.len();
-        self.document.nodes.extend_from_within(sample.clone());
-        let (read, end, whole) = self.fill(sample.start, object, *at);
+        self.document.nodes.extend_from_within(sample);
+        let (read, end, whole) = self.fill(number, object, *at);
         if read == 0 {
             self.document.nodes.truncate(object);
             return false;
         }
         *at = end;
         if let Some(node) = self.document.nodes.get_mut(object) {
-            node.key = key;
+            (node.name, node.long) = (place.name.at, place.name.long);
         }
         if !whole {
             self.document.nodes.truncate(object + read);
             self.reopen(place, object);
         }
         true
-    }
-
-    /// The nodes of an object that another one in this place may be like.
-    #[inline]
-    fn sample(&self, first: u32, place: &Place) -> Option<std::ops::Range<usize>> {
-        let first = self.document.keys.get(first as usize)?;
-        let number = first.sample as usize;
-        let sample = self.document.nodes.get(number)?;
-        let fits = number > 0 && first.room as usize <= place.room && self.document.flaws.is_empty();
-        fits.then_some(number..sample.next as usize)
     }
 
     /// Makes the nodes from `to` on, which are those from `from` on once more, those of the object at `start`: how many of them
@@ -101,18 +108,23 @@ impl Scanner<'_> {
 
     /// Opens again what is still open in the object at the node `object`, which was read up to behind the last node.
     fn reopen(&mut self, place: &mut Place, object: usize) {
-        let behind = self.document.nodes.len();
-        for (number, node) in self.document.nodes.iter_mut().enumerate().skip(object) {
-            if node.is_container() && node.next as usize >= behind {
-                if place.object {
-                    place.last = node.key;
-                }
-                (node.end, node.next) = (place.last, short(place.open));
-                (place.open, place.object) = (number, node.kind == Kind::Object);
-                place.room = place.room.saturating_sub(1);
-            } else if number + 1 == behind && place.object {
-                place.last = node.key;
+        let (mut number, behind) = (object, self.document.nodes.len());
+        while let Some(node) = self.document.nodes.get(number).copied() {
+            if place.object && number > object {
+                place.note(Name { at: node.name, long: node.long }, self.document.name(&node).as_bytes());
             }
+            let next = node.behind(number);
+            if !node.is_container() || next < behind {
+                number = next;
+                continue;
+            }
+            // The depth of the sample is not that of what differs from it.
+            if let (Some(node), [depth, ..]) = (self.document.nodes.get_mut(number), self.around.len().to_le_bytes()) {
+                node.depth = depth;
+            }
+            self.around.push(*place);
+            *place = Place::of(number, node.kind == Kind::Object, place.like);
+            number += 1;
         }
     }
 }

@@ -1,211 +1,159 @@
-//! Keys. Objects of one server look alike: a key that came before, behind the same ones and written the same, is found by
-//! comparing its bytes, and that it comes once was seen when it first came.
+//! Keys: what they say, and that none comes twice in an object.
 
 use std::collections::HashSet;
 
-use super::scan::{LONE, NO_COLON, NO_KEY, NO_KEY_AT_ALL, Place, Scanner, TOO_MANY, TWICE, short, token};
-use super::text::{decoded, escapes, plain, same};
+use super::scan::{LONE, NO_COLON, NO_KEY, Node, Place, Scanner, TWICE, short, token};
+use super::text::{decoded, escapes, plain};
 use super::{Document, Json, JsonError};
 
 /// From this many keys on, duplicates are looked for in a hash set.
 const MANY_KEYS: u32 = 32;
 
-/// Most keys that are tried in one place before the one that stands there is read.
-const MOST_TRIED: usize = 8;
+/// The length of a name that does not stand in the document as it is, or is too long for its length to have room.
+const SPELLED: u16 = u16::MAX;
 
-/// A key behind certain others of its object, or the place before the first.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Key {
-    /// Where it first stood, without its quotation marks.
-    pub(super) start: u32,
-    pub(super) end: u32,
-    /// The number of what it says, counted from one, where it has escapes.
-    pub(super) spelled: u32,
-    /// Where it began behind a brace or comma, and how long it is with all up to its value.
-    from: u32,
-    long: u32,
-    /// The key before it, and how many there are up to it.
-    before: u32,
-    count: u32,
-    /// A bit for it and each key before it: only keys with the same bit can be the same.
-    seen: u64,
-    /// What came behind it; what else came in its own place; and the place before the first key of an object in its value.
-    behind: u32,
-    beside: u32,
-    below: u32,
-    /// Of such a place the last object that began there, 0 for none, and how many might be open where it stood.
-    pub(super) sample: u32,
-    pub(super) room: u32,
+/// What a member is called: where that stands and how long it is, or its number among those that are spelled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    pub(super) at: u32,
+    pub(super) long: u16,
+}
+
+impl Name {
+    /// Of what is no member; before a name stand a brace and a quotation mark.
+    pub(super) const NONE: Self = Self { at: 0, long: 0 };
 }
 
 impl Document<'_> {
-    /// What a key says.
-    pub(super) fn name(&self, key: &Key) -> &str {
-        match key.spelled.checked_sub(1) {
-            Some(number) => self.names.get(number as usize).map(|name| &**name).unwrap_or_default(),
-            None => self.text.get(key.start as usize..key.end as usize).unwrap_or_default(),
+    /// What the member is called that a node is.
+    #[inline]
+    pub(super) fn name(&self, node: &Node) -> &str {
+        let at = node.name as usize;
+        match node.long {
+            SPELLED => self.names.get(at).map(|name| &**name).unwrap_or_default(),
+            long => self.text.get(at..at + usize::from(long)).unwrap_or_default(),
         }
+    }
+
+    /// Whether a node is a member of this name.
+    #[inline]
+    pub(super) fn is_called(&self, node: &Node, name: &str) -> bool {
+        let (at, long) = (node.name as usize, usize::from(node.long));
+        if long != name.len() || node.long == SPELLED {
+            return node.long == SPELLED && self.name(node) == name;
+        }
+        at > 0 && self.text.as_bytes().get(at..at + long) == Some(name.as_bytes())
+    }
+}
+
+/// The names of some lengths, and those that are spelled.
+#[derive(Clone, Copy)]
+pub(super) struct Lengths(u64);
+
+impl Lengths {
+    pub(super) fn of(names: &[&str]) -> Self {
+        let bit = |long: usize| 1 << (long % 64);
+        Self(names.iter().fold(bit(usize::from(SPELLED)), |bits, name| bits | bit(name.len())))
+    }
+
+    /// Whether a node may have a name of one of these lengths.
+    #[inline]
+    pub(super) fn may_have(self, node: &Node) -> bool {
+        self.0 >> (node.long % 64) & 1 != 0
     }
 }
 
 /// The number of the bit of a name, by its length and its ends.
 #[inline]
-fn bit_of(name: &[u8]) -> u32 {
+fn bit_of(name: &[u8]) -> u8 {
     match name {
         [first, .., last] => {
-            let sum = u32::from(*first).wrapping_mul(29) ^ u32::from(*last).wrapping_mul(5) ^ short(name.len());
-            sum % u64::BITS
+            let [long, ..] = name.len().to_le_bytes();
+            (first.wrapping_mul(29) ^ last.wrapping_mul(5) ^ long) % 64
         }
         _ => 0,
     }
 }
 
+impl Place {
+    /// Notes a member of what is open here, by its name and what that says; whether an earlier one may be called the same.
+    #[inline]
+    pub(super) fn note(&mut self, name: Name, says: &[u8]) -> bool {
+        (self.name, self.like) = (name, bit_of(says));
+        let bit = 1 << self.like;
+        let may_repeat = self.seen & bit != 0 && self.keys < MANY_KEYS;
+        self.seen |= bit;
+        self.keys += 1;
+        may_repeat
+    }
+}
+
 impl Scanner<'_> {
-    /// The place before the first key of an object that is, or is in, the value of the key `of`.
+    /// Reads a key and its colon; where they end.
     #[inline]
-    pub(super) fn first(&mut self, of: u32) -> Result<u32, JsonError> {
-        match self.document.keys.get(of as usize) {
-            Some(key) if key.below != NO_KEY_AT_ALL => Ok(key.below),
-            _ => {
-                let first = self.add(Key::default())?;
-                if let Some(key) = self.document.keys.get_mut(of as usize) {
-                    key.below = first;
-                }
-                Ok(first)
-            }
-        }
-    }
-
-    #[cold]
-    fn add(&mut self, key: Key) -> Result<u32, JsonError> {
-        let number = self.document.keys.len();
-        if number >= self.most {
-            return Err(TOO_MANY);
-        }
-        self.document.keys.push(key);
-        Ok(short(number))
-    }
-
-    /// Reads a key up to its value.
-    #[inline]
-    pub(super) fn member(&mut self, place: &mut Place, at: &mut usize) -> Result<(), JsonError> {
-        let keys = self.document.keys.as_slice();
-        let likely = keys.get(place.last as usize).map_or(NO_KEY_AT_ALL, |last| last.behind);
-        if let Some(key) = keys.get(likely as usize)
-            && key.long > 0
-            && same(self.bytes, *at, key.from as usize, key.long as usize)
-        {
-            *at += key.long as usize;
-            place.last = likely;
-            return Ok(());
-        }
-        self.other(likely, place, at)
-    }
-
-    /// The same for one that is not what came in its place last.
-    #[inline(never)]
-    fn other(&mut self, mut tried: u32, place: &mut Place, at: &mut usize) -> Result<(), JsonError> {
-        for _ in 0..MOST_TRIED {
-            let Some(key) = self.document.keys.get(tried as usize).filter(|key| key.long > 0) else { break };
-            if same(self.bytes, *at, key.from as usize, key.long as usize) {
-                *at += key.long as usize;
-                place.last = tried;
-                return Ok(());
-            }
-            tried = key.beside;
-        }
-        self.new_key(place, at)
-    }
-
-    #[inline]
-    fn new_key(&mut self, place: &mut Place, at: &mut usize) -> Result<(), JsonError> {
-        let (bytes, from) = (self.bytes, *at);
-        if token(bytes, at) != b'"' {
+    pub(super) fn member(&mut self, place: &mut Place, mut at: usize) -> Result<usize, JsonError> {
+        let bytes = self.bytes;
+        if token(bytes, &mut at) != b'"' {
             return Err(NO_KEY);
         }
-        let start = *at + 1;
-        let plain_end = plain(bytes, start);
-        let is_plain = bytes.get(plain_end) == Some(&b'"');
-        let (end, whole) = if is_plain { (plain_end, true) } else { escapes(bytes, plain_end)? };
-        *at = end + 1;
-        if token(bytes, at) != b':' {
-            return Err(NO_COLON);
+        let start = at + 1;
+        let end = plain(bytes, start);
+        let says = bytes.get(start..end).unwrap_or_default();
+        match u16::try_from(says.len()) {
+            Ok(long) if long < SPELLED && bytes.get(end) == Some(&b'"') => {
+                at = end + 1;
+                if place.note(Name { at: short(start), long }, says) {
+                    self.once(place, says)?;
+                }
+            }
+            _ => at = self.spelled(place, start, end)?,
         }
-        *at += 1;
-        token(bytes, at);
-        let (long, name) = (short(*at - from), bytes.get(start..end).unwrap_or_default());
-        let key = Key { start: short(start), end: short(end), from: short(from), long, ..Key::default() };
-        if is_plain {
-            place.last = self.follow(place, key, name)?;
-            return Ok(());
-        }
+        if token(bytes, &mut at) == b':' { Ok(at + 1) } else { Err(NO_COLON) }
+    }
+
+    /// Reads a key that has escapes, or is very long.
+    #[cold]
+    fn spelled(&mut self, place: &mut Place, start: usize, special: usize) -> Result<usize, JsonError> {
+        let (end, whole) = escapes(self.bytes, special)?;
         if !whole {
             self.flaw(place.open, LONE)?;
         }
-        let name = decoded(self.document.text.get(start..end).unwrap_or_default());
-        let key = Key { spelled: short(self.document.names.len() + 1), ..key };
-        place.last = self.follow(place, key, name.as_bytes())?;
-        self.document.names.push(name);
-        Ok(())
+        let says = decoded(self.document.text.get(start..end).unwrap_or_default());
+        if place.note(Name { at: short(self.document.names.len()), long: SPELLED }, says.as_bytes()) {
+            self.once(place, says.as_bytes())?;
+        }
+        self.document.names.push(says);
+        Ok(end + 1)
     }
 
-    /// Puts a key behind those of its object, with which it is compared while they are few.
+    /// Compares what a key says with those before it in the object that is open.
+    #[inline(never)]
+    fn once(&mut self, place: &Place, says: &[u8]) -> Result<(), JsonError> {
+        let comes = |node| self.document.name(node).as_bytes() == says;
+        if self.members(place.open).any(comes) { self.flaw(place.open, TWICE) } else { Ok(()) }
+    }
+
+    /// The members of the object that is open, which were read.
+    fn members(&self, open: usize) -> impl Iterator<Item = &Node> {
+        let mut at = open + 1;
+        std::iter::from_fn(move || {
+            let node = self.document.nodes.get(at)?;
+            at = node.behind(at);
+            Some(node)
+        })
+    }
+
+    /// An object of many members was closed.
     #[inline]
-    fn follow(&mut self, place: &Place, mut key: Key, name: &[u8]) -> Result<u32, JsonError> {
-        let (number, bit) = (self.document.keys.len(), bit_of(name));
-        let Some(last) = self.document.keys.get(place.last as usize).filter(|_| number < self.most) else {
-            return Err(TOO_MANY);
-        };
-        (key.before, key.count, key.seen) = (place.last, last.count + 1, last.seen | 1 << bit);
-        let may_repeat = last.seen & 1 << bit != 0 && last.count < MANY_KEYS;
-        key.beside = last.behind;
-        let repeated = may_repeat && self.came(place.last, name);
-        if repeated {
-            self.flaw(place.open, TWICE)?;
-        }
-        let Some(called) = self.called.get_mut(bit as usize) else { return Err(TOO_MANY) };
-        // Objects under the same name look alike, whatever came before it.
-        let namesake = self.document.keys.get(std::mem::replace(called, short(number)) as usize);
-        if let Some(namesake) = namesake.filter(|namesake| namesake.below != NO_KEY_AT_ALL)
-            && self.document.name(namesake).as_bytes() == name
-        {
-            key.below = namesake.below;
-        }
-        // What is a second reading once, is one each time.
-        if let Some(last) = self.document.keys.get_mut(place.last as usize).filter(|_| !repeated && key.spelled == 0) {
-            last.behind = short(number);
-        }
-        self.document.keys.push(key);
-        Ok(short(number))
-    }
-
-    /// Whether what a key says came already, up to the key `last`.
-    #[cold]
-    fn came(&self, mut last: u32, name: &[u8]) -> bool {
-        while let Some(before) = self.document.keys.get(last as usize).filter(|before| before.count > 0) {
-            if self.document.name(before).as_bytes() == name {
-                return true;
-            }
-            last = before.before;
-        }
-        false
-    }
-
-    /// An object was closed that stood in `place`; `closed` is where it ended.
-    #[inline]
-    pub(super) fn closed(&mut self, closed: &Place, place: &Place) -> Result<(), JsonError> {
-        let keys = self.document.keys.get(closed.last as usize).map_or(0, |key| key.count);
-        if keys >= MANY_KEYS && self.repeats(closed.open) {
-            self.flaw(closed.open, TWICE)?;
-        }
-        let first = self.document.keys.get(place.last as usize).map_or(NO_KEY_AT_ALL, |key| key.below);
-        if let Some(first) = self.document.keys.get_mut(first as usize) {
-            (first.sample, first.room) = (short(closed.open), short(place.room));
+    pub(super) fn closed(&mut self, closed: &Place) -> Result<(), JsonError> {
+        if closed.keys >= MANY_KEYS && self.repeats(closed.open) {
+            return self.flaw(closed.open, TWICE);
         }
         Ok(())
     }
 
     /// Whether a key comes twice in the object at `open`, which was just closed.
+    #[cold]
     fn repeats(&self, open: usize) -> bool {
         let mut seen = HashSet::new();
         !Json { document: &self.document, at: open }.members().all(|(name, _)| seen.insert(name))

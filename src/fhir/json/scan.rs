@@ -4,8 +4,9 @@
 use std::sync::OnceLock;
 
 use serde::de::IgnoredAny;
+use smallvec::SmallVec;
 
-use super::keys::Key;
+use super::keys::Name;
 use super::text::{escapes, plain};
 use super::{BYTES_A_VALUE, Document, JsonError, MAX_VALUES};
 use crate::fhir::scalar::Scalar;
@@ -31,8 +32,8 @@ pub(super) const TWICE: JsonError = JsonError("an object has the same key twice"
 /// Bytes that a value of FHIR takes with its key.
 const BYTES_EXPECTED: usize = 16;
 
-/// Different keys of a document, or hardly more.
-const KEYS_EXPECTED: usize = 64;
+/// Arrays and objects that are open at a time, or hardly more.
+const OPEN_EXPECTED: usize = 12;
 
 /// From this many digits on a number may be out of range without an exponent.
 const MANY_DIGITS: usize = 300;
@@ -53,18 +54,24 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     pub(super) kind: Kind,
-    /// The number of its key, which is [`NO_KEY_AT_ALL`] where it is no member.
-    pub(super) key: u32,
+    /// Of an object how many are open around it, or in it as much room was needed as there is then.
+    pub(super) depth: u8,
+    /// Its [`Name`].
+    pub(super) long: u16,
+    pub(super) name: u32,
     pub(super) start: u32,
     pub(super) end: u32,
     /// Of an array or object the node behind it, of what has escapes the number of its text.
     pub(super) next: u32,
 }
 
-/// The number of the key that what is no member has.
-pub(super) const NO_KEY_AT_ALL: u32 = 0;
-
 impl Node {
+    #[inline]
+    fn of(kind: Kind, name: Name, span: std::ops::Range<usize>) -> Self {
+        let (start, end) = (short(span.start), short(span.end));
+        Self { kind, depth: 0, long: name.long, name: name.at, start, end, next: 0 }
+    }
+
     pub(super) fn is_text(&self) -> bool {
         matches!(self.kind, Kind::Text | Kind::EscapedText)
     }
@@ -91,25 +98,37 @@ pub(super) struct Scanner<'a> {
     pub(super) most: usize,
     /// Whether it goes on where there is a second reading.
     flawed: bool,
-    /// The last key with each bit.
-    pub(super) called: [u32; 64],
+    /// How many may be open.
+    depth: usize,
+    /// What is open around what is open.
+    pub(super) around: SmallVec<[Place; OPEN_EXPECTED]>,
+    /// The last object under a name with each bit, or zero.
+    pub(super) samples: [u32; 64],
 }
 
-/// Where a value stands. What is open keeps in its node where it stands itself until it is closed: there is no other stack.
+/// What is open, and how far it was read.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
-    /// The array or object that is open, or [`NOWHERE`].
+    /// The node of the array or object.
     pub(super) open: usize,
-    /// Whether that is an object.
+    /// The name of the member whose value is next, or was last; in an array none.
+    pub(super) name: Name,
+    /// A bit for the name of each member: only names with the same bit can be the same.
+    pub(super) seen: u64,
+    /// How many members there are.
+    pub(super) keys: u32,
+    /// Whether it is an object.
     pub(super) object: bool,
-    /// The key that was read last, or in an array the one that it stands below.
-    pub(super) last: u32,
-    /// How many may be open in it.
-    pub(super) room: usize,
+    /// The number of the bit of the name under which the next object stands.
+    pub(super) like: u8,
 }
 
-/// The place of a document as a whole.
-const NOWHERE: usize = u32::MAX as usize;
+impl Place {
+    /// What is open there, and was not read yet.
+    pub(super) fn of(open: usize, object: bool, like: u8) -> Self {
+        Self { open, name: Name::NONE, seen: 0, keys: 0, object, like }
+    }
+}
 
 impl<'a> Scanner<'a> {
     pub(super) fn read(bytes: &'a [u8], depth: usize, flawed: bool) -> Result<Document<'a>, JsonError> {
@@ -118,13 +137,10 @@ impl<'a> Scanner<'a> {
         }
         let text = simdutf8::basic::from_utf8(bytes).map_err(|_| NO_UTF8)?;
         let nodes = Vec::with_capacity(bytes.len() / BYTES_EXPECTED + 1);
-        // The first stands for no key.
-        let mut keys = Vec::with_capacity(bytes.len().div_ceil(BYTES_EXPECTED).min(KEYS_EXPECTED));
-        keys.push(Key::default());
-        let document = Document { text, nodes, keys, names: Vec::new(), escaped: Vec::new(), flaws: Vec::new() };
-        let most = MAX_VALUES.max(bytes.len() / BYTES_A_VALUE);
-        let mut scanner = Self { document, bytes, most, flawed, called: [NO_KEY_AT_ALL; 64] };
-        let end = scanner.values(Place { open: NOWHERE, object: false, last: NO_KEY_AT_ALL, room: depth })?;
+        let document = Document { text, nodes, names: Vec::new(), escaped: Vec::new(), flaws: Vec::new() };
+        let (most, depth) = (MAX_VALUES.max(bytes.len() / BYTES_A_VALUE), depth.min(usize::from(u8::MAX)));
+        let mut scanner = Self { document, bytes, most, flawed, depth, around: SmallVec::new(), samples: [0; 64] };
+        let end = scanner.values()?;
         if end < bytes.len() {
             return Err(FOLLOWS);
         }
@@ -133,59 +149,38 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads value after value until all are closed; where what follows begins.
-    fn values(&mut self, mut place: Place) -> Result<usize, JsonError> {
-        let mut at = 0;
+    fn values(&mut self) -> Result<usize, JsonError> {
+        let (mut place, mut at) = (Place::of(0, false, 0), 0);
         loop {
-            let byte = token(self.bytes, &mut at);
-            let key = if place.object { place.last } else { NO_KEY_AT_ALL };
-            match byte {
-                b'"' => at = self.text(at + 1, key)?,
-                b'{' | b'[' if place.room == 0 => at = self.too_deep(at, key)?,
-                b'{' => {
-                    let first = self.first(place.last)?;
-                    if !self.like(first, &mut place, key, &mut at) {
-                        self.open(&mut place, Kind::Object, at, key)?;
-                        place.last = first;
-                        at += 1;
-                        if token(self.bytes, &mut at) != b'}' {
-                            self.member(&mut place, &mut at)?;
-                            continue;
-                        }
-                        at += 1;
-                        self.close(&mut place, at)?;
-                    }
-                }
-                b'[' => {
-                    self.open(&mut place, Kind::Array, at, key)?;
+            if place.object {
+                at = self.member(&mut place, at)?;
+            }
+            match token(self.bytes, &mut at) {
+                b'"' => at = self.text(at + 1, place.name)?,
+                b'{' | b'[' if self.around.len() >= self.depth => at = self.too_deep(at, place.name)?,
+                b'{' if self.like(&mut place, &mut at) => {}
+                open @ (b'{' | b'[') => {
+                    let (kind, end) = if open == b'{' { (Kind::Object, b'}') } else { (Kind::Array, b']') };
+                    self.open(&mut place, kind, at)?;
                     at += 1;
-                    if token(self.bytes, &mut at) != b']' {
+                    if token(self.bytes, &mut at) != end {
                         continue;
                     }
-                    at += 1;
-                    self.close(&mut place, at)?;
                 }
-                _ => at = self.scalar(at, key)?,
+                _ => at = self.scalar(at, place.name)?,
             }
-            if self.behind(&mut place, &mut at)? {
-                return Ok(at);
-            }
-        }
-    }
-
-    /// Reads on behind a value up to the next one; whether there is none, as all are closed.
-    #[inline]
-    fn behind(&mut self, place: &mut Place, at: &mut usize) -> Result<bool, JsonError> {
-        loop {
-            let byte = token(self.bytes, at);
-            if place.open == NOWHERE {
-                return Ok(true);
-            }
-            *at += 1;
-            match (byte, place.object) {
-                (b',', true) => return self.member(place, at).map(|()| false),
-                (b',', false) => return Ok(false),
-                (b'}', true) | (b']', false) => self.close(place, *at)?,
-                _ => return Err(NO_COMMA),
+            // Up to the next value.
+            loop {
+                let byte = token(self.bytes, &mut at);
+                if self.around.is_empty() {
+                    return Ok(at);
+                }
+                at += 1;
+                match (byte, place.object) {
+                    (b',', _) => break,
+                    (b'}', true) | (b']', false) => self.close(&mut place, at)?,
+                    _ => return Err(NO_COMMA),
+                }
             }
         }
     }
@@ -225,32 +220,35 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn open(&mut self, place: &mut Place, kind: Kind, at: usize, key: u32) -> Result<(), JsonError> {
-        let open = self.document.nodes.len();
-        self.push(Node { kind, key, start: short(at), end: place.last, next: short(place.open) })?;
-        place.open = open;
-        place.object = kind == Kind::Object;
-        place.room -= 1;
+    fn open(&mut self, place: &mut Place, kind: Kind, at: usize) -> Result<(), JsonError> {
+        let (open, [depth, ..]) = (self.document.nodes.len(), self.around.len().to_le_bytes());
+        self.push(Node { depth, ..Node::of(kind, place.name, at..at) })?;
+        self.around.push(*place);
+        *place = Place::of(open, kind == Kind::Object, place.like);
         Ok(())
     }
 
     /// Closes what is open and ends at `end`.
     #[inline]
     fn close(&mut self, place: &mut Place, end: usize) -> Result<(), JsonError> {
-        let closed = *place;
         let next = short(self.document.nodes.len());
-        if let Some(node) = self.document.nodes.get_mut(closed.open) {
-            (place.last, place.open) = (node.end, node.next as usize);
+        if let Some(node) = self.document.nodes.get_mut(place.open) {
             (node.end, node.next) = (short(end), next);
         }
-        place.object = self.document.nodes.get(place.open).is_some_and(|node| node.kind == Kind::Object);
-        place.room += 1;
-        if closed.object { self.closed(&closed, place) } else { Ok(()) }
+        let around = self.around.pop().unwrap_or_else(|| Place::of(0, false, 0));
+        let closed = std::mem::replace(place, around);
+        if closed.object {
+            if let Some(sample) = self.samples.get_mut(usize::from(place.like)) {
+                *sample = short(closed.open);
+            }
+            return self.closed(&closed);
+        }
+        Ok(())
     }
 
     /// What is nested too deep is passed over by a reader that does not mind.
     #[cold]
-    fn too_deep(&mut self, start: usize, key: u32) -> Result<usize, JsonError> {
+    fn too_deep(&mut self, start: usize, name: Name) -> Result<usize, JsonError> {
         self.flaw(self.document.nodes.len(), TOO_DEEP)?;
         let rest = self.document.text.get(start..).unwrap_or_default();
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
@@ -258,33 +256,33 @@ impl<'a> Scanner<'a> {
             return Err(NO_VALUE);
         }
         let end = start + values.byte_offset();
-        self.push(Node { kind: Kind::Null, key, start: short(start), end: short(end), next: 0 })?;
+        self.push(Node::of(Kind::Null, name, start..end))?;
         Ok(end)
     }
 
     #[inline(never)]
-    fn scalar(&mut self, start: usize, key: u32) -> Result<usize, JsonError> {
+    fn scalar(&mut self, start: usize, name: Name) -> Result<usize, JsonError> {
         let (kind, end) = scalar(self.bytes, start).ok_or(NO_VALUE)?;
         if !in_range(self.bytes, start..end) {
             self.flaw(self.document.nodes.len(), RANGE)?;
         }
-        self.push(Node { kind, key, start: short(start), end: short(end), next: 0 })?;
+        self.push(Node::of(kind, name, start..end))?;
         Ok(end)
     }
 
     /// Reads a text from behind its first quotation mark on.
     #[inline]
-    fn text(&mut self, start: usize, key: u32) -> Result<usize, JsonError> {
+    fn text(&mut self, start: usize, name: Name) -> Result<usize, JsonError> {
         let end = plain(self.bytes, start);
         if self.bytes.get(end) != Some(&b'"') {
-            return self.escaped_text(start, end, key);
+            return self.escaped_text(start, end, name);
         }
-        self.push(Node { kind: Kind::Text, key, start: short(start), end: short(end), next: 0 })?;
+        self.push(Node::of(Kind::Text, name, start..end))?;
         Ok(end + 1)
     }
 
     #[inline(never)]
-    fn escaped_text(&mut self, start: usize, special: usize, key: u32) -> Result<usize, JsonError> {
+    fn escaped_text(&mut self, start: usize, special: usize, name: Name) -> Result<usize, JsonError> {
         let node = self.document.nodes.len();
         let (end, whole) = escapes(self.bytes, special)?;
         if !whole {
@@ -292,7 +290,7 @@ impl<'a> Scanner<'a> {
         }
         let number = short(self.document.escaped.len());
         self.document.escaped.push(OnceLock::new());
-        self.push(Node { kind: Kind::EscapedText, key, start: short(start), end: short(end), next: number })?;
+        self.push(Node { next: number, ..Node::of(Kind::EscapedText, name, start..end) })?;
         Ok(end + 1)
     }
 }

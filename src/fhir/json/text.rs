@@ -11,22 +11,6 @@ fn block(bytes: &[u8], at: usize) -> Option<u8x16> {
     bytes.get(at..at + 16)?.first_chunk().map(|block| u8x16::new(*block))
 }
 
-/// Whether as many bytes as are `long` are the same at `a` and at `b`.
-#[inline]
-pub(super) fn same(bytes: &[u8], mut a: usize, mut b: usize, mut long: usize) -> bool {
-    while let (Some(one), Some(other)) = (block(bytes, a), block(bytes, b)) {
-        let equal = one.simd_eq(other).to_bitmask().trailing_ones() as usize;
-        if equal >= long {
-            return true;
-        }
-        if equal < 16 {
-            return false;
-        }
-        (a, b, long) = (a + 16, b + 16, long - 16);
-    }
-    bytes.get(a..a + long) == bytes.get(b..b + long)
-}
-
 /// How many bytes of a part of `bytes` stand at `at`, too, from its first one on.
 #[inline]
 pub(super) fn alike(bytes: &[u8], part: std::ops::Range<usize>, at: usize) -> usize {
