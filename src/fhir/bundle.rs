@@ -104,18 +104,20 @@ impl<'d> RawEntry<'d> {
             Self { full_url: None, resource: None, search: None, mode: None, request: None, response: None };
         for (name, value) in json.members() {
             let (place, fits) = match name {
-                "fullUrl" => (&mut entry.full_url, value.as_str().is_some()),
+                "fullUrl" => (&mut entry.full_url, value.is_text()),
                 "resource" => (&mut entry.resource, true),
                 "search" => (&mut entry.search, value.is_object()),
                 "request" => (&mut entry.request, value.is_object()),
                 "response" => (&mut entry.response, value.is_object()),
                 _ => continue,
             };
-            match value.value() {
-                Value::Null if value.flaws() == 0 => {}
-                _ if fits => *place = Some(value),
-                _ => return None,
+            if value.is_null() && value.flaws() == 0 {
+                continue;
             }
+            if !fits {
+                return None;
+            }
+            *place = Some(value);
         }
         entry.mode = entry.search.and_then(|search| search.get("mode")?.as_str());
         Some(entry)

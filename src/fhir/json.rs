@@ -84,16 +84,25 @@ impl<'a> Document<'a> {
         self.flaws.len()
     }
 
-    /// Every text that is a member with one of these names, in order.
-    pub fn texts_called(&self, names: &[&str]) -> impl Iterator<Item = Json<'_>> {
-        let lengths = Lengths::of(names);
-        let is_found = move |node: &Node| {
-            node.is_text() && lengths.may_have(node) && names.iter().any(|name| self.is_called(node, name))
-        };
-        let found = self.nodes.iter().enumerate().filter(move |(_, node)| is_found(node));
-        found.map(|(at, _)| Json { document: self, at })
+    /// Every text of at least so many bytes that is a member with one of these names, in order.
+    pub fn texts_called(&self, names: &[&str], at_least: usize) -> impl Iterator<Item = Json<'_>> {
+        let (lengths, mut nodes) = (Lengths::of(names), self.nodes.iter().enumerate());
+        std::iter::from_fn(move || {
+            for (at, node) in nodes.by_ref() {
+                if !lengths.may_have(node) || !node.is_text() {
+                    continue;
+                }
+                // What a text says is never longer than how it is written.
+                let is_long = node.end.saturating_sub(node.start) as usize >= at_least;
+                if is_long && names.iter().any(|name| self.is_called(node, name)) {
+                    return Some(Json { document: self, at });
+                }
+            }
+            None
+        })
     }
 
+    #[inline]
     fn text_of(&self, node: &Node) -> &str {
         let written = self.text.get(node.start as usize..node.end as usize).unwrap_or_default();
         if !node.is_escaped() {
@@ -160,13 +169,24 @@ impl<'d> Json<'d> {
     }
 
     /// The text of a string.
+    #[inline]
     pub fn as_str(self) -> Option<&'d str> {
         self.node().filter(|node| node.is_text()).map(|node| self.document.text_of(node))
+    }
+
+    /// Whether it is a text.
+    pub fn is_text(self) -> bool {
+        self.node().is_some_and(Node::is_text)
     }
 
     /// Whether it is a text that has escapes.
     pub fn is_escaped(self) -> bool {
         self.node().is_some_and(Node::is_escaped)
+    }
+
+    /// Whether it is `null`.
+    pub fn is_null(self) -> bool {
+        self.node().is_some_and(|node| node.kind == Kind::Null)
     }
 
     /// Whether it is an array.

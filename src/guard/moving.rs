@@ -1,6 +1,8 @@
 //! URLs in a document that was read: those below the upstream's base are moved to the public one where it is copied. What nobody
 //! has read whole, [`crate::fhir::rewrite`] moves.
 
+use std::cell::Cell;
+
 use crate::config::Addresses;
 use crate::fhir::bundle::quote;
 use crate::fhir::json::{Document, Json};
@@ -27,6 +29,8 @@ pub(crate) struct Moving<'m> {
     text: &'m str,
     public: &'m str,
     places: Vec<Moves>,
+    /// The place behind what was copied last.
+    next: Cell<usize>,
 }
 
 /// Bytes of the document, and what stands for them: none for the public base.
@@ -39,13 +43,14 @@ struct Moves {
 impl<'m> Moving<'m> {
     /// None: the document is copied as it is.
     pub(crate) fn nothing(document: &'m Document<'m>) -> Self {
-        Self { text: document.text(), public: "", places: Vec::new() }
+        Self { text: document.text(), public: "", places: Vec::new(), next: Cell::new(0) }
     }
 
     /// Those below one of the upstream's bases.
     pub(crate) fn of(document: &'m Document<'m>, bases: Bases<'m>) -> Self {
         let mut moving = Self { public: bases.public, ..Self::nothing(document) };
-        for url in document.texts_called(&URLS) {
+        let shortest = bases.upstream.iter().map(|address| address.base.len()).min().unwrap_or_default();
+        for url in document.texts_called(&URLS, shortest) {
             let text = url.as_str().unwrap_or_default();
             let Some(rest) = bases.upstream.below(text) else { continue };
             let (span, base) = (url.span(), text.len() - rest.len());
@@ -69,14 +74,26 @@ impl<'m> Moving<'m> {
     pub(crate) fn copy(&self, value: Json<'_>, out: &mut String) {
         let span = value.span();
         let mut at = span.start;
-        let first = self.places.partition_point(|place| place.start < at);
-        let places = self.places.get(first..).unwrap_or_default();
-        for place in places.iter().take_while(|place| place.start < span.end) {
+        let mut next = self.first(at);
+        while let Some(place) = self.places.get(next).filter(|place| place.start < span.end) {
             out.push_str(self.text.get(at..place.start).unwrap_or_default());
             out.push_str(place.with.as_deref().unwrap_or(self.public));
             at = place.end;
+            next += 1;
         }
         out.push_str(self.text.get(at..span.end).unwrap_or_default());
+        self.next.set(next);
+    }
+
+    /// The first place from `at` on: values are mostly copied one after the other.
+    fn first(&self, at: usize) -> usize {
+        let next = self.next.get();
+        let is_behind = |place: &Moves| place.start >= at;
+        let before = next.checked_sub(1).and_then(|last| self.places.get(last));
+        if !before.is_some_and(is_behind) && self.places.get(next).is_none_or(is_behind) {
+            return next;
+        }
+        self.places.partition_point(|place| !is_behind(place))
     }
 }
 

@@ -38,7 +38,12 @@ pub struct Fhir {
 impl Fhir {
     /// The bases under which an absolute reference means a resource of this server (enforcement.md §5).
     pub fn bases(&self) -> SmallVec<[&str; 4]> {
-        self.upstream.addresses.iter().map(|address| address.base.as_str()).chain([self.public_base.as_str()]).collect()
+        let addresses = &self.upstream.addresses;
+        let mut bases = SmallVec::new();
+        bases.push(self.public_base.as_str());
+        bases.push(addresses.first.base.as_str());
+        addresses.others.iter().for_each(|address| bases.push(address.base.as_str()));
+        bases
     }
 }
 
