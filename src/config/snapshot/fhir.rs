@@ -40,9 +40,9 @@ impl Fhir {
     pub fn bases(&self) -> SmallVec<[&str; 4]> {
         let addresses = &self.upstream.addresses;
         let mut bases = SmallVec::new();
-        bases.push(self.public_base.as_str());
         bases.push(addresses.first.base.as_str());
         addresses.others.iter().for_each(|address| bases.push(address.base.as_str()));
+        bases.push(self.public_base.as_str());
         bases
     }
 }
