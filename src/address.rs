@@ -5,10 +5,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use serde::Serialize;
 
 /// The address of whoever asks: the connection's, or what a trusted proxy told of it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ClientAddress(IpAddr);
 
 impl ClientAddress {

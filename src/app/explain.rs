@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use http::Method;
+use smol_str::SmolStr;
 
 use super::{Failure, keys::open_store, say, small_runtime};
 use crate::ambient::Ambient;
@@ -177,12 +178,12 @@ fn claims(snapshot: &Snapshot, asked: &Asked) -> Claims {
     Claims {
         issuer: snapshot.server.public_url.as_str().into(),
         own: asked.client.is_some(),
-        subject,
-        client,
+        subject: subject.into(),
+        client: client.map(SmolStr::from),
         scope: asked.scope.split_whitespace().map(str::to_owned).collect(),
-        patient: asked.patient.clone(),
+        patient: asked.patient.as_deref().map(SmolStr::from),
         encounter: None,
-        fhir_user: asked.fhir_user.clone(),
+        fhir_user: asked.fhir_user.as_deref().map(SmolStr::from),
         expires: i64::MAX,
         token_id: None,
         grant: None,

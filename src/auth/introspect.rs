@@ -168,7 +168,7 @@ fn active<'a>(call: &'a Call<'_>, token: &str, claims: &'a Claims, client: &'a C
         sub: &claims.subject,
         jti: claims.token_id.as_deref(),
         username: (!service).then_some(claims.subject.as_str()),
-        fhir_user: claims.fhir_user.clone(),
+        fhir_user: claims.fhir_user.as_deref().map(str::to_owned),
         patient: claims.patient.as_deref(),
         context: context.unwrap_or_default(),
     }

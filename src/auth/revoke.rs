@@ -49,10 +49,10 @@ impl AuthServer {
         let Some(id) = claims.token_id else {
             return Ok((None, "a token without an id; nothing was revoked"));
         };
-        let revoked = Revoked::Token { issuer: claims.issuer.to_string(), id };
+        let revoked = Revoked::Token { issuer: claims.issuer.to_string(), id: id.into() };
         self.parts.store.revoke(&revoked, claims.expires).await?;
         self.parts.revocations.insert(revoked, claims.expires);
-        Ok((Some(claims.subject), "revoked"))
+        Ok((Some(claims.subject.into()), "revoked"))
     }
 
     /// A refresh token takes its grant along, also one that was exchanged already: the client may not have got the next one.

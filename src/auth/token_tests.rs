@@ -120,7 +120,7 @@ async fn rf_1_row_218_a_code_shown_twice_takes_its_token_back() {
     assert!(world.revocations.is_revoked(&claims));
     let revoked = world.store.revoked.lock().clone();
     assert!(
-        matches!(revoked.as_slice(), [(Revoked::Grant(grant), expires)] if claims.grant.as_ref() == Some(grant) && *expires >= NOW + 600)
+        matches!(revoked.as_slice(), [(Revoked::Grant(grant), expires)] if claims.grant.as_deref() == Some(grant) && *expires >= NOW + 600)
     );
 }
 

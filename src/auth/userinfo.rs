@@ -111,12 +111,12 @@ impl AuthServer {
         if !has("openid") {
             return Err(Refused::Scope);
         }
-        let fhir_user = match call.snapshot.users.get(&claims.subject) {
+        let fhir_user = match call.snapshot.users.get(claims.subject.as_str()) {
             Some(user) => fhir_user(user, call.snapshot),
             // Of somebody of the provider the token alone knows it.
-            None => claims.fhir_user,
+            None => claims.fhir_user.map(String::from),
         };
-        Ok(UserInfo { sub: claims.subject, fhir_user: fhir_user.filter(|_| has("fhirUser")) })
+        Ok(UserInfo { sub: claims.subject.into(), fhir_user: fhir_user.filter(|_| has("fhirUser")) })
     }
 }
 

@@ -135,15 +135,15 @@ fn claims() -> Claims {
     Claims {
         issuer: "https://gate.example.org".into(),
         own: true,
-        subject: "amy".to_owned(),
-        client: Some("growth-chart".to_owned()),
+        subject: "amy".into(),
+        client: Some("growth-chart".into()),
         scope: SCOPE.split(' ').map(str::to_owned).collect(),
-        patient: Some("amy".to_owned()),
+        patient: Some("amy".into()),
         encounter: None,
-        fhir_user: Some("Patient/amy".to_owned()),
+        fhir_user: Some("Patient/amy".into()),
         expires: i64::MAX,
-        token_id: Some("AAAAAAAAAAAAAAAAAAAAAA".to_owned()),
-        grant: Some("BBBBBBBBBBBBBBBBBBBBBB".to_owned()),
+        token_id: Some("AAAAAAAAAAAAAAAAAAAAAA".into()),
+        grant: Some("BBBBBBBBBBBBBBBBBBBBBB".into()),
     }
 }
 

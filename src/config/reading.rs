@@ -6,7 +6,8 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
+use sha2::digest::{FixedOutput as _, Update as _};
 
 use super::document::Place;
 use super::errors::{ConfigErrors, Problem};
@@ -19,24 +20,30 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fingerprint([u8; 32]);
 
+/// What belongs to a configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Taken {
+    /// Also one that could not be read.
+    File(PathBuf),
+    /// In which a new file would belong to it.
+    Folder(PathBuf),
+}
+
 /// What one reading has taken in so far.
 pub(super) struct Reading {
     /// When it was read.
     pub(super) now: UnixSeconds,
-    files: RefCell<Vec<PathBuf>>,
-    folders: RefCell<Vec<PathBuf>>,
+    taken: RefCell<Vec<Taken>>,
     exposed: RefCell<Vec<(String, PathBuf)>>,
-    digest: RefCell<Sha256>,
+    digest: RefCell<Digest>,
     problems: RefCell<Vec<Problem>>,
 }
 
 /// What a configuration is read from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sources {
-    /// Every file, also those that could not be read.
-    pub files: Vec<PathBuf>,
-    /// Folders in which a new file would belong to the configuration.
-    pub folders: Vec<PathBuf>,
+    /// In the order of reading.
+    taken: Vec<Taken>,
     /// Files with secrets that every user of this machine can read, each with the place that names it.
     pub exposed: Vec<(String, PathBuf)>,
     pub fingerprint: Fingerprint,
@@ -47,8 +54,7 @@ impl Reading {
     pub(super) fn at(now: UnixSeconds) -> Self {
         Self {
             now,
-            files: RefCell::default(),
-            folders: RefCell::default(),
+            taken: RefCell::default(),
             exposed: RefCell::default(),
             digest: RefCell::default(),
             problems: RefCell::default(),
@@ -58,8 +64,8 @@ impl Reading {
     /// The bytes of a file; whatever comes of it, the file belongs to this configuration from now on.
     pub(super) fn bytes(&self, path: &Path) -> Result<Vec<u8>, String> {
         let read = read_bounded(path);
-        self.note(path, read.as_deref().ok());
-        self.files.borrow_mut().push(path.to_owned());
+        self.digest.borrow_mut().file(path, read.as_deref().ok());
+        self.taken.borrow_mut().push(Taken::File(path.to_owned()));
         read
     }
 
@@ -76,26 +82,14 @@ impl Reading {
     }
 
     /// The `*.toml` files of a drop-in folder in the order of their names; none where there is no such folder.
-    ///
-    /// Names that begin with a dot are editors' and Kubernetes' own.
     pub(super) fn drop_ins(&self, folder: &Path) -> Vec<PathBuf> {
-        self.folders.borrow_mut().push(folder.to_owned());
-        let entries = match std::fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
-            Err(error) => {
-                self.problem(folder, None, format!("the folder cannot be read ({error})"));
-                return Vec::new();
-            }
-        };
-        let mut files: Vec<PathBuf> = entries
-            .filter_map(|entry| {
-                let name = entry.ok()?.file_name().into_string().ok()?;
-                (name.ends_with(".toml") && !name.starts_with('.')).then(|| folder.join(name))
-            })
-            .collect();
-        files.sort();
-        files
+        let listed = list(folder);
+        self.digest.borrow_mut().folder(folder, listed.as_deref().ok());
+        self.taken.borrow_mut().push(Taken::Folder(folder.to_owned()));
+        listed.unwrap_or_else(|error| {
+            self.problem(folder, None, format!("the folder cannot be read ({error})"));
+            Vec::new()
+        })
     }
 
     pub(super) fn problem(&self, file: &Path, line: Option<usize>, text: String) {
@@ -105,26 +99,88 @@ impl Reading {
     /// Ends the reading: the value stands only if nothing was found wrong.
     pub(super) fn finish<T>(self, value: Option<T>) -> (Sources, Result<T, ConfigErrors>) {
         let problems = self.problems.into_inner();
-        let mut files = self.files.into_inner();
-        files.sort();
-        files.dedup();
-        let fingerprint = Fingerprint(self.digest.into_inner().finalize().into());
+        let fingerprint = self.digest.into_inner().fingerprint();
         let result = match value {
             Some(value) if problems.is_empty() => Ok(value),
             _ => Err(ConfigErrors::new(problems)),
         };
-        let (folders, exposed) = (self.folders.into_inner(), self.exposed.into_inner());
-        (Sources { files, folders, exposed, fingerprint }, result)
+        (Sources { taken: self.taken.into_inner(), exposed: self.exposed.into_inner(), fingerprint }, result)
+    }
+}
+
+impl Sources {
+    /// Whether reading again would find the same bytes, which costs little where a configuration is large.
+    pub(super) fn are_as_read(&self) -> bool {
+        let mut digest = Digest::default();
+        for taken in &self.taken {
+            match taken {
+                Taken::File(path) => digest.file(path, read_bounded(path).as_deref().ok()),
+                Taken::Folder(path) => digest.folder(path, list(path).as_deref().ok()),
+            }
+        }
+        digest.fingerprint() == self.fingerprint
     }
 
-    /// Takes a file into the fingerprint; lengths keep what follows what apart.
-    fn note(&self, path: &Path, bytes: Option<&[u8]>) {
-        let mut digest = self.digest.borrow_mut();
-        for part in [Some(path.as_os_str().as_encoded_bytes()), bytes] {
-            digest.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
-            digest.update(part.unwrap_or_default());
+    /// Every file, also those that could not be read.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.taken.iter().filter_map(|taken| match taken {
+            Taken::File(path) => Some(path.as_path()),
+            Taken::Folder(_) => None,
+        })
+    }
+
+    /// Folders in which a new file would belong to the configuration.
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.taken.iter().filter_map(|taken| match taken {
+            Taken::Folder(path) => Some(path.as_path()),
+            Taken::File(_) => None,
+        })
+    }
+}
+
+/// What a fingerprint is made of. Lengths keep what follows what apart.
+#[derive(Default)]
+struct Digest(Sha256);
+
+impl Digest {
+    fn file(&mut self, path: &Path, bytes: Option<&[u8]>) {
+        self.part(Some(path.as_os_str().as_encoded_bytes()));
+        self.part(bytes);
+    }
+
+    fn folder(&mut self, path: &Path, files: Option<&[PathBuf]>) {
+        self.part(Some(path.as_os_str().as_encoded_bytes()));
+        self.0.update(&files.map_or(u64::MAX, |files| files.len() as u64).to_be_bytes());
+        for file in files.unwrap_or_default() {
+            self.part(Some(file.as_os_str().as_encoded_bytes()));
         }
     }
+
+    fn part(&mut self, bytes: Option<&[u8]>) {
+        self.0.update(&bytes.map_or(u64::MAX, |bytes| bytes.len() as u64).to_be_bytes());
+        self.0.update(bytes.unwrap_or_default());
+    }
+
+    fn fingerprint(self) -> Fingerprint {
+        Fingerprint(self.0.finalize_fixed().into())
+    }
+}
+
+/// The drop-ins of a folder; names that begin with a dot are editors' and Kubernetes' own.
+fn list(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| {
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            (name.ends_with(".toml") && !name.starts_with('.')).then(|| folder.join(name))
+        })
+        .collect();
+    files.sort();
+    Ok(files)
 }
 
 /// Whether every user may read the file, and enter each folder on the way to it.

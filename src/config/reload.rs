@@ -71,6 +71,13 @@ impl Reloader {
 
     async fn read(&self, only_if_changed: bool) -> Option<ReloadOutcome> {
         let mut state = self.state.lock().await;
+        if only_if_changed {
+            let seen = state.seen.clone();
+            // Where it cannot be told, all is read.
+            if tokio::task::spawn_blocking(move || seen.are_as_read()).await.unwrap_or(false) {
+                return None;
+            }
+        }
         let path = self.path.clone();
         let (sources, result) = match tokio::task::spawn_blocking(move || attempt(&path)).await {
             Ok(attempt) => attempt,
@@ -79,12 +86,8 @@ impl Reloader {
                 return Some(self.tell(ReloadOutcome::Rejected, vec![error.to_string()]));
             }
         };
-        let fingerprint = sources.fingerprint;
-        let seen = std::mem::replace(&mut state.seen, sources.clone());
-        if only_if_changed && seen.fingerprint == fingerprint {
-            return None;
-        }
-        if state.in_effect.fingerprint == fingerprint {
+        state.seen = sources.clone();
+        if state.in_effect.fingerprint == sources.fingerprint {
             tracing::info!("configuration unchanged");
             return Some(self.tell(ReloadOutcome::Unchanged, Vec::new()));
         }

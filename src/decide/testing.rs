@@ -64,12 +64,12 @@ pub(crate) fn claims(scope: &str, patient: Option<&str>, fhir_user: Option<&str>
     Claims {
         issuer: "https://idp.example.org".into(),
         own: false,
-        subject: "someone".to_owned(),
-        client: Some("app".to_owned()),
+        subject: "someone".into(),
+        client: Some("app".into()),
         scope: scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect(),
-        patient: patient.map(str::to_owned),
+        patient: patient.map(Into::into),
         encounter: None,
-        fhir_user: fhir_user.map(str::to_owned),
+        fhir_user: fhir_user.map(Into::into),
         expires: i64::MAX,
         token_id: None,
         grant: None,
@@ -86,8 +86,8 @@ pub(crate) fn own_claims(scope: &str, subject: &str, client: &str) -> Claims {
     Claims {
         issuer: "https://p".into(),
         own: true,
-        subject: subject.to_owned(),
-        client: Some(client.to_owned()),
+        subject: subject.into(),
+        client: Some(client.into()),
         ..claims(scope, None, None)
     }
 }

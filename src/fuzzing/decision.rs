@@ -33,7 +33,7 @@ pub(super) static WORLD: LazyLock<Option<World>> = LazyLock::new(|| {
     ];
     let grant = |scope: &&str| Grant::of(claims(scope), &snapshot).ok();
     let grants = scopes.iter().map(grant).collect::<Option<_>>()?;
-    let stranger = Grant::of(Claims { subject: "another".to_owned(), ..claims("user/*.cruds") }, &snapshot).ok()?;
+    let stranger = Grant::of(Claims { subject: "another".into(), ..claims("user/*.cruds") }, &snapshot).ok()?;
     Some(World { snapshot, grants, stranger })
 });
 
@@ -41,12 +41,12 @@ fn claims(scope: &str) -> Claims {
     Claims {
         issuer: "https://idp".into(),
         own: false,
-        subject: "someone".to_owned(),
-        client: Some("app".to_owned()),
+        subject: "someone".into(),
+        client: Some("app".into()),
         scope: scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect(),
-        patient: Some("A".to_owned()),
+        patient: Some("A".into()),
         encounter: None,
-        fhir_user: Some("Practitioner/p".to_owned()),
+        fhir_user: Some("Practitioner/p".into()),
         expires: i64::MAX,
         token_id: None,
         grant: None,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde_json::Value;
+use smol_str::SmolStr;
 
 use super::Claims;
 use super::fetch::Answer;
@@ -76,15 +77,15 @@ impl Expected<'_> {
         Ok(Claims {
             issuer: self.issuer.into(),
             own: self.own,
-            subject: subject.to_owned(),
-            client: self.client(claims)?.map(str::to_owned),
+            subject: subject.into(),
+            client: self.client(claims)?.map(SmolStr::from),
             scope: self.scope(claims)?,
             patient: id(claims, &names.patient, "Patient/", "token-patient")?,
             encounter: id(claims, &names.encounter, "Encounter/", "token-encounter")?,
-            fhir_user: text(claims, &names.fhir_user, "token-fhir-user")?.map(str::to_owned),
+            fhir_user: text(claims, &names.fhir_user, "token-fhir-user")?.map(SmolStr::from),
             expires,
-            token_id: claims.text("jti")?.map(str::to_owned),
-            grant: if self.own { claims.text("grant")?.map(str::to_owned) } else { None },
+            token_id: claims.text("jti")?.map(SmolStr::from),
+            grant: if self.own { claims.text("grant")?.map(SmolStr::from) } else { None },
         })
     }
 
@@ -182,8 +183,8 @@ fn text<'a>(claims: &'a Members, name: &str, rule: &'static str) -> Result<Optio
 }
 
 /// A resource in context: its id or a relative reference to it, and nothing that could be read as more than one.
-fn id(claims: &Members, name: &str, prefix: &str, rule: &'static str) -> Result<Option<String>, TokenError> {
+fn id(claims: &Members, name: &str, prefix: &str, rule: &'static str) -> Result<Option<SmolStr>, TokenError> {
     let Some(text) = text(claims, name, rule)? else { return Ok(None) };
     let id = text.strip_prefix(prefix).unwrap_or(text);
-    if is_id(id) { Ok(Some(id.to_owned())) } else { Err(TokenError::Refused(rule)) }
+    if is_id(id) { Ok(Some(id.into())) } else { Err(TokenError::Refused(rule)) }
 }

@@ -21,6 +21,8 @@ mod verify;
 
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use crate::ambient::UnixSeconds;
 
 pub use assertion::{AssertionError, Assertions, serves_assertions};
@@ -49,19 +51,19 @@ pub struct Claims {
     pub issuer: Arc<str>,
     /// Whether the gate itself issued it.
     pub own: bool,
-    pub subject: String,
-    pub client: Option<String>,
+    pub subject: SmolStr,
+    pub client: Option<SmolStr>,
     /// The scopes as the token has them, in order.
     pub scope: Vec<String>,
     /// The patient in context: an id that keeps to FHIR's grammar (`[A-Za-z0-9\-.]{1,64}`).
-    pub patient: Option<String>,
+    pub patient: Option<SmolStr>,
     /// The encounter in context, likewise.
-    pub encounter: Option<String>,
+    pub encounter: Option<SmolStr>,
     /// As the token has it, absolute or relative.
-    pub fhir_user: Option<String>,
+    pub fhir_user: Option<SmolStr>,
     /// Until when this holds: until the token expires, or its issuer must be asked again.
     pub expires: UnixSeconds,
-    pub token_id: Option<String>,
+    pub token_id: Option<SmolStr>,
     /// The grant of the gate's own that this token belongs to.
-    pub grant: Option<String>,
+    pub grant: Option<SmolStr>,
 }

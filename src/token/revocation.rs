@@ -59,7 +59,7 @@ impl Revocations {
     pub fn is_revoked(&self, claims: &Claims) -> bool {
         let token = claims.token_id.as_deref().map(|id| TokenRef { issuer: &claims.issuer, id });
         token.is_some_and(|token| self.tokens.pin().contains_key(&token))
-            || claims.grant.as_ref().is_some_and(|grant| self.grants.pin().contains_key(grant))
+            || claims.grant.as_ref().is_some_and(|grant| self.grants.pin().contains_key(grant.as_str()))
     }
 
     /// Takes one in at once; the store is told by the caller, first.

@@ -10,15 +10,15 @@ fn claims(issuer: &str, id: &str, grant: Option<&str>) -> Claims {
     Claims {
         issuer: issuer.into(),
         own: true,
-        subject: "s".to_owned(),
+        subject: "s".into(),
         client: None,
         scope: Vec::new(),
         patient: None,
         encounter: None,
         fhir_user: None,
         expires: NOW + 600,
-        token_id: Some(id.to_owned()),
-        grant: grant.map(str::to_owned),
+        token_id: Some(id.into()),
+        grant: grant.map(Into::into),
     }
 }
 

@@ -64,14 +64,14 @@ async fn what_a_good_token_says() {
     let expected = Claims {
         issuer: ISSUER.into(),
         own: false,
-        subject: "amy".to_owned(),
-        client: Some("app".to_owned()),
+        subject: "amy".into(),
+        client: Some("app".into()),
         scope: vec!["patient/*.rs".to_owned(), "openid".to_owned()],
-        patient: Some("A".to_owned()),
+        patient: Some("A".into()),
         encounter: None,
-        fhir_user: Some("Patient/A".to_owned()),
+        fhir_user: Some("Patient/A".into()),
         expires: NOW + 600,
-        token_id: Some("1".to_owned()),
+        token_id: Some("1".into()),
         grant: None,
     };
     for key in [es256(), es384(), rs256()] {

@@ -10,6 +10,7 @@ use smartgate::fhir::input;
 use smartgate::fhir::interaction::{Request, classify};
 use smartgate::fhir::target::{Target, TargetError, parse_query};
 use smartgate::token::Claims;
+use smol_str::SmolStr;
 
 use crate::case::{Case, Decision, Tokens};
 use crate::double::Seen;
@@ -301,7 +302,7 @@ impl Trial<'_> {
 
 /// Claims as the verifier would hand them over.
 fn verified(claims: &Map<String, Value>) -> Claims {
-    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(SmolStr::from);
     Claims {
         issuer: ISSUER.into(),
         own: false,

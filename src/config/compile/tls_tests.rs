@@ -37,7 +37,9 @@ fn load(cert: &str, key: &str) -> String {
         Ok(loaded) => {
             let tls = loaded.snapshot.server.tls.unwrap();
             assert_eq!(tls.server.alpn_protocols, [&b"h2"[..], b"http/1.1"]);
-            assert!(["a.crt", "a.key"].iter().all(|file| loaded.sources.files.contains(&folder.path().join(file))));
+            assert!(
+                ["a.crt", "a.key"].iter().all(|file| loaded.sources.files().any(|it| it == folder.path().join(file)))
+            );
             String::new()
         }
         Err(errors) => {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
-use super::{Fingerprint, PatientData, Snapshot, StoreTls, StoreUrl, UpstreamAuth, load, load_str, load_str_at};
+use super::{PatientData, Snapshot, StoreTls, StoreUrl, UpstreamAuth, load, load_str, load_str_at};
 use crate::fhir::ResourceType;
 
 const RIGHT: &str = r#"[server]
@@ -354,18 +354,22 @@ fn the_fingerprint_is_of_every_file() {
     let path = folder.path().join("smartgate.toml");
     std::fs::write(&path, with("admin", "token = \"file:token\"\n")).unwrap();
     std::fs::write(folder.path().join("token"), "one").unwrap();
-    let print = || -> Fingerprint { load(&path).map(|loaded| loaded.sources.fingerprint).unwrap() };
-    let first = print();
-    assert_eq!(first, print());
+    let sources = || load(&path).map(|loaded| loaded.sources).unwrap();
+    let first = sources();
+    assert!(first.are_as_read());
+    assert_eq!(first, sources());
     std::fs::write(folder.path().join("token"), "two").unwrap();
-    let second = print();
-    assert_ne!(first, second);
+    assert!(!first.are_as_read());
+    let second = sources();
+    assert_ne!(first.fingerprint, second.fingerprint);
     std::fs::create_dir(folder.path().join("clients.d")).unwrap();
-    assert_eq!(second, print());
+    assert!(second.are_as_read());
     std::fs::write(folder.path().join("clients.d/c.toml"), CLIENT).unwrap();
-    assert_ne!(second, print());
-    let sources = load(&path).map(|loaded| loaded.sources).unwrap();
-    assert_eq!(sources.files.len(), 3);
+    assert!(!second.are_as_read());
+    assert_ne!(second.fingerprint, sources().fingerprint);
+    assert_eq!(sources().files().count(), 3);
+    std::fs::remove_file(folder.path().join("clients.d/c.toml")).unwrap();
+    assert!(second.are_as_read());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The audit log: one JSON line per decision and per auth event, through a bounded queue with one writer.
 
+mod line;
 mod recent;
 mod record;
 mod sink;
@@ -22,9 +23,6 @@ use writer::Writer;
 
 /// Lines that wait for the writer; at some hundred bytes each about a megabyte.
 const QUEUE: usize = 4096;
-
-/// Bytes that the line of a request seldom exceeds.
-const USUAL_LINE: usize = 768;
 
 /// Where audit lines go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -146,13 +144,7 @@ impl AuditLog {
         if self.queue.is_none() && self.spooled.is_none() {
             return;
         }
-        let mut line = Vec::with_capacity(USUAL_LINE);
-        if let Err(error) = serde_json::to_writer(&mut line, &record) {
-            tracing::error!(%error, "an audit line cannot be printed");
-            self.metrics.audit_shed();
-            return;
-        }
-        line.push(b'\n');
+        let line = record.print();
         if let Some((spooled, _)) = &self.spooled {
             self.queue(spooled, line.clone()).await;
         }

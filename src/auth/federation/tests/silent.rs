@@ -85,7 +85,7 @@ async fn al_11_row_225_who_is_logged_in_at_the_provider_goes_on_without_a_page()
     browser.submit(&[("do", "allow"), ("patient", "bob")]).await;
     let tokens = body(&world.redeem(&browser.landed()["code"]).await);
     let claims = world.verifier.verify(tokens["access_token"].as_str().unwrap(), &world.snapshot).await.unwrap();
-    assert_eq!((claims.subject, tokens["patient"].as_str()), (format!("{}#248", fake.url), Some("bob")));
+    assert_eq!((claims.subject.as_str(), tokens["patient"].as_str()), (&*format!("{}#248", fake.url), Some("bob")));
     assert_eq!(claims.fhir_user.as_deref(), Some(format!("{BASE}/Practitioner/carter").as_str()));
 }
 
