@@ -135,7 +135,7 @@ fn folders_of(sources: &Sources) -> BTreeSet<PathBuf> {
         Some(parent) => Some(parent.to_owned()),
         None => None,
     };
-    let written = sources.files().filter_map(|file| parent(file));
+    let written = sources.files().filter_map(&parent);
     let behind = sources.files().filter_map(|file| parent(&file.canonicalize().ok()?));
     let drop_ins = sources.folders().filter(|folder| folder.is_dir()).map(Path::to_owned);
     written.chain(behind).chain(drop_ins).collect()
