@@ -170,7 +170,13 @@ class Servers:
 
     def upstream(self) -> Process:
         self._nginx("upstream", self.ports.upstream, UPSTREAM_HTTP, UPSTREAM_SERVER.format(files=self.files))
-        return self.run("upstream", self._nginx_command("upstream"), self.ports.upstream, self.other_core)
+        upstream = self.run("upstream", self._nginx_command("upstream"), self.ports.upstream, self.other_core)
+        # A batch process takes its core from nobody when something arrives for it, and so the proxy need not send for it: it runs when
+        # the load generator, which is never asleep, has nothing to do. What the first process forks from now on is one, too.
+        os.sched_setscheduler(upstream.pid, os.SCHED_BATCH, os.sched_param(0))
+        for process in self.processes(upstream):
+            os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))
+        return upstream
 
     def start(self, name: str) -> Process:
         return self.run(name, self.command(name), self.ports.proxy, self.core)
