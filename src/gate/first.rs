@@ -24,8 +24,8 @@ use super::Gate;
 /// What HTTP/2 begins with (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Room for the first bytes; the head of most requests fits.
-const FIRST_READ: usize = 4096;
+/// Room for the first bytes. A head that fits is read and parsed once, also that of a token with hundreds of scopes.
+const FIRST_READ: usize = 16 * 1024;
 
 /// A gate that closes connections on which nothing comes.
 pub struct FirstBytes(Arc<Gate>);
