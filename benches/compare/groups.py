@@ -176,16 +176,28 @@ def flat(bench: Bench, rounds: int) -> Lines:
         (f"{REVOCATIONS:,} live revocations", lambda: revoked(bench, few)),
         ("3 scopes", lambda: cost(bench, scopes(bench, 3), limits)),
         (f"{SCOPES} scopes", lambda: cost(bench, many, limits)),
-        ("1 connection", lambda: cost(bench, few, extra=["--connections", "1"])),
-        ("5,000 connections", lambda: cost(bench, few, extra=["--connections", "5000"])),
+        *(row for count in (1, 5000) for row in connected(bench, few, count)),
     ]
     costs = [[measure() for _, measure in variants] for _ in range(rounds)]
     return [(f"{label}, CPU µs a request", f"{median(round[at] for round in costs):.1f}") for at, (label, _) in enumerate(variants)]
 
 
+def connected(bench: Bench, requests: Path, count: int) -> list[tuple[str, Callable[[], float]]]:
+    """Reads over so many connections, and what the kernel and pingora alone make of them."""
+    label, extra = f"{count:,} connection{'s' if count > 1 else ''}", ["--connections", str(count)]
+
+    def bare() -> float:
+        return costing(bench, bench.servers.start("pingora"), requests, extra)
+
+    return [(label, lambda: cost(bench, requests, extra=extra)), (f"{label}, bare pingora", bare)]
+
+
 def cost(bench: Bench, requests: Path, more: str = "", extra: list[str] | None = None) -> float:
-    """CPU microseconds a read."""
-    process = gate(bench, more)
+    """CPU microseconds of a read through the gate."""
+    return costing(bench, gate(bench, more), requests, extra)
+
+
+def costing(bench: Bench, process: Process, requests: Path, extra: list[str] | None) -> float:
     try:
         body = bench.folder / "flat.body"
         body.write_bytes(bench.checked(READ_ROW, material.first(requests)))
