@@ -76,7 +76,8 @@ def _die_with_parent() -> None:
 
 
 class Process:
-    """A program that runs beside this one, in a session of its own, so that Ctrl-C reaches only whoever stops it in order."""
+    """A program that runs beside this one, in a process group of its own, so that Ctrl-C reaches only whoever stops it in order. Not in
+    a session of its own: Linux shares a core by sessions first, and only within one does a thread of low priority give way at once."""
 
     started: list[Process] = []
 
@@ -88,7 +89,7 @@ class Process:
         with log.open("ab") as sink:
             self.child = subprocess.Popen(
                 [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})}, cwd=cwd, start_new_session=True, preexec_fn=_die_with_parent, user=user,
+                env={**os.environ, **(env or {})}, cwd=cwd, process_group=0, preexec_fn=_die_with_parent, user=user,
                 pass_fds=sockets,
             )
         Process.started.append(self)
