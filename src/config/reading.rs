@@ -6,8 +6,7 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use sha2::Sha256;
-use sha2::digest::{FixedOutput as _, Update as _};
+use sha2::{Digest as _, Sha256};
 
 use super::document::Place;
 use super::errors::{ConfigErrors, Problem};
@@ -150,19 +149,19 @@ impl Digest {
 
     fn folder(&mut self, path: &Path, files: Option<&[PathBuf]>) {
         self.part(Some(path.as_os_str().as_encoded_bytes()));
-        self.0.update(&files.map_or(u64::MAX, |files| files.len() as u64).to_be_bytes());
+        self.0.update(files.map_or(u64::MAX, |files| files.len() as u64).to_be_bytes());
         for file in files.unwrap_or_default() {
             self.part(Some(file.as_os_str().as_encoded_bytes()));
         }
     }
 
     fn part(&mut self, bytes: Option<&[u8]>) {
-        self.0.update(&bytes.map_or(u64::MAX, |bytes| bytes.len() as u64).to_be_bytes());
+        self.0.update(bytes.map_or(u64::MAX, |bytes| bytes.len() as u64).to_be_bytes());
         self.0.update(bytes.unwrap_or_default());
     }
 
     fn fingerprint(self) -> Fingerprint {
-        Fingerprint(self.0.finalize_fixed().into())
+        Fingerprint(self.0.finalize().into())
     }
 }
 

@@ -8,12 +8,14 @@
 
 mod alike;
 mod keys;
+mod print;
 mod scan;
 mod text;
 
 use std::sync::OnceLock;
 
 use keys::Lengths;
+pub use print::{ObjectWriter, quote};
 use scan::{Kind, Node, Scanner};
 use text::decoded;
 

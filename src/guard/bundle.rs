@@ -7,8 +7,9 @@ use super::fill::{self, Filled, PageLink};
 use super::{Answer, Exchange, Guard};
 use crate::decide::{BundleKind, Includes, Judge, PageRule, Refusal, Seen, UpstreamRequest, request as rules, type_of};
 use crate::fhir::ResourceType;
-use crate::fhir::bundle::{NewLink, ObjectWriter, RawEntry, print_bundle};
+use crate::fhir::bundle::{NewLink, RawEntry, print_bundle};
 use crate::fhir::json::Json;
+use crate::fhir::json::ObjectWriter;
 use crate::guard::moving::Moving;
 use crate::scope::Letter;
 

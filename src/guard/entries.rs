@@ -15,8 +15,8 @@ use super::answer::EntryAnswer;
 use super::bundle::unreadable;
 use super::{Answer, Exchange, precondition};
 use crate::decide::{Entry, PATCH_FORMAT, Pin, Refusal, RefusedEntry, UpstreamRequest, request as rules};
-use crate::fhir::bundle::ObjectWriter;
 use crate::fhir::json::Json;
+use crate::fhir::json::ObjectWriter;
 use crate::fhir::outcome::FHIR_JSON;
 
 /// The decision on one entry.

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use crate::config::Addresses;
-use crate::fhir::bundle::quote;
+use crate::fhir::json::quote;
 use crate::fhir::json::{Document, Json};
 
 /// Members whose texts are URLs, whatever they are members of.

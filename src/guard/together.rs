@@ -8,7 +8,8 @@ use super::entries::{Decided, Done, SentEntry, Upward, print_upward, status_of};
 use super::{Exchange, Guard, own_words};
 use crate::decide::{Action, Entry, Processing, Refusal, UpstreamRequest, bundle_request, type_of, visible};
 use crate::fhir::ResourceType;
-use crate::fhir::bundle::{ObjectWriter, RawBundle, RawEntry};
+use crate::fhir::bundle::{RawBundle, RawEntry};
+use crate::fhir::json::ObjectWriter;
 use crate::guard::moving::Moving;
 use crate::scope::Letter;
 

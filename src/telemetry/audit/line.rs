@@ -3,41 +3,43 @@
 //! Each request prints one. Keys are known here and most values need no escape, which a general printer finds out byte by byte
 //! for both.
 
-use std::fmt::Display;
-use std::io::Write as _;
+use std::fmt::{Display, Write as _};
 
 use crate::ambient::UnixSeconds;
+use crate::fhir::json::{ObjectWriter, quote};
 
 /// Bytes that the line of a request seldom exceeds.
 const USUAL_LINE: usize = 768;
 
-/// An object that is not yet closed. Keys need no escape.
-pub(super) struct Line(Vec<u8>);
+/// A line with its end; `members` come behind its kind and time.
+pub(super) fn printed(kind: &'static str, time: UnixSeconds, members: impl FnOnce(&mut Line<'_>)) -> Vec<u8> {
+    let mut out = String::with_capacity(USUAL_LINE);
+    let mut line = Line(ObjectWriter::new(&mut out));
+    line.text("kind", kind);
+    match jiff::Timestamp::from_second(time) {
+        Ok(time) => line.shown("time", Some(time)),
+        Err(_) => line.number("time", Some(time)),
+    };
+    members(&mut line);
+    line.0.end();
+    out.push('\n');
+    out.into_bytes()
+}
 
-impl Line {
-    pub(super) fn new(kind: &'static str, time: UnixSeconds) -> Self {
-        let mut line = Self(Vec::with_capacity(USUAL_LINE));
-        line.0.extend_from_slice(b"{\"kind\":");
-        line.string(kind);
-        match jiff::Timestamp::from_second(time) {
-            Ok(time) => line.shown("time", Some(time)),
-            Err(_) => line.number("time", Some(time)),
-        };
-        line
-    }
+/// The members of a line; what is none is left out. Keys need no escape.
+pub(super) struct Line<'o>(ObjectWriter<'o>);
 
+impl Line<'_> {
     pub(super) fn text<'v>(&mut self, key: &'static str, value: impl Into<Option<&'v str>>) -> &mut Self {
         if let Some(value) = value.into() {
-            self.key(key);
-            self.string(value);
+            self.0.text(key, value);
         }
         self
     }
 
     pub(super) fn number(&mut self, key: &'static str, value: Option<impl itoa::Integer>) -> &mut Self {
         if let Some(value) = value {
-            self.key(key);
-            self.0.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+            self.0.member(key).push_str(itoa::Buffer::new().format(value));
         }
         self
     }
@@ -45,51 +47,24 @@ impl Line {
     /// A value whose text needs no escape.
     pub(super) fn shown(&mut self, key: &'static str, value: Option<impl Display>) -> &mut Self {
         if let Some(value) = value {
-            self.key(key);
             // Memory takes everything.
-            let _ = write!(self.0, "\"{value}\"");
+            let _ = write!(self.0.member(key), "\"{value}\"");
         }
         self
     }
 
     /// A list; nothing where it is empty.
     pub(super) fn texts(&mut self, key: &'static str, values: &[String]) -> &mut Self {
-        let mut separator = b'[';
-        for value in values {
-            if separator == b'[' {
-                self.key(key);
-            }
-            self.0.push(separator);
-            self.string(value);
-            separator = b',';
+        if values.is_empty() {
+            return self;
         }
-        if separator == b',' {
-            self.0.push(b']');
+        let out = self.0.member(key);
+        for (index, value) in values.iter().enumerate() {
+            out.push(if index == 0 { '[' } else { ',' });
+            quote(value, out);
         }
+        out.push(']');
         self
-    }
-
-    /// The line, with its end.
-    pub(super) fn end(mut self) -> Vec<u8> {
-        self.0.extend_from_slice(b"}\n");
-        self.0
-    }
-
-    fn key(&mut self, key: &str) {
-        self.0.extend_from_slice(b",\"");
-        self.0.extend_from_slice(key.as_bytes());
-        self.0.extend_from_slice(b"\":");
-    }
-
-    fn string(&mut self, value: &str) {
-        // Without an early end, so that the compiler looks at many bytes at once.
-        if value.bytes().fold(true, |plain, byte| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\')) {
-            self.0.push(b'"');
-            self.0.extend_from_slice(value.as_bytes());
-            self.0.push(b'"');
-        } else {
-            let _ = serde_json::to_writer(&mut self.0, value);
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an audit line says. The types hold no token; search values only in the two fields that `[audit] search_values` fills.
 
-use super::line::Line;
+use super::line::printed;
 use crate::address::ClientAddress;
 use crate::ambient::UnixSeconds;
 
@@ -83,50 +83,50 @@ impl AuditRecord<'_> {
 
 impl DecisionRecord<'_> {
     fn print(&self) -> Vec<u8> {
-        let mut line = Line::new("decision", self.time);
-        line.text("request_id", self.request_id)
-            .shown("address", self.address)
-            .number("entry", self.entry)
-            .text("issuer", self.issuer)
-            .text("client", self.client)
-            .text("subject", self.subject)
-            .text("fhir_user", self.fhir_user)
-            .text("patient", self.patient)
-            .text("method", self.method)
-            .text("interaction", self.interaction)
-            .text("resource_type", self.resource_type)
-            .text("resource_id", self.resource_id)
-            .texts("parameters", self.parameters)
-            .text("query", self.query)
-            .text("sent", self.sent)
-            .text("decision", self.decision)
-            .text("rule", self.rule)
-            .text("detail", self.detail)
-            .text("would", self.would)
-            .number("would_remove", Some(self.would_remove).filter(|count| *count > 0))
-            .number("status", Some(self.status))
-            .text("path", self.path)
-            .number("removed", Some(self.removed))
-            .number("upstream_status", self.upstream_status)
-            .number("gate_micros", self.gate_micros)
-            .number("upstream_micros", self.upstream_micros);
-        line.end()
+        printed("decision", self.time, |line| {
+            line.text("request_id", self.request_id)
+                .shown("address", self.address)
+                .number("entry", self.entry)
+                .text("issuer", self.issuer)
+                .text("client", self.client)
+                .text("subject", self.subject)
+                .text("fhir_user", self.fhir_user)
+                .text("patient", self.patient)
+                .text("method", self.method)
+                .text("interaction", self.interaction)
+                .text("resource_type", self.resource_type)
+                .text("resource_id", self.resource_id)
+                .texts("parameters", self.parameters)
+                .text("query", self.query)
+                .text("sent", self.sent)
+                .text("decision", self.decision)
+                .text("rule", self.rule)
+                .text("detail", self.detail)
+                .text("would", self.would)
+                .number("would_remove", Some(self.would_remove).filter(|count| *count > 0))
+                .number("status", Some(self.status))
+                .text("path", self.path)
+                .number("removed", Some(self.removed))
+                .number("upstream_status", self.upstream_status)
+                .number("gate_micros", self.gate_micros)
+                .number("upstream_micros", self.upstream_micros);
+        })
     }
 }
 
 impl AuthRecord {
     fn print(&self) -> Vec<u8> {
-        let mut line = Line::new("auth", self.time);
-        line.text("request_id", self.request_id.as_str())
-            .shown("address", self.address)
-            .text("event", self.event)
-            .text("outcome", self.outcome)
-            .text("client", self.client.as_deref())
-            .text("subject", self.subject.as_deref())
-            .text("patient", self.patient.as_deref())
-            .text("scope", self.scope.as_deref())
-            .text("error", self.error)
-            .text("detail", self.detail.as_deref());
-        line.end()
+        printed("auth", self.time, |line| {
+            line.text("request_id", self.request_id.as_str())
+                .shown("address", self.address)
+                .text("event", self.event)
+                .text("outcome", self.outcome)
+                .text("client", self.client.as_deref())
+                .text("subject", self.subject.as_deref())
+                .text("patient", self.patient.as_deref())
+                .text("scope", self.scope.as_deref())
+                .text("error", self.error)
+                .text("detail", self.detail.as_deref());
+        })
     }
 }

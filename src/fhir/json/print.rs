@@ -1,0 +1,45 @@
+//! JSON that is written piece by piece.
+
+/// Prints an object member by member.
+pub struct ObjectWriter<'o> {
+    out: &'o mut String,
+    is_empty: bool,
+}
+
+impl<'o> ObjectWriter<'o> {
+    /// Begins an object behind what `out` holds.
+    pub fn new(out: &'o mut String) -> Self {
+        out.push('{');
+        Self { out, is_empty: true }
+    }
+
+    /// Begins a member: its value is to be written next. `name` needs no escape.
+    pub fn member(&mut self, name: &str) -> &mut String {
+        self.out.push_str(if std::mem::take(&mut self.is_empty) { "\"" } else { ",\"" });
+        self.out.push_str(name);
+        self.out.push_str("\":");
+        self.out
+    }
+
+    /// Writes a member that is a text.
+    pub fn text(&mut self, name: &str, text: &str) {
+        let out = self.member(name);
+        quote(text, out);
+    }
+
+    /// Ends the object.
+    pub fn end(self) {
+        self.out.push('}');
+    }
+}
+
+/// Appends `text` as JSON has it.
+pub fn quote(text: &str, out: &mut String) {
+    if text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        out.push_str(&serde_json::Value::from(text).to_string());
+        return;
+    }
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
+}
