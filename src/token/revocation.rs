@@ -4,16 +4,18 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use papaya::{Equivalent, HashMap};
+use smol_str::SmolStr;
 
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::store::{Revoked, Store, StoreError};
 
 use super::Claims;
 
+/// Kept for a day and more, so it is kept small: an id of the gate's own fits into its [`SmolStr`].
 #[derive(Hash, PartialEq, Eq)]
 struct TokenKey {
-    issuer: String,
-    id: String,
+    issuer: SmolStr,
+    id: SmolStr,
 }
 
 /// A [`TokenKey`] to look up by, with the same hash.
@@ -35,7 +37,7 @@ const NEVER: i64 = i64::MIN;
 /// The set of revocations that are still needed, each with its expiry.
 pub struct Revocations {
     tokens: HashMap<TokenKey, UnixSeconds>,
-    grants: HashMap<String, UnixSeconds>,
+    grants: HashMap<SmolStr, UnixSeconds>,
     /// Where to go on reading.
     sequence: AtomicI64,
     /// When it was last in step with the store, in seconds of the steady clock.
@@ -67,10 +69,10 @@ impl Revocations {
         let later = |known: &UnixSeconds| expires.max(*known);
         match revoked {
             Revoked::Token { issuer, id } => {
-                self.tokens.pin().update_or_insert(TokenKey { issuer, id }, later, expires);
+                self.tokens.pin().update_or_insert(TokenKey { issuer: issuer.into(), id: id.into() }, later, expires);
             }
             Revoked::Grant(grant) => {
-                self.grants.pin().update_or_insert(grant, later, expires);
+                self.grants.pin().update_or_insert(grant.into(), later, expires);
             }
         }
     }

@@ -14,6 +14,10 @@ const APPLICATION_ID: i32 = 0x536D_4774;
 /// How long to wait for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Most that a connection keeps of the file in memory, in KiB: one row at a time is read and written here, and the system has the
+/// file in memory anyway.
+const CACHE_KIB: i32 = 256;
+
 /// Each step leads to the version before it, in order; `PRAGMA user_version` says which was the last.
 const MIGRATIONS: &[(u32, &str)] = &[
     (
@@ -147,6 +151,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(connection)
 }
 

@@ -116,17 +116,20 @@ async fn who_is_not_logs_in_there_and_is_asked_silently_once() {
 #[tokio::test]
 async fn row_225_another_person_of_the_provider_is_refused() {
     let fake = Fake::start().await;
-    fake.say("sub", json!("249"));
+    // No sealed text can hold these by chance: it has no dot.
+    let (meant, other) = ("person.of.the.launch", "another.person");
+    fake.say("sub", json!(other));
     let world = launching(&fake, granted).await;
-    let mut browser = launched_there(&world, &fake, &[]).await;
+    let user = format!("{}#{meant}", fake.url);
+    let mut browser = launched(&world, &user, "bob", &[]).await;
     let callback = fake.callback(&sent(&browser));
     browser.go(&callback).await;
     assert_eq!(told_app(&browser), "access_denied");
     let location = browser.answer.headers()[header::LOCATION].to_str().unwrap();
-    assert!(!location.contains("248") && !location.contains("249") && browser.cookies.len() <= 1, "{location}");
+    assert!(!location.contains(meant) && !location.contains(other) && browser.cookies.len() <= 1, "{location}");
     // Nor a local user, who posts the form that the page does not show.
-    let mut browser = launched_there(&world, &fake, &[("prompt", "login")]).await;
-    assert!(!browser.html().contains("name=\"password\"") && !browser.html().contains("248"), "{}", browser.html());
+    let mut browser = launched(&world, &user, "bob", &[("prompt", "login")]).await;
+    assert!(!browser.html().contains("name=\"password\"") && !browser.html().contains(meant), "{}", browser.html());
     browser.log_in("carter", crate::auth::testing::PASSWORD).await;
     assert_eq!(told_app(&browser), "access_denied");
 }
