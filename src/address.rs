@@ -27,7 +27,14 @@ impl ClientAddress {
 
 impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let IpAddr::V4(address) = self.0 else { return self.0.fmt(f) };
+        // A line of the audit log has one: number by number is a tenth of the work of a format string.
+        let [first, rest @ ..] = address.octets();
+        f.write_str(itoa::Buffer::new().format(first))?;
+        rest.into_iter().try_for_each(|octet| {
+            f.write_str(".")?;
+            f.write_str(itoa::Buffer::new().format(octet))
+        })
     }
 }
 

@@ -18,6 +18,7 @@ use keys::Lengths;
 pub use print::{ObjectWriter, quote};
 use scan::{Kind, Node, Scanner};
 use text::decoded;
+pub(super) use text::plain_ascii;
 
 /// A body that is not JSON, or that two readers could read differently.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

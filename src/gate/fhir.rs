@@ -12,6 +12,7 @@ use super::head::Head;
 use super::record::Visit;
 use super::respond::Reply;
 use super::{Gate, body, cors};
+use crate::ambient::UnixSeconds;
 use crate::config::Snapshot;
 use crate::decide::{
     BODY_NOT_FHIR_JSON, Decided, Grant, Refusal, decide_in_mode, decide_public, request as rules, takes_pairs,
@@ -60,7 +61,7 @@ impl Gate {
         if path == ["metadata"] {
             return self.public(snapshot, head, &path, visit).await;
         }
-        let grant = self.grant(snapshot, head).await?;
+        let grant = self.grant(snapshot, head, visit.time).await?;
         visit.granted(&grant);
         self.rates.of_client(&grant, snapshot, visit.started)?;
         let Asked { request, original, body } = self.request(session, snapshot, head, &path, &grant).await?;
@@ -68,7 +69,7 @@ impl Gate {
         if snapshot.audit.search_values {
             visit.asked(&original);
         }
-        let decided = decide_in_mode(snapshot, &grant, &request, self.parts.ambient.now())?;
+        let decided = decide_in_mode(snapshot, &grant, &request, visit.time)?;
         visit.decided(&decided);
         visit.sends(decided.permit(), snapshot.audit.search_values);
         let body = match body {
@@ -142,10 +143,10 @@ impl Gate {
     }
 
     /// The rights of the token that the request shows.
-    async fn grant(&self, snapshot: &Arc<Snapshot>, head: &Head) -> Result<Arc<Grant>, Refusal> {
+    async fn grant(&self, snapshot: &Arc<Snapshot>, head: &Head, now: UnixSeconds) -> Result<Arc<Grant>, Refusal> {
         no_token_in(&head.target.query)?;
         let token = bearer(head)?;
-        let (now, steady) = (self.parts.ambient.now(), self.parts.ambient.steady());
+        let steady = self.parts.ambient.steady();
         let stamp = Stamp {
             configuration: snapshot.generation,
             clients: snapshot.clients.generation(),

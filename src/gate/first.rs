@@ -88,11 +88,12 @@ async fn first_bytes(stream: &mut Stream) -> io::Result<BytesMut> {
 
 /// Ends at `until`. `alarm` is set anew only when it went off too early: most requests come long before, and leave it alone.
 async fn silence(mut alarm: Pin<&mut Sleep>, until: Instant) {
-    while Instant::now() < until {
-        if alarm.is_elapsed() {
-            alarm.as_mut().reset(until);
-        }
+    loop {
         alarm.as_mut().await;
+        if Instant::now() >= until {
+            return;
+        }
+        alarm.as_mut().reset(until);
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Visit {
     pub(super) would: Would,
     /// The request's, if it is recorded.
     pub(super) span: Option<Span>,
-    time: UnixSeconds,
+    pub(super) time: UnixSeconds,
     pub(super) started: Instant,
     grant: Option<Arc<Grant>>,
     interaction: &'static str,

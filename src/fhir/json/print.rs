@@ -1,5 +1,7 @@
 //! JSON that is written piece by piece.
 
+use super::text::plain_ascii;
+
 /// Prints an object member by member.
 pub struct ObjectWriter<'o> {
     out: &'o mut String,
@@ -15,7 +17,10 @@ impl<'o> ObjectWriter<'o> {
 
     /// Begins a member: its value is to be written next. `name` needs no escape.
     pub fn member(&mut self, name: &str) -> &mut String {
-        self.out.push_str(if std::mem::take(&mut self.is_empty) { "\"" } else { ",\"" });
+        if !std::mem::take(&mut self.is_empty) {
+            self.out.push(',');
+        }
+        self.out.push('"');
         self.out.push_str(name);
         self.out.push_str("\":");
         self.out
@@ -35,7 +40,7 @@ impl<'o> ObjectWriter<'o> {
 
 /// Appends `text` as JSON has it.
 pub fn quote(text: &str, out: &mut String) {
-    if text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+    if plain_ascii(text.as_bytes()) < text.len() {
         out.push_str(&serde_json::Value::from(text).to_string());
         return;
     }

@@ -45,6 +45,27 @@ pub(super) fn plain(bytes: &[u8], mut at: usize) -> usize {
     at + bytes.get(at..).unwrap_or_default().iter().take_while(is_plain).count()
 }
 
+/// How many bytes at the beginning are ASCII that a string has as it is; looks at eight at a time.
+#[inline]
+pub(in crate::fhir) fn plain_ascii(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x80 * ONES;
+    // The high bit of each byte less than `than`; above the first such byte there may be wrong ones.
+    let less = |word: u64, than: u64| word.wrapping_sub(than * ONES) & !word & HIGHS;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = less(word ^ (0x22 * ONES), 1);
+        let backslash = less(word ^ (0x5c * ONES), 1);
+        let found = less(word, 0x20) | quote | backslash | (word & HIGHS);
+        if found != 0 {
+            return index * 8 + (found.trailing_zeros() / 8) as usize;
+        }
+    }
+    let is_plain = |byte: &&u8| matches!(byte, 0x20..=0x7f) && **byte != b'"' && **byte != b'\\';
+    bytes.len() - rest.len() + rest.iter().take_while(is_plain).count()
+}
+
 /// Reads on in a text from what does not stand for itself; where it ends, and whether it has no half of a surrogate pair.
 pub(super) fn escapes(bytes: &[u8], mut at: usize) -> Result<(usize, bool), JsonError> {
     let mut whole = true;

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use super::chunk::Chunk;
 use super::place::{Key, Kind, MAX_KEY, Role};
 use super::rewriter::{Reading, Rewriter, State};
-use super::text::{TextCheck, plain_ascii};
+use super::text::TextCheck;
 use super::{LinkSink, MAX_HELD, MAX_TEXT, Place, RewriteError};
+use crate::fhir::json::plain_ascii;
 use RewriteError::{Malformed, Refused};
 
 /// The page link that is open; only the root has page links, so there is one at most, and nothing else is held with it.
