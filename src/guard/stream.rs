@@ -9,7 +9,7 @@ use super::{Exchange, Guard, own_words};
 use crate::decide::{Refusal, request as rules};
 use crate::fhir::TypeSet;
 use crate::fhir::rewrite::{RewriteError, Rewriter};
-use crate::upstream::{UpstreamAnswer, UpstreamError, response_headers};
+use crate::upstream::{UpstreamAnswer, UpstreamError};
 
 /// An answer on its way.
 pub struct Stream {
@@ -55,7 +55,7 @@ pub enum CutOff {
 pub(super) fn start(
     guard: &Guard,
     exchange: &Exchange<'_>,
-    answer: UpstreamAnswer,
+    mut answer: UpstreamAnswer,
     bundle: Option<TypeSet>,
 ) -> Result<Box<Stream>, Refusal> {
     let status = answer.status;
@@ -66,7 +66,7 @@ pub(super) fn start(
     {
         return Err(own_words(status));
     }
-    let mut headers = response_headers(&answer.headers);
+    let mut headers = answer.take_headers();
     let fhir = &exchange.snapshot.fhir;
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         let moved = headers

@@ -19,8 +19,10 @@ use crate::config::Upstream;
 use crate::fhir::AddressKey;
 use crate::telemetry::Span;
 
-/// Headers of an answer that may travel on; every other one stays behind the gate (enforcement.md §7).
-const PASSED: [HeaderName; 9] = [
+/// Headers of an answer that are taken off it: those that may travel on, and one that only the gate's own answers are made of. No
+/// other one comes into the gate (enforcement.md §7).
+const TAKEN: [HeaderName; 10] = [
+    header::EXPIRES,
     header::CONTENT_DISPOSITION,
     header::CONTENT_LANGUAGE,
     header::CONTENT_LENGTH,
@@ -36,6 +38,7 @@ const PASSED: [HeaderName; 9] = [
 /// connection is closed.
 pub struct UpstreamAnswer {
     pub status: StatusCode,
+    /// Those that anything is made of.
     pub headers: HeaderMap,
     /// The address that answered.
     pub at: AddressKey,
@@ -71,7 +74,7 @@ impl UpstreamAnswer {
         if encoded {
             return Err(UpstreamError::Encoded);
         }
-        let (status, headers, at) = (head.status, head.headers.clone(), server.address.key);
+        let (status, headers, at) = (head.status, taken(&head.headers), server.address.key);
         let Upstream { read_timeout, idle_timeout, .. } = *upstream;
         let server = server.clone();
         let connection = Connection { server, session, place, _turn: turn, until, read_timeout, idle_timeout };
@@ -83,6 +86,13 @@ impl UpstreamAnswer {
         span.answered(self.status);
         self.span = Some(span);
         self
+    }
+
+    /// Its headers, for an answer that is this one.
+    pub fn take_headers(&mut self) -> HeaderMap {
+        let mut headers = std::mem::take(&mut self.headers);
+        headers.remove(header::EXPIRES);
+        headers
     }
 
     /// The next bytes of the body; `None` at its end.
@@ -174,13 +184,11 @@ impl Connection {
     }
 }
 
-/// The headers of an answer that may travel on.
-pub fn response_headers(headers: &HeaderMap) -> HeaderMap {
-    let mut passed = HeaderMap::with_capacity(PASSED.len());
-    for name in &PASSED {
-        if let Some(value) = headers.get(name) {
-            passed.insert(name.clone(), value.clone());
-        }
+/// The first of each that is taken.
+fn taken(headers: &HeaderMap) -> HeaderMap {
+    let mut taken = HeaderMap::with_capacity(TAKEN.len());
+    for (name, value) in headers.iter().filter(|(name, _)| TAKEN.contains(name)) {
+        taken.entry(name).or_insert_with(|| value.clone());
     }
-    passed
+    taken
 }

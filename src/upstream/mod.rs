@@ -35,7 +35,7 @@ use crate::fhir::AddressKey;
 use crate::telemetry::{Metrics, UpstreamRetry};
 use crate::token::ServiceTokens;
 
-pub use answer::{UpstreamAnswer, response_headers};
+pub use answer::UpstreamAnswer;
 pub use circuit::Standing;
 use exchange::{exchange, fixed_credentials, head};
 use pool::Connection;
