@@ -167,29 +167,27 @@ def log_in(url: str, username: str) -> None:
 
 def flat(bench: Bench, rounds: int) -> Lines:
     """The same read with little and with much of everything: CPU time a request must not grow."""
-    few, many = bench.requests["read"], scopes(bench, SCOPES)
+    few = bench.requests["read"]
     limits = "[limits]\nauthorization = 65536\n"
     variants: list[tuple[str, Callable[[], float]]] = [
         ("10 clients", lambda: cost(bench, few, clients(10))),
         (f"{CLIENTS:,} clients", lambda: cost(bench, few, clients(CLIENTS))),
         ("no revocations", lambda: cost(bench, few)),
         (f"{REVOCATIONS:,} live revocations", lambda: revoked(bench, few)),
-        ("3 scopes", lambda: cost(bench, scopes(bench, 3), limits)),
-        (f"{SCOPES} scopes", lambda: cost(bench, many, limits)),
-        *(row for count in (1, 5000) for row in connected(bench, few, count)),
+        *(row for count in (3, SCOPES) for row in beside(bench, f"{count} scopes", scopes(bench, count), limits)),
+        *(row for count in (1, 5000) for row in beside(bench, f"{count:,} connection{'s' if count > 1 else ''}", few, extra=["--connections", str(count)])),
     ]
     costs = [[measure() for _, measure in variants] for _ in range(rounds)]
     return [(f"{label}, CPU µs a request", f"{median(round[at] for round in costs):.1f}") for at, (label, _) in enumerate(variants)]
 
 
-def connected(bench: Bench, requests: Path, count: int) -> list[tuple[str, Callable[[], float]]]:
-    """Reads over so many connections, and what the kernel and pingora alone make of them."""
-    label, extra = f"{count:,} connection{'s' if count > 1 else ''}", ["--connections", str(count)]
+def beside(bench: Bench, label: str, requests: Path, more: str = "", extra: list[str] | None = None) -> list[tuple[str, Callable[[], float]]]:
+    """What reads cost, and what the kernel and pingora alone make of the same."""
 
     def bare() -> float:
         return costing(bench, bench.servers.start("pingora"), requests, extra)
 
-    return [(label, lambda: cost(bench, requests, extra=extra)), (f"{label}, bare pingora", bare)]
+    return [(label, lambda: cost(bench, requests, more, extra)), (f"{label}, bare pingora", bare)]
 
 
 def cost(bench: Bench, requests: Path, more: str = "", extra: list[str] | None = None) -> float:

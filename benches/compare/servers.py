@@ -29,6 +29,7 @@ http {{
     default_type application/fhir+json;
     keepalive_requests 1000000000;
     keepalive_timeout 75s;
+    large_client_header_buffers 4 64k;
     {http}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
