@@ -1,12 +1,12 @@
 //! Passwords of local users: argon2id, a bounded number at a time, the same cost and the same answer for every failure.
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::password_hash::PasswordHasher as _;
+use argon2::password_hash::phc::{Output, PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 
 use super::HashError;
-use super::hashing::Hashing;
+use super::hashing::{Hashing, Memory};
 use super::throttle::digest;
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::Snapshot;
@@ -78,7 +78,7 @@ impl Passwords {
         let stand_in = || snapshot.users.values().next().map_or(NOBODY, |other| other.password_hash.as_str());
         let hash = user.map_or_else(stand_in, |user| user.password_hash.as_str()).to_owned();
         let password = password.to_owned();
-        let Some(matches) = self.hashing.run(move || matches(&hash, &password)).await else {
+        let Some(matches) = self.hashing.run(move |memory| matches(&hash, &password, memory)).await else {
             return Ok(Verdict::Busy);
         };
         if matches && user.is_some_and(|user| user.enabled) {
@@ -90,14 +90,26 @@ impl Passwords {
     }
 }
 
-fn matches(hash: &str, password: &str) -> bool {
-    match PasswordHash::new(hash) {
-        Ok(hash) => Argon2::default().verify_password(password.as_bytes(), &hash).is_ok(),
-        Err(error) => {
-            tracing::error!(%error, "a configured password hash cannot be read");
-            false
-        }
-    }
+fn matches(hash: &str, password: &str, memory: &mut Memory) -> bool {
+    compare(hash, password, memory).unwrap_or_else(|error| {
+        tracing::error!(%error, "a configured password hash cannot be read");
+        false
+    })
+}
+
+/// As argon2's own `PasswordVerifier`, in memory that is there.
+fn compare(hash: &str, password: &str, memory: &mut Memory) -> argon2::password_hash::Result<bool> {
+    let hash = PasswordHash::new(hash)?;
+    let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else { return Ok(false) };
+    let version = hash.version.map(Version::try_from).transpose()?.unwrap_or_default();
+    let params = Params::try_from(&hash)?;
+    let blocks = memory.blocks(params.block_count());
+    let hasher = Argon2::new(hash.algorithm.as_str().try_into()?, version, params);
+    let mut computed = [0; Output::MAX_LENGTH];
+    let computed = computed.get_mut(..expected.len()).unwrap_or_default();
+    hasher.hash_password_into_with_memory(password.as_bytes(), salt, computed, blocks)?;
+    // Compared in constant time.
+    Ok(Output::new(computed)? == *expected)
 }
 
 /// Hashes a password for the configuration.

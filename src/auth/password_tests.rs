@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use argon2::password_hash::PasswordVerifier as _;
+
 use super::*;
 use crate::ambient::Ambient;
 use crate::auth::testing;
@@ -13,8 +15,8 @@ fn passwords() -> Passwords {
 fn a_hash_is_argon2id_as_owasp_recommends_and_verifies() {
     let hash = hash("correct horse", &Ambient::system()).unwrap();
     assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-    assert!(matches(&hash, "correct horse"));
-    assert!(!matches("no hash", ""));
+    assert!(matches(&hash, "correct horse", &mut Memory::default()));
+    assert!(!matches("no hash", "", &mut Memory::default()));
 }
 
 #[test]
@@ -23,7 +25,28 @@ fn the_hash_of_nobody_costs_as_much_as_a_real_one_and_fits_nothing() {
     assert_eq!(nobody.algorithm, argon2::ARGON2ID_IDENT);
     assert_eq!(nobody.params.to_string(), format!("m={MEMORY_KIB},t={PASSES},p={LANES}"));
     assert_eq!((nobody.salt.unwrap().len(), nobody.hash.unwrap().len()), (SALT, Params::DEFAULT_OUTPUT_LEN));
-    assert!(!matches(NOBODY, ""));
+    assert!(!matches(NOBODY, "", &mut Memory::default()));
+}
+
+/// Hashes of other parameters and versions, one after the other in the same memory.
+#[test]
+fn a_hash_matches_where_argon2_says_so() {
+    let mut memory = Memory::default();
+    for (memory_kib, passes, lanes, output) in [(64, 1, 1, 32), (8, 3, 1, 16), (512, 1, 4, 64), (32, 2, 2, 10)] {
+        for version in [Version::V0x10, Version::V0x13] {
+            let params = Params::new(memory_kib, passes, lanes, Some(output)).unwrap();
+            let hasher = Argon2::new(Algorithm::Argon2id, version, params);
+            let hash: PasswordHash = hasher.hash_password_with_salt(b"correct horse", b"salt of sixteen.").unwrap();
+            for password in ["correct horse", "correct horsf", ""] {
+                let theirs = Argon2::default().verify_password(password.as_bytes(), &hash).is_ok();
+                assert_eq!(matches(&hash.to_string(), password, &mut memory), theirs, "{hash} {password}");
+            }
+        }
+    }
+    assert!(
+        !matches("$argon2id$v=19$m=8,t=1,p=1$c2FsdCBvZiBzaXh0ZWVuLg", "", &mut memory),
+        "there is nothing to compare"
+    );
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use secrecy::SecretString;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
