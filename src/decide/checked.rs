@@ -109,9 +109,10 @@ fn permits(snapshot: &Snapshot, grant: &Grant, of: ResourceType, letter: Letter)
     let about_patients = snapshot.fhir.tables.subject(of).is_some() && !snapshot.fhir.shared_types.contains(of);
     let whole = grant.patient_sets(of, letter).into_iter();
     let whole = whole.map(|patients| WritePermit { patients: Some(patients), filter: None });
-    let constrained = grant.constrained(of, letter);
-    let constrained = constrained
-        .map(|(permit, filter)| WritePermit { patients: permit.patients.clone(), filter: Some(filter.clone()) });
+    let constrained = grant.constrained(of, letter).map(|(permit, filter)| {
+        let patients = permit.patients().map(|patients| patients.into_iter().map(str::to_owned).collect());
+        WritePermit { patients, filter: Some(filter.clone()) }
+    });
     let covering: Vec<WritePermit> = whole.chain(constrained).collect();
     if covering.is_empty() {
         return Err(SCOPE_MISSING.refuse().needing(grant.needed(Some(of), letter)));

@@ -121,10 +121,9 @@ fn constrained<'s>(
         parts.push(Part { patients: Some(patients.into_vec()), filter: None });
     }
     for (permit, filter) in grant.constrained(of, letter) {
-        match &permit.patients {
+        match permit.patients() {
             Some(_) if shared && reads => parts.push(Part { patients: None, filter: Some(filter) }),
             Some(patients) if rule.is_some() => {
-                let patients = patients.iter().map(String::as_str).collect();
                 parts.push(Part { patients: Some(patients), filter: Some(filter) });
             }
             Some(_) => {}
