@@ -1,6 +1,7 @@
 //! The metrics registry. Labels come from closed sets; handles are resolved once, so the request path only adds.
 
 mod handles;
+mod instruments;
 mod make;
 mod spans;
 mod upstream;
@@ -8,20 +9,13 @@ mod upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-use prometheus::{
-    Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Error, IntCounter, IntGauge, TextEncoder};
 
-use handles::{Handles, PerPath};
-use make::{Make, PREFIX};
+use instruments::{Instruments, StoreHandles};
 pub use spans::SpanLoss;
-use spans::Spans;
 pub use upstream::UpstreamRetry;
-use upstream::Upstreams;
 
-use super::process::Process;
-use super::{IssuerAnswer, LoginOutcome, Reload, ReloadOutcome, TokenGrant, TurnedAway};
+use super::{IssuerAnswer, LoginOutcome, Reload, TokenGrant, TurnedAway};
 
 /// How a request was answered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -50,55 +44,6 @@ impl PathTaken {
 #[derive(Clone)]
 pub struct Metrics(Arc<Instruments>);
 
-struct Instruments {
-    registry: Registry,
-    process: Process,
-    connections: IntGauge,
-    turned_away: IntCounterVec,
-    in_flight: IntGauge,
-    requests: IntCounterVec,
-    request_handles: Handles<(&'static str, &'static str, PathTaken), IntCounter>,
-    gate: PerPath,
-    upstream: PerPath,
-    upstreams: Upstreams,
-    refusals: IntCounterVec,
-    refusal_handles: Handles<&'static str, IntCounter>,
-    bundle_entries: IntCounterVec,
-    removed: IntCounter,
-    enforcement: IntGaugeVec,
-    reported: IntCounterVec,
-    would_remove: IntCounter,
-    cache_hits: IntCounter,
-    cache_misses: IntCounter,
-    reloads: IntCounterVec,
-    reload_successful: IntGauge,
-    generation: IntGauge,
-    last_reload: ArcSwapOption<Reload>,
-    logins: IntCounterVec,
-    client_authentications: IntCounterVec,
-    introspections: IntCounterVec,
-    questions: IntCounterVec,
-    admin_accesses: IntCounterVec,
-    tokens: IntCounterVec,
-    registrations: IntCounterVec,
-    store_durations: HistogramVec,
-    store_handles: Handles<&'static str, StoreHandles>,
-    store_errors: IntCounterVec,
-    audit_shed: IntCounter,
-    audit_write_errors: IntCounter,
-    audit_events_sent: IntCounter,
-    audit_events_rejected: IntCounter,
-    audit_send_errors: IntCounter,
-    audit_spool_bytes: IntGauge,
-    audit_backlog: IntGauge,
-    spans: Spans,
-}
-
-struct StoreHandles {
-    duration: Histogram,
-    errors: IntCounter,
-}
-
 /// A request being answered; it is counted as long as this lives.
 pub struct InFlight(IntGauge);
 
@@ -114,126 +59,7 @@ impl Metrics {
     /// # Errors
     /// Two metrics of one name, which a test rules out.
     pub fn new() -> Result<Self, Error> {
-        let registry = Registry::new();
-        let make = Make(&registry);
-        make.build_info()?;
-        let cache = make.counters(
-            "token_cache_requests_total",
-            "Bearer tokens looked up in the verified-token cache.",
-            &["result"],
-        )?;
-        let gate = make.histograms(
-            "gate_duration_seconds",
-            "Time from a request's head to the last byte of its answer, without the time the FHIR server took.",
-            "path",
-        )?;
-        let upstream =
-            make.histograms("upstream_duration_seconds", "Time that requests waited for the FHIR server.", "path")?;
-        let instruments = Instruments {
-            process: Process::new(&registry)?,
-            connections: make.gauge("connections", "Connections of apps that are open.")?,
-            turned_away: make.counters(
-                "connections_refused_total",
-                "Connections of apps that were closed before their first request, by reason.",
-                &["reason"],
-            )?,
-            in_flight: make.gauge("requests_in_flight", "Requests being answered.")?,
-            requests: make.counters(
-                "requests_total",
-                "Requests answered, by interaction, outcome and the path taken.",
-                &["interaction", "outcome", "path"],
-            )?,
-            request_handles: Handles::new(),
-            gate: PerPath::of(&gate),
-            upstream: PerPath::of(&upstream),
-            upstreams: Upstreams::new(&make)?,
-            refusals: make.counters("refusals_total", "Requests refused, by rule.", &["rule"])?,
-            refusal_handles: Handles::new(),
-            bundle_entries: make.counters(
-                "bundle_entries_total",
-                "Entries of batches and transactions dealt with.",
-                &["interaction", "outcome"],
-            )?,
-            removed: make.counter("resources_removed_total", "Resources removed from answers by verification.")?,
-            enforcement: make.registered(IntGaugeVec::new(
-                Opts::new("enforcement_mode", "Whether rules are enforced; 1 for the mode in effect.")
-                    .namespace(PREFIX),
-                &["mode"],
-            )?)?,
-            reported: make.counters(
-                "reported_total",
-                "Requests that passed in report mode and that enforcement refuses, by rule.",
-                &["rule"],
-            )?,
-            would_remove: make.counter(
-                "resources_reported_total",
-                "Resources that passed in report mode and that enforcement removes.",
-            )?,
-            cache_hits: cache.with_label_values(&["hit"]),
-            cache_misses: cache.with_label_values(&["miss"]),
-            reloads: make.counters("reloads_total", "Reloads of the configuration, by outcome.", &["outcome"])?,
-            reload_successful: make.gauge(
-                "config_last_reload_successful",
-                "Whether the configuration in effect is what the files say (1) or an older one (0).",
-            )?,
-            generation: make.gauge("config_generation", "Number of the configuration in effect.")?,
-            last_reload: ArcSwapOption::empty(),
-            logins: make.counters("logins_total", "Logins of users, by outcome.", &["outcome"])?,
-            client_authentications: make.counters(
-                "client_authentications_total",
-                "Authentications of clients by secret or assertion, by outcome.",
-                &["outcome"],
-            )?,
-            admin_accesses: make.counters(
-                "admin_accesses_total",
-                "Uses of the admin token, by outcome.",
-                &["outcome"],
-            )?,
-            introspections: make.counters(
-                "introspections_total",
-                "Tokens told of by introspection, by whether they were active.",
-                &["result"],
-            )?,
-            questions: make.counters(
-                "issuer_introspections_total",
-                "Questions to other issuers about opaque tokens, by what became of them.",
-                &["outcome"],
-            )?,
-            tokens: make.counters("tokens_issued_total", "Access tokens issued, by grant.", &["grant"])?,
-            registrations: make.counters(
-                "registrations_total",
-                "Apps that asked to register themselves, by outcome.",
-                &["outcome"],
-            )?,
-            store_durations: make.histograms(
-                "store_operation_duration_seconds",
-                "Time that operations of the store took.",
-                "operation",
-            )?,
-            store_handles: Handles::new(),
-            store_errors: make.counters(
-                "store_errors_total",
-                "Operations of the store that failed.",
-                &["operation"],
-            )?,
-            audit_shed: make.counter("audit_lines_shed_total", "Audit lines dropped because the queue was full.")?,
-            audit_write_errors: make.counter(
-                "audit_write_errors_total",
-                "Failed attempts to write the audit log; the lines are tried again.",
-            )?,
-            audit_events_sent: make.counter("audit_events_sent_total", "AuditEvents that the FHIR endpoint took.")?,
-            audit_events_rejected: make.counter(
-                "audit_events_rejected_total",
-                "AuditEvents that the FHIR endpoint will not take; their lines are put aside.",
-            )?,
-            audit_send_errors: make
-                .counter("audit_send_errors_total", "Failed attempts to send AuditEvents; they are tried again.")?,
-            audit_spool_bytes: make.gauge("audit_spool_bytes", "Audit lines that wait for the FHIR endpoint.")?,
-            audit_backlog: make.gauge("audit_backlog_seconds", "Age of the oldest of them.")?,
-            spans: Spans::new(&make)?,
-            registry,
-        };
-        instruments.begin();
+        let instruments = Instruments::new()?;
         let metrics = Self(Arc::new(instruments));
         metrics.enforcement(false);
         Ok(metrics)
@@ -431,38 +257,6 @@ impl Metrics {
             tracing::error!(%error, "the metrics cannot be printed");
             String::new()
         })
-    }
-}
-
-impl Instruments {
-    /// Shows known labels from the start, so that a rate has something to rise from and an alert on absence means absence.
-    fn begin(&self) {
-        for outcome in ReloadOutcome::ALL {
-            self.reloads.with_label_values(&[outcome.label()]);
-        }
-        for why in TurnedAway::ALL {
-            self.turned_away.with_label_values(&[why.label()]);
-        }
-        for outcome in LoginOutcome::ALL {
-            self.logins.with_label_values(&[outcome.label()]);
-            self.client_authentications.with_label_values(&[outcome.label()]);
-            self.admin_accesses.with_label_values(&[outcome.label()]);
-        }
-        for outcome in ["success", "failure"] {
-            self.registrations.with_label_values(&[outcome]);
-        }
-        for result in ["active", "inactive"] {
-            self.introspections.with_label_values(&[result]);
-        }
-        for outcome in IssuerAnswer::ALL {
-            self.questions.with_label_values(&[outcome.label()]);
-        }
-        for grant in TokenGrant::ALL {
-            self.tokens.with_label_values(&[grant.label()]);
-        }
-        // The process runs, so its first configuration was right.
-        self.reload_successful.set(1);
-        self.generation.set(1);
     }
 }
 

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::telemetry::ReloadOutcome;
 
 fn used() -> Metrics {
     let metrics = Metrics::new().unwrap();
