@@ -91,6 +91,11 @@ def echo() -> EchoServer:
     server.stop()
 
 
+def test_memory_is_given_back_in_small_pages(gate: Gate) -> None:
+    """With huge pages what is resident grows for hours, as the kernel makes them of what is used here and there."""
+    assert "THP_enabled:\t0\n" in Path(f"/proc/{gate.process.pid}/status").read_text()
+
+
 def test_sigterm_drains(own_gate: Gate, echo: EchoServer) -> None:
     own_gate.config["fhir"]["upstream"] = echo.base
     own_gate.config["server"]["drain_delay"] = "1s"
