@@ -60,6 +60,7 @@ lint:
 	@tools/setup demo
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets --features smartgate/bench,smartgate/otel -- -D warnings
+	cargo clippy --locked -- -D warnings
 
 fuzz:
 	@tools/setup demo
