@@ -92,7 +92,7 @@ impl Passwords {
 
 fn matches(hash: &str, password: &str, memory: &mut Memory) -> bool {
     compare(hash, password, memory).unwrap_or_else(|error| {
-        tracing::error!(%error, "a configured password hash cannot be read");
+        tracing::error!(%error, "a password cannot be compared with the configured hash");
         false
     })
 }
