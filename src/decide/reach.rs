@@ -142,33 +142,72 @@ pub fn visible(snapshot: &Snapshot, grant: &Grant, letter: Letter, resource: Jso
 
 /// As [`visible`], for a resource that others lead to, too: `seen` is what was looked up for it.
 pub fn visible_with(snapshot: &Snapshot, grant: &Grant, letter: Letter, resource: Json<'_>, seen: &Seen) -> bool {
-    type_of(snapshot, resource).is_some_and(|of| Judge::of(snapshot, grant).visible(letter, of, resource, seen))
+    type_of(snapshot, resource).is_some_and(|of| Judge::of(snapshot, grant).visible(letter, of, (resource, None), seen))
 }
 
 /// Judges resources by one grant. How far that reaches into a type is found once for those of it that follow each other.
-pub struct Judge<'s> {
+pub struct Judge<'s, 'd> {
     snapshot: &'s Snapshot,
     grant: &'s Grant,
     bases: SmallVec<[&'s str; 4]>,
     known: Option<((ResourceType, Letter), Option<Reach<'s>>)>,
+    /// What the last one of those said.
+    said: Said<'d>,
 }
 
-impl<'s> Judge<'s> {
+/// Where a resource says whose it is.
+#[derive(Default)]
+struct Said<'d> {
+    resource: Option<Json<'d>>,
+    references: SmallVec<[Json<'d>; 4]>,
+}
+
+impl<'d> Said<'d> {
+    /// The references by which `resource` says it; `like` has the same nodes as it, and so the same references at the same places.
+    fn by(&mut self, rule: &SubjectRule, resource: Json<'d>, like: Option<Json<'d>>) -> &[Json<'d>] {
+        match (self.resource.replace(resource), like) {
+            (Some(last), Some(like)) if last.is(like) => {
+                self.references.iter_mut().for_each(|reference| *reference = reference.moved(like, resource));
+            }
+            _ => {
+                self.references.clear();
+                visit_references(rule, resource, &mut |reference| self.references.push(reference));
+            }
+        }
+        &self.references
+    }
+}
+
+impl<'s, 'd> Judge<'s, 'd> {
     /// One that has judged nothing yet.
     pub fn of(snapshot: &'s Snapshot, grant: &'s Grant) -> Self {
-        Self { snapshot, grant, bases: snapshot.fhir.bases(), known: None }
+        Self { snapshot, grant, bases: snapshot.fhir.bases(), known: None, said: Said::default() }
     }
 
-    /// Whether a resource of the type `of` may leave; see [`visible_with`].
-    pub fn visible(&mut self, letter: Letter, of: ResourceType, resource: Json<'_>, seen: &Seen) -> bool {
-        let id = resource.get("id").and_then(Json::as_str).unwrap_or_default();
-        if letter == Letter::Read && self.grant.is_identity(of, id) {
+    /// Whether a resource of the type `of` may leave; see [`visible_with`]. `like` is one that has the same nodes.
+    pub fn visible(
+        &mut self,
+        letter: Letter,
+        of: ResourceType,
+        (resource, like): (Json<'d>, Option<Json<'d>>),
+        seen: &Seen,
+    ) -> bool {
+        let id = || resource.get("id").and_then(Json::as_str).unwrap_or_default();
+        if letter == Letter::Read && self.grant.is_identity(of, id()) {
             return true;
         }
         if self.known.as_ref().is_none_or(|(known, _)| *known != (of, letter)) {
             self.known = Some(((of, letter), reach(self.snapshot, self.grant, of, letter).ok()));
+            self.said = Said::default();
         }
-        let belongs = |patients: &[&str], rule: &SubjectRule| belongs(&self.bases, of, id, resource, patients, rule);
+        // Whether some element that says whose the resource is names one of `patients`.
+        let mut belongs = |patients: &[&str], rule: &SubjectRule| {
+            if of == ResourceType::PATIENT {
+                return patients.contains(&id());
+            }
+            let mut references = self.said.by(rule, resource, like).iter();
+            references.any(|reference| patient(&self.bases, *reference).is_some_and(|id| patients.contains(&id)))
+        };
         match self.known.as_ref().and_then(|(_, reach)| reach.as_ref()) {
             Some(Reach::Everything | Reach::Shared) => true,
             Some(Reach::Patients { patients, rule }) => belongs(patients, rule),
@@ -188,24 +227,7 @@ impl<'s> Judge<'s> {
 
 /// The resource's own type, if this FHIR version has it.
 pub fn type_of(snapshot: &Snapshot, resource: Json<'_>) -> Option<ResourceType> {
-    ResourceType::parse(snapshot.fhir.version, resource.get("resourceType")?.as_str()?)
-}
-
-/// Whether some element that says whose the resource is names one of `patients`.
-fn belongs(
-    bases: &[&str],
-    of: ResourceType,
-    id: &str,
-    resource: Json<'_>,
-    patients: &[&str],
-    rule: &SubjectRule,
-) -> bool {
-    if of == ResourceType::PATIENT {
-        return patients.contains(&id);
-    }
-    let mut found = false;
-    visit_patients(bases, rule, resource, &mut |patient| found |= patients.contains(&patient));
-    found
+    ResourceType::parse(snapshot.fhir.version, ResourceType::member(resource)?.as_str()?)
 }
 
 /// The patients whose the resource is, by its own elements.
@@ -216,20 +238,26 @@ pub(super) fn patients_of(snapshot: &Snapshot, of: ResourceType, resource: Json<
     let mut patients = Vec::new();
     if let Some(rule) = membership(snapshot, of) {
         let bases = snapshot.fhir.bases();
-        visit_patients(&bases, rule, resource, &mut |patient| patients.push(patient.to_owned()));
+        visit_references(rule, resource, &mut |reference| {
+            patients.extend(patient(&bases, reference).map(str::to_owned));
+        });
     }
     patients
 }
 
-fn visit_patients(bases: &[&str], rule: &SubjectRule, resource: Json<'_>, visit: &mut dyn FnMut(&str)) {
+/// Calls `visit` with every reference that says whose the resource is.
+fn visit_references<'d>(rule: &SubjectRule, resource: Json<'d>, visit: &mut dyn FnMut(Json<'d>)) {
     for element in &rule.elements {
         resource.visit(&element.steps, &mut |value| {
-            let text = value.get("reference").and_then(Json::as_str);
-            if let Some(literal) = text.and_then(|text| Literal::parse(text, bases))
-                && literal.resource_type == "Patient"
-            {
-                visit(literal.id);
+            if let Some(reference) = value.get("reference") {
+                visit(reference);
             }
         });
     }
+}
+
+/// The patient whom a reference names.
+fn patient<'d>(bases: &[&str], reference: Json<'d>) -> Option<&'d str> {
+    let literal = Literal::parse(reference.as_str()?, bases)?;
+    (literal.resource_type == "Patient").then_some(literal.id)
 }

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use super::json::{Document, Json, JsonError, ObjectWriter, Value};
+use super::types::{FhirVersion, ResourceType};
 
 /// How deep the resource of an entry is in its Bundle.
 const RESOURCE_DEPTH: usize = 3;
@@ -23,15 +24,19 @@ pub struct RawLink<'d> {
 }
 
 /// `Bundle.entry`.
-#[derive(Clone, Copy)]
 pub struct RawEntry<'d> {
+    json: Json<'d>,
     /// A text.
     pub full_url: Option<Json<'d>>,
     /// What is there under that name; it may have several readings.
     resource: Option<Json<'d>>,
+    /// What says which type it is of.
+    named: Option<Json<'d>>,
+    of: Option<ResourceType>,
+    like: Option<Json<'d>>,
     /// An object.
     pub search: Option<Json<'d>>,
-    mode: Option<&'d str>,
+    mode: Option<Json<'d>>,
     /// An object.
     pub request: Option<Json<'d>>,
     /// An object.
@@ -66,7 +71,7 @@ impl<'d> RawBundle<'d> {
                     bundle.link = value.elements().map(RawLink::of).collect::<Option<_>>().ok_or_else(broken)?;
                 }
                 "entry" if value.is_array() => {
-                    bundle.entry = value.elements().map(RawEntry::of).collect::<Option<_>>().ok_or_else(broken)?;
+                    bundle.entry = RawEntry::all(value).ok_or_else(broken)?;
                 }
                 "link" | "entry" => return Err(broken()),
                 _ => {}
@@ -96,12 +101,52 @@ impl<'d> RawLink<'d> {
 }
 
 impl<'d> RawEntry<'d> {
+    fn all(list: Json<'d>) -> Option<Vec<Self>> {
+        let mut entries: Vec<Self> = Vec::new();
+        for json in list.elements() {
+            let entry = match entries.last() {
+                Some(before) if json.has_nodes_of(before.json) => before.again(json),
+                _ => Self::of(json)?,
+            };
+            entries.push(entry);
+        }
+        Some(entries)
+    }
+
+    /// The entry that `json` is, which has the nodes of this one.
+    fn again(&self, json: Json<'d>) -> Self {
+        let there = |value: Option<Json<'d>>| value.map(|value| value.moved(self.json, json));
+        let (named, says) = (there(self.named), |named: Option<Json<'d>>| named.and_then(Json::as_str));
+        Self {
+            json,
+            full_url: there(self.full_url),
+            resource: there(self.resource),
+            named,
+            of: if says(named) == says(self.named) { self.of } else { says(named).and_then(ResourceType::known) },
+            like: self.resource,
+            search: there(self.search),
+            mode: there(self.mode),
+            request: there(self.request),
+            response: there(self.response),
+        }
+    }
+
     fn of(json: Json<'d>) -> Option<Self> {
         if !json.is_object() {
             return None;
         }
-        let mut entry =
-            Self { full_url: None, resource: None, search: None, mode: None, request: None, response: None };
+        let mut entry = Self {
+            json,
+            full_url: None,
+            resource: None,
+            named: None,
+            of: None,
+            like: None,
+            search: None,
+            mode: None,
+            request: None,
+            response: None,
+        };
         for (name, value) in json.members() {
             let (place, fits) = match name {
                 "fullUrl" => (&mut entry.full_url, value.is_text()),
@@ -119,7 +164,9 @@ impl<'d> RawEntry<'d> {
             }
             *place = Some(value);
         }
-        entry.mode = entry.search.and_then(|search| search.get("mode")?.as_str());
+        entry.mode = entry.search.and_then(|search| search.get("mode"));
+        entry.named = entry.resource().and_then(ResourceType::member);
+        entry.of = entry.named.and_then(|named| ResourceType::known(named.as_str()?));
         Some(entry)
     }
 
@@ -133,6 +180,16 @@ impl<'d> RawEntry<'d> {
         self.resource.filter(|resource| resource.flaws() == 0)
     }
 
+    /// The type of the resource, if it has one reading and `version` has that type.
+    pub fn resource_type(&self, version: FhirVersion) -> Option<ResourceType> {
+        self.of.filter(|of| of.is_in(version))
+    }
+
+    /// The resource of the entry before it, where that is known to have the same nodes.
+    pub fn like(&self) -> Option<Json<'d>> {
+        self.like
+    }
+
     /// The resource as it is written, however many readings it has.
     pub fn written(&self) -> &'d str {
         self.resource.map(Json::raw).unwrap_or_default()
@@ -140,7 +197,7 @@ impl<'d> RawEntry<'d> {
 
     /// `search.mode`.
     pub fn mode(&self) -> Option<&'d str> {
-        self.mode
+        self.mode.and_then(Json::as_str)
     }
 
     /// Whether nothing says that it is no match.

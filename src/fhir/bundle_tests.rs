@@ -35,7 +35,7 @@ fn a_resource_with_several_readings_is_its_entrys_own_affair() {
         let text = bundle(resource);
         assert_eq!(read(&text).unwrap(), ["a", "", "b"], "{resource}");
         let document = RawBundle::document(text.as_bytes(), 8).unwrap();
-        let entry = RawBundle::of(&document).unwrap().entry[1];
+        let entry = &RawBundle::of(&document).unwrap().entry[1];
         assert!(entry.has_resource() && entry.written() == resource, "{resource}");
     }
 }

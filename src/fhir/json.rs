@@ -14,7 +14,6 @@ mod text;
 
 use std::sync::OnceLock;
 
-use keys::Lengths;
 pub use print::{ObjectWriter, quote};
 use scan::{Kind, Node, Scanner};
 use text::decoded;
@@ -87,24 +86,6 @@ impl<'a> Document<'a> {
         self.flaws.len()
     }
 
-    /// Every text of at least so many bytes that is a member with one of these names, in order.
-    pub fn texts_called(&self, names: &[&str], at_least: usize) -> impl Iterator<Item = Json<'_>> {
-        let (lengths, mut nodes) = (Lengths::of(names), self.nodes.iter().enumerate());
-        std::iter::from_fn(move || {
-            for (at, node) in nodes.by_ref() {
-                if !lengths.may_have(node) || !node.is_text() {
-                    continue;
-                }
-                // What a text says is never longer than how it is written.
-                let is_long = node.end.saturating_sub(node.start) as usize >= at_least;
-                if is_long && names.iter().any(|name| self.is_called(node, name)) {
-                    return Some(Json { document: self, at });
-                }
-            }
-            None
-        })
-    }
-
     #[inline]
     fn text_of(&self, node: &Node) -> &str {
         let written = self.text.get(node.start as usize..node.end as usize).unwrap_or_default();
@@ -150,7 +131,7 @@ impl<'d> Json<'d> {
             Kind::Number => Value::Number(self.raw()),
             Kind::Text | Kind::EscapedText => Value::Text(self.document.text_of(node)),
             Kind::Array => Value::Array(Elements(self.inner(node))),
-            Kind::Object => Value::Object(Members(self.inner(node))),
+            Kind::Object | Kind::SameObject => Value::Object(Members(self.inner(node))),
         }
     }
 
@@ -199,7 +180,7 @@ impl<'d> Json<'d> {
 
     /// Whether it is an object.
     pub fn is_object(self) -> bool {
-        self.node().is_some_and(|node| node.kind == Kind::Object)
+        self.node().is_some_and(Node::is_object)
     }
 
     /// The elements of an array; anything else has none.
@@ -215,7 +196,7 @@ impl<'d> Json<'d> {
 
     /// The members of an object; anything else has none.
     pub fn members(self) -> Members<'d> {
-        let node = self.node().filter(|node| node.kind == Kind::Object);
+        let node = self.node().filter(|node| node.is_object());
         Members(node.map_or_else(|| Inner::none(self.document), |node| self.inner(node)))
     }
 

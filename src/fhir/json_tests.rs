@@ -58,6 +58,37 @@ fn what_is_alike_is_not_nested_deeper() {
     assert!(Document::parse(body.as_bytes(), 8).is_err());
 }
 
+/// An object has the nodes of the one right before it where names and kinds of values are the same, whatever the values say.
+#[test]
+fn the_nodes_of_the_one_before() {
+    let one = r#"{"a":"x","b":[{"c":1},{"c":2}],"d":true}"#;
+    for (other, has) in [
+        (one, true),
+        (
+            r#"{"a":"yy
+","b":[{"c":10},{"c":-2}],"d":false}"#,
+            true,
+        ),
+        (r#"{"a":"x","b":[{"c":1},{"c":2}],"e":true}"#, false),
+        (r#"{"a":"x","b":[{"c":1},{"c":2}],"d":null}"#, false),
+        (r#"{"a":"x","b":[{"c":1},{"c":null}],"d":true}"#, false),
+        (r#"{"a":"x","b":[{"c":1},{"c":2},{"c":3}],"d":true}"#, false),
+        (r#"{"a":"x","b":[{"c":1}],"d":true}"#, false),
+        (r#"{"a":"x","b":[{"c":1},{"c":2}],"d":true,"e":0}"#, false),
+        (r#"{"a":"x","b":[{"c":1},{"c":2}]}"#, false),
+        (r#"{"a":1,"b":[{"c":1},{"c":2}],"d":true}"#, false),
+    ] {
+        let text = format!("[{one},{other},{other},{one}]");
+        let document = Document::parse(text.as_bytes(), DEPTH).unwrap();
+        let elements: Vec<Json<'_>> = document.root().elements().collect();
+        assert_eq!(elements[1].has_nodes_of(elements[0]), has, "{other}");
+        assert_eq!(elements[3].has_nodes_of(elements[2]), has, "{other}");
+        assert!(elements[2].has_nodes_of(elements[1]), "{other}");
+        // Only of the one right before it.
+        assert!(!elements[2].has_nodes_of(elements[0]) && !elements[0].has_nodes_of(elements[0]), "{other}");
+    }
+}
+
 /// What has a second reading, in one parser or another, wherever in the document it stands.
 #[test]
 fn no_second_reading_hides_anywhere() {

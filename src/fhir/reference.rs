@@ -25,7 +25,8 @@ impl<'a> Literal<'a> {
     }
 
     fn relative(text: &'a str) -> Option<Self> {
-        let (resource_type, rest) = text.split_once('/')?;
+        let slash = text.bytes().position(|byte| byte == b'/')?;
+        let (resource_type, rest) = (text.get(..slash)?, text.get(slash + 1..)?);
         let id = match rest {
             id if is_id(id) => id,
             _ => rest.split_once("/_history/").filter(|(id, version)| is_id(id) && is_id(version))?.0,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::json::Json;
 use super::tables::names::NAMES;
 
 /// A FHIR release that the gate knows.
@@ -56,15 +57,30 @@ impl ResourceType {
 
     /// The type called `name` in `version`; names are case-sensitive, abstract types are not types.
     pub fn parse(version: FhirVersion, name: &str) -> Option<Self> {
+        Self::known(name).filter(|of| of.is_in(version))
+    }
+
+    /// The type called `name` in any of the versions.
+    pub fn known(name: &str) -> Option<Self> {
         let (mut place, name) = (place(name.as_bytes()), name.as_bytes());
         loop {
             let of = Self(PLACES.get(place)?.checked_sub(1)?);
-            let (known, versions) = NAMES.get(usize::from(of.0))?;
+            let (known, _) = NAMES.get(usize::from(of.0))?;
             if known.as_bytes() == name {
-                return (versions & version.bit() != 0).then_some(of);
+                return Some(of);
             }
             place = (place + 1) % PLACES.len();
         }
+    }
+
+    /// Whether `version` has the type.
+    pub fn is_in(self, version: FhirVersion) -> bool {
+        NAMES.get(usize::from(self.0)).is_some_and(|(_, versions)| versions & version.bit() != 0)
+    }
+
+    /// What says which type a resource is of.
+    pub fn member(resource: Json<'_>) -> Option<Json<'_>> {
+        resource.get("resourceType")
     }
 
     /// The type's name as FHIR writes it.

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use http::Method;
 
+use super::alike;
 use super::grammar::read_elsewhere;
 use crate::config::{Snapshot, load_str};
 use crate::decide::{Action, Grant, Processing, UpstreamRequest, decide, decide_bundle};
@@ -127,8 +128,9 @@ fn below_base(printed: &str) -> String {
     if printed.starts_with('/') { printed.to_owned() } else { format!("/{printed}") }
 }
 
-/// A Bundle sent to the base.
+/// A Bundle sent to the base, and as a page that comes from the upstream.
 pub(super) fn bundle(bytes: &[u8]) {
+    alike::page(bytes);
     let Some(World { snapshot, grants, .. }) = &*WORLD else { panic!("the configuration does not load") };
     let Ok(body) = Document::parse(bytes, snapshot.limits.json_depth) else {
         return;

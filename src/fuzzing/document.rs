@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::alike;
 use super::decision::{WORLD, World};
 use crate::fhir::json::{self, Document, Json};
 use crate::fhir::patch::{Bounds, Patch, PatchError};
@@ -83,6 +84,7 @@ fn printed(strict: &Document<'_>) {
     assert_eq!(value(&text), value(strict.text()));
     assert!(tree.depth() == 0 || Document::parse(text.as_bytes(), tree.depth() - 1).is_err());
     stands(strict.root());
+    alike::document(strict);
 }
 
 fn stands(json: Json<'_>) {

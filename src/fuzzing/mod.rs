@@ -3,6 +3,7 @@
 
 #![expect(clippy::panic, reason = "what does not hold ends the run")]
 
+mod alike;
 mod decision;
 mod document;
 mod grammar;

@@ -62,6 +62,44 @@ fn json_value() -> impl Strategy<Value = String> {
     })
 }
 
+/// An entry of a page, as it is written.
+fn entry() -> impl Strategy<Value = String> {
+    let select = |texts: &'static [&'static str]| proptest::sample::select(texts);
+    let parts = (select(&ENTRIES), select(&TYPES), select(&IDS), select(&SUBJECTS), select(&SUBJECTS), select(&MODES));
+    parts.prop_map(|(entry, of, id, subject, other, mode)| {
+        let parts = [("TYPE", of), ("ID", id), ("SUBJECT", subject), ("OTHER", other), ("MODE", mode)];
+        parts.into_iter().fold(entry.to_owned(), |entry, (part, text)| entry.replace(part, text))
+    })
+}
+
+const ENTRIES: [&str; 5] = [
+    r#"{"fullUrl":ID,"resource":{"resourceType":TYPE,"id":ID,"subject":{"reference":SUBJECT}},"search":{"mode":MODE}}"#,
+    r#"{"fullUrl":ID,"resource":{"resourceType":TYPE,"id":ID,"subject":{"reference":SUBJECT}},"search":{"mode":MODE}}"#,
+    r#"{"search":{"mode":MODE},"resource":{"performer":[{"reference":SUBJECT},{"reference":OTHER}],"id":ID,"resourceType":TYPE}}"#,
+    r#"{"resource":{"resourceType":TYPE,"subject":{"reference":SUBJECT,"x":true},"patient":{"reference":OTHER}},"request":null}"#,
+    r#"{"resource":OTHER,"fullUrl":null,"response":{"status":"200","x":[{"a":ID},{"a":OTHER}]}}"#,
+];
+const TYPES: [&str; 7] = [
+    r#""Observation""#,
+    r#""Observation""#,
+    r#""\u004fbservation""#,
+    r#""Patient""#,
+    r#""Coverage""#,
+    r#""Practitioner""#,
+    "1",
+];
+const IDS: [&str; 4] = [r#""A""#, r#""B""#, r#""p""#, r#""a-longer-one""#];
+const SUBJECTS: [&str; 7] = [
+    r#""Patient/A""#,
+    r#""Patient/A""#,
+    r#""Patient/B""#,
+    r#""Patient\/A""#,
+    r#""http://u:8080/fhir/Patient/A""#,
+    "null",
+    r#"{"reference":"Patient/A"}"#,
+];
+const MODES: [&str; 4] = [r#""match""#, r#""include""#, r#""outcome""#, "null"];
+
 const LEAVES: &[&str] = &[
     "\"\"",
     "\"final\"",
@@ -241,6 +279,14 @@ proptest! {
     #[test]
     fn decision(bytes in bytes_of(DECISION)) {
         super::run("decision", &bytes);
+    }
+
+    /// Entries of which many have the nodes of the one before, and say something else.
+    #[test]
+    fn page(entries in prop::collection::vec(entry(), 1..8)) {
+        let page = format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{}]}}"#, entries.join(","));
+        super::run("bundle", page.as_bytes());
+        super::run("json", page.as_bytes());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::fill::{self, Filled, PageLink};
 use super::{Answer, Exchange, Guard};
-use crate::decide::{BundleKind, Includes, Judge, PageRule, Refusal, Seen, UpstreamRequest, request as rules, type_of};
+use crate::decide::{BundleKind, Includes, Judge, PageRule, Refusal, Seen, UpstreamRequest, request as rules};
 use crate::fhir::ResourceType;
 use crate::fhir::bundle::{NewLink, RawEntry, print_bundle};
 use crate::fhir::json::Json;
@@ -70,7 +70,7 @@ pub(super) enum Verified<'a> {
 
 /// An entry whose resource may leave.
 pub(super) struct Checked<'d> {
-    entry: RawEntry<'d>,
+    entry: &'d RawEntry<'d>,
     pub(super) resource: Json<'d>,
     search: &'static str,
 }
@@ -82,8 +82,8 @@ const INCLUDE: &str = r#"{"mode":"include"}"#;
 /// Judges one entry. What cannot be read is dropped like what is not visible: it may be another patient's.
 pub(super) fn verify<'d>(
     exchange: &Exchange<'_>,
-    judge: &mut Judge<'_>,
-    entry: RawEntry<'d>,
+    judge: &mut Judge<'_, 'd>,
+    entry: &'d RawEntry<'d>,
     letter: Letter,
     includes: &Includes,
     seen: &Seen,
@@ -92,8 +92,8 @@ pub(super) fn verify<'d>(
         return Verified::NotData;
     }
     let may_match = entry.may_match();
-    let of_this_version = entry.resource().and_then(|resource| Some((type_of(exchange.snapshot, resource)?, resource)));
-    let Some((of, resource)) = of_this_version else {
+    let (of, resource) = (entry.resource_type(exchange.snapshot.fhir.version), entry.resource());
+    let (Some(of), Some(resource)) = (of, resource) else {
         return if may_match { Verified::Removed } else { Verified::NotIncluded };
     };
     if of == ResourceType::OPERATION_OUTCOME {
@@ -101,7 +101,7 @@ pub(super) fn verify<'d>(
     }
     let matched = may_match && includes.may_match(of);
     let letter = if matched { letter } else { Letter::Read };
-    match (judge.visible(letter, of, resource, seen), matched) {
+    match (judge.visible(letter, of, (resource, entry.like()), seen), matched) {
         (true, true) => Verified::Match(Checked { entry, resource, search: MATCH }),
         (true, false) => Verified::Include(Checked { entry, resource, search: INCLUDE }),
         (false, true) => Verified::Removed,
@@ -120,11 +120,11 @@ impl Checked<'_> {
     pub(super) fn print(&self, moving: &Moving<'_>, out: &mut String) {
         let mut printed = ObjectWriter::new(out);
         if let Some(url) = self.entry.full_url {
-            moving.copy(url, printed.member("fullUrl"));
+            moving.copy(url, printed.keyed(r#""fullUrl":"#));
         }
-        moving.copy(self.resource, printed.member("resource"));
+        moving.copy(self.resource, printed.keyed(r#""resource":"#));
         if self.entry.search.is_some() {
-            printed.member("search").push_str(self.search);
+            printed.keyed(r#""search":"#).push_str(self.search);
         }
         if let Some(request) = self.entry.request {
             copy_texts(moving, request, &REQUEST, printed.member("request"));

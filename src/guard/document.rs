@@ -55,7 +55,7 @@ async fn verified(guard: &Guard, exchange: &Exchange<'_>, mut answer: UpstreamAn
     let list = document.member("entry");
     list.push('[');
     for (index, entry) in source.entry.iter().enumerate() {
-        let verified = verify(exchange, &mut judge, *entry, Letter::Read, &Includes::VISIBLE, sight.seen());
+        let verified = verify(exchange, &mut judge, entry, Letter::Read, &Includes::VISIBLE, sight.seen());
         let (Verified::Match(checked) | Verified::Include(checked)) = verified else {
             return Ok(Answer { removed: 1, ..denial() });
         };

@@ -163,13 +163,13 @@ impl Filling {
     ) -> Result<Option<usize>, Refusal> {
         let moving = Moving::of(document, bases(&exchange.snapshot.fhir));
         let mut judge = Judge::of(exchange.snapshot, exchange.grant);
-        let (mut end, mut trail, mut found) = (None, Trail::default(), Vec::new());
+        let (mut end, mut trail, mut taken, mut included) = (None, Trail::default(), 0, Vec::new());
         if wanted.pages != PageRule::Counted {
             // Most of a page stays, and its URLs may grow.
             let long = document.text().len();
             self.filled.entries.reserve(long + long / 16);
         }
-        for (index, entry) in source.entry.iter().copied().enumerate() {
+        for (index, entry) in source.entry.iter().enumerate() {
             let elsewhere = index < self.at.skip || end.is_some();
             if elsewhere && wanted.includes.are_none() {
                 continue;
@@ -199,15 +199,17 @@ impl Filling {
                 trail.take(exchange.snapshot, wanted.includes, checked.resource, matched);
                 if matched {
                     self.keep(exchange, wanted, &moving, &checked)?;
+                } else {
+                    included.push((taken, checked));
                 }
-                found.push((!matched).then_some(checked));
+                taken += 1;
             }
         }
-        for (checked, led) in found.iter().zip(trail.led(wanted.includes)) {
-            match checked {
-                Some(checked) if led => self.include(exchange, &moving, checked)?,
-                Some(_) => self.filled.removed += 1,
-                None => {}
+        let led = trail.led(wanted.includes);
+        for (number, checked) in &included {
+            match led.get(*number) {
+                Some(true) => self.include(exchange, &moving, checked)?,
+                _ => self.filled.removed += 1,
             }
         }
         Ok(end)

@@ -50,7 +50,8 @@ impl<'m> Moving<'m> {
     pub(crate) fn of(document: &'m Document<'m>, bases: Bases<'m>) -> Self {
         let mut moving = Self { public: bases.public, ..Self::nothing(document) };
         let shortest = bases.upstream.iter().map(|address| address.base.len()).min().unwrap_or_default();
-        for url in document.texts_called(&URLS, shortest) {
+        // What a text says is never longer than how it is written.
+        for url in document.texts_called(&URLS).filter(|url| url.raw().len() >= shortest + 2) {
             let text = url.as_str().unwrap_or_default();
             let Some(rest) = bases.upstream.below(text) else { continue };
             let (span, base) = (url.span(), text.len() - rest.len());

@@ -9,7 +9,7 @@ use super::fill::next_page;
 use super::{Answer, Exchange, Guard, own_words};
 use crate::decide::{
     Action, LinkLookUp, Occasion, Refusal, Seen, TargetSearch, UpstreamRequest, Verify, is_linked, look_ups,
-    request as rules, type_of, visible_with,
+    request as rules, visible_with,
 };
 use crate::fhir::bundle::RawBundle;
 use crate::fhir::json::{Document, Json};
@@ -58,11 +58,10 @@ impl Sight {
         source: &RawBundle<'_>,
     ) -> Result<(), Refusal> {
         let snapshot = exchange.snapshot;
-        let led = |resource: Json<'_>| type_of(snapshot, resource).is_some_and(is_linked);
-        let resources = || source.entry.iter().filter_map(|entry| Some((entry, entry.resource()?)));
-        if !resources().any(|(_, resource)| led(resource)) {
+        if !source.entry.iter().any(|entry| entry.resource_type(snapshot.fhir.version).is_some_and(is_linked)) {
             return Ok(());
         }
+        let resources = || source.entry.iter().filter_map(|entry| Some((entry, entry.resource()?)));
         for (_, resource) in resources() {
             self.seen.note(snapshot, exchange.grant, resource, current);
         }

@@ -4,13 +4,37 @@
 
 use std::sync::OnceLock;
 
-use super::Document;
 use super::keys::Name;
 use super::scan::{Kind, Node, Place, Scanner, in_range, scalar, short};
 use super::text::{alike, escapes, plain};
+use super::{Document, Json};
 
 /// How many bytes at the beginning of an object tell at once that another one is not like it.
 const FIRST: usize = 4;
+
+impl<'d> Json<'d> {
+    /// Whether this and the object `before` it have the same nodes: the same names in the same order, and under each the same kind
+    /// of value, all the way down. Not every object that has is known to.
+    pub fn has_nodes_of(self, before: Self) -> bool {
+        let (Some(node), Some(of_before)) = (self.node(), before.node()) else { return false };
+        let long = |node: &Node, at: usize| (node.next as usize).wrapping_sub(at);
+        node.kind == Kind::SameObject
+            && of_before.is_object()
+            && of_before.next as usize == self.at
+            && long(node, self.at) == long(of_before, before.at)
+    }
+
+    /// The value that is in `other` what this one is in `one`, which has the same nodes.
+    #[must_use]
+    pub fn moved(self, one: Self, other: Self) -> Self {
+        Self { at: self.at.wrapping_add(other.at).wrapping_sub(one.at), ..other }
+    }
+
+    /// Whether both are the same value of the same document.
+    pub fn is(self, other: Self) -> bool {
+        self.at == other.at && std::ptr::eq(self.document, other.document)
+    }
+}
 
 impl Scanner<'_> {
     /// Reads the object at `at` as far as it is like the last one under its name: up to behind a value in it, or to its end. Whether
@@ -30,7 +54,7 @@ impl Scanner<'_> {
         if !fits || begins(*at) != begins(sample.start as usize) {
             return false;
         }
-        let sample = number..sample.next as usize;
+        let (sample, is_next) = (number..sample.next as usize, sample.next as usize == self.document.nodes.len());
         if self.make_room(sample.len()).is_err() {
             return false;
         }
@@ -44,8 +68,14 @@ impl Scanner<'_> {
         *at = end;
         if let Some(node) = self.document.nodes.get_mut(object) {
             (node.name, node.long) = (place.name.at, place.name.long);
+            node.kind = if whole && is_next { Kind::SameObject } else { Kind::Object };
         }
-        if !whole {
+        if whole {
+            // What comes next has the same nodes as what is right before it.
+            if let Some(sample) = self.samples.get_mut(usize::from(place.like)) {
+                *sample = short(object);
+            }
+        } else {
             self.document.nodes.truncate(object + read);
             self.reopen(place, object);
         }
@@ -121,9 +151,11 @@ impl Scanner<'_> {
             // The depth of the sample is not that of what differs from it.
             if let (Some(node), [depth, ..]) = (self.document.nodes.get_mut(number), self.around.len().to_le_bytes()) {
                 node.depth = depth;
+                // Nor will its nodes be.
+                node.kind = if node.is_object() { Kind::Object } else { node.kind };
             }
             self.around.push(*place);
-            *place = Place::of(number, node.kind == Kind::Object, place.like);
+            *place = Place::of(number, node.is_object(), place.like);
             number += 1;
         }
     }
@@ -140,7 +172,7 @@ fn again(bytes: &[u8], new: &mut Node) -> Option<usize> {
             _ => (Kind::EscapedText, escapes(bytes, end).ok().filter(|(_, whole)| *whole)?.0),
         }
     } else {
-        scalar(bytes, start).filter(|(_, end)| in_range(bytes, start..*end))?
+        scalar(bytes, start).filter(|(kind, end)| kind.is_like(new.kind) && in_range(bytes, start..*end))?
     };
     (new.kind, new.end) = (kind, short(end));
     Some(end)

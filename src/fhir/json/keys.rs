@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::scan::{LONE, NO_COLON, NO_KEY, Node, Place, Scanner, TWICE, short, token};
+use smallvec::SmallVec;
+
+use super::scan::{Kind, LONE, NO_COLON, NO_KEY, Node, Place, Scanner, TWICE, short, token};
 use super::text::{decoded, escapes, plain};
 use super::{Document, Json, JsonError};
 
@@ -11,6 +13,9 @@ const MANY_KEYS: u32 = 32;
 
 /// The length of a name that does not stand in the document as it is, or is too long for its length to have room.
 const SPELLED: u16 = u16::MAX;
+
+/// Texts of some names that a resource has.
+const TEXTS_EXPECTED: usize = 16;
 
 /// What a member is called: where that stands and how long it is, or its number among those that are spelled.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +48,29 @@ impl Document<'_> {
             return node.long == SPELLED && self.name(node) == name;
         }
         at > 0 && self.text.as_bytes().get(at..at + long) == Some(name.as_bytes())
+    }
+
+    /// Every text that is a member with one of these names, in order.
+    pub fn texts_called(&self, names: &[&str]) -> impl Iterator<Item = Json<'_>> {
+        let (lengths, mut at) = (Lengths::of(names), 0);
+        let mut found: SmallVec<[usize; TEXTS_EXPECTED]> = SmallVec::new();
+        while let Some(node) = self.nodes.get(at) {
+            if node.kind == Kind::SameObject {
+                // They are where they are in the object before it.
+                let (end, long) = (node.next as usize, (node.next as usize).saturating_sub(at));
+                let before = found.iter().rev().take_while(|found| **found + long >= at).count();
+                for number in found.len().saturating_sub(before)..found.len() {
+                    found.extend(found.get(number).map(|found| found + long));
+                }
+                at = end;
+                continue;
+            }
+            if lengths.may_have(node) && node.is_text() && names.iter().any(|name| self.is_called(node, name)) {
+                found.push(at);
+            }
+            at += 1;
+        }
+        found.into_iter().map(|at| Json { document: self, at })
     }
 }
 

@@ -17,12 +17,18 @@ impl<'o> ObjectWriter<'o> {
 
     /// Begins a member: its value is to be written next. `name` needs no escape.
     pub fn member(&mut self, name: &str) -> &mut String {
+        let out = self.keyed("\"");
+        out.push_str(name);
+        out.push_str("\":");
+        out
+    }
+
+    /// Begins a member by its name as it is printed, with the quotation marks and the colon.
+    pub fn keyed(&mut self, name: &str) -> &mut String {
         if !std::mem::take(&mut self.is_empty) {
             self.out.push(',');
         }
-        self.out.push('"');
         self.out.push_str(name);
-        self.out.push_str("\":");
         self.out
     }
 

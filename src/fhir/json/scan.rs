@@ -48,6 +48,16 @@ pub(super) enum Kind {
     Number,
     Array,
     Object,
+    /// An object that has the nodes of the object that ends where it begins: the same names, and values of the same kinds.
+    SameObject,
+}
+
+impl Kind {
+    /// Whether values of both kinds stand for each other in objects that have the same nodes.
+    pub(super) fn is_like(self, other: Self) -> bool {
+        let is_bool = |kind| matches!(kind, Self::True | Self::False);
+        self == other || (is_bool(self) && is_bool(other))
+    }
 }
 
 /// A value: from where to where it stands in the document, texts without their quotation marks.
@@ -81,7 +91,11 @@ impl Node {
     }
 
     pub(super) fn is_container(&self) -> bool {
-        matches!(self.kind, Kind::Array | Kind::Object)
+        matches!(self.kind, Kind::Array | Kind::Object | Kind::SameObject)
+    }
+
+    pub(super) fn is_object(&self) -> bool {
+        matches!(self.kind, Kind::Object | Kind::SameObject)
     }
 }
 
