@@ -7,7 +7,7 @@ use super::grant::{Grant, PatientIds};
 use super::linked::{self, Seen, is_linked};
 use super::rule::{Refusal, Rule};
 use crate::config::{PatientData, Snapshot};
-use crate::fhir::json::Json;
+use crate::fhir::json::{Json, Offset};
 use crate::fhir::reference::Literal;
 use crate::fhir::{ResourceType, SubjectRule};
 use crate::scope::Letter;
@@ -155,26 +155,38 @@ pub struct Judge<'s, 'd> {
     said: Said<'d>,
 }
 
-/// Where a resource says whose it is.
+/// Where a resource says whose it is, and what a reference there named.
 #[derive(Default)]
 struct Said<'d> {
     resource: Option<Json<'d>>,
-    references: SmallVec<[Json<'d>; 4]>,
+    references: SmallVec<[Offset; 4]>,
+    /// The text of the last reference that was read, and the patient whom it names.
+    named: Option<(&'d str, Option<&'d str>)>,
 }
 
 impl<'d> Said<'d> {
-    /// The references by which `resource` says it; `like` has the same nodes as it, and so the same references at the same places.
-    fn by(&mut self, rule: &SubjectRule, resource: Json<'d>, like: Option<Json<'d>>) -> &[Json<'d>] {
-        match (self.resource.replace(resource), like) {
-            (Some(last), Some(like)) if last.is(like) => {
-                self.references.iter_mut().for_each(|reference| *reference = reference.moved(like, resource));
-            }
-            _ => {
-                self.references.clear();
-                visit_references(rule, resource, &mut |reference| self.references.push(reference));
-            }
+    /// Whether `resource` names one of `patients` in an element of `rule`; `like` has the same nodes as it, and so its references
+    /// at the same places.
+    fn names(
+        &mut self,
+        patients: &[&str],
+        bases: &[&str],
+        rule: &SubjectRule,
+        (resource, like): (Json<'d>, Option<Json<'d>>),
+    ) -> bool {
+        let is_like = self.resource.zip(like).is_some_and(|(last, like)| last.is(like));
+        if !is_like {
+            self.references.clear();
+            visit_references(rule, resource, &mut |reference| self.references.push(reference.offset_in(resource)));
         }
-        &self.references
+        self.resource = Some(resource);
+        self.references.iter().any(|offset| {
+            let Some(text) = resource.inside(*offset).as_str() else { return false };
+            // Those of a page mostly say the same.
+            let named = self.named.filter(|(last, _)| *last == text).unwrap_or_else(|| (text, patient(text, bases)));
+            self.named = Some(named);
+            named.1.is_some_and(|id| patients.contains(&id))
+        })
     }
 }
 
@@ -205,8 +217,7 @@ impl<'s, 'd> Judge<'s, 'd> {
             if of == ResourceType::PATIENT {
                 return patients.contains(&id());
             }
-            let mut references = self.said.by(rule, resource, like).iter();
-            references.any(|reference| patient(&self.bases, *reference).is_some_and(|id| patients.contains(&id)))
+            self.said.names(patients, &self.bases, rule, (resource, like))
         };
         match self.known.as_ref().and_then(|(_, reach)| reach.as_ref()) {
             Some(Reach::Everything | Reach::Shared) => true,
@@ -239,7 +250,7 @@ pub(super) fn patients_of(snapshot: &Snapshot, of: ResourceType, resource: Json<
     if let Some(rule) = membership(snapshot, of) {
         let bases = snapshot.fhir.bases();
         visit_references(rule, resource, &mut |reference| {
-            patients.extend(patient(&bases, reference).map(str::to_owned));
+            patients.extend(reference.as_str().and_then(|text| patient(text, &bases)).map(str::to_owned));
         });
     }
     patients
@@ -257,7 +268,7 @@ fn visit_references<'d>(rule: &SubjectRule, resource: Json<'d>, visit: &mut dyn 
 }
 
 /// The patient whom a reference names.
-fn patient<'d>(bases: &[&str], reference: Json<'d>) -> Option<&'d str> {
-    let literal = Literal::parse(reference.as_str()?, bases)?;
+fn patient<'d>(reference: &'d str, bases: &[&str]) -> Option<&'d str> {
+    let literal = Literal::parse(reference, bases)?;
     (literal.resource_type == "Patient").then_some(literal.id)
 }

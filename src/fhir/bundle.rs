@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::json::{Document, Json, JsonError, ObjectWriter, Value};
+use super::json::{Document, Json, JsonError, ObjectWriter, Offset, Value};
 use super::types::{FhirVersion, ResourceType};
 
 /// How deep the resource of an entry is in its Bundle.
@@ -26,21 +26,30 @@ pub struct RawLink<'d> {
 /// `Bundle.entry`.
 pub struct RawEntry<'d> {
     json: Json<'d>,
-    /// A text.
-    pub full_url: Option<Json<'d>>,
-    /// What is there under that name; it may have several readings.
-    resource: Option<Json<'d>>,
-    /// What says which type it is of.
-    named: Option<Json<'d>>,
+    parts: Parts,
+    mode: Option<&'d str>,
+    /// The name of the resource's type, and that type, if it has one reading.
+    name: Option<&'d str>,
     of: Option<ResourceType>,
     like: Option<Json<'d>>,
+}
+
+/// Where the parts of an entry are; entries that have the same nodes have them at the same places.
+#[derive(Clone, Copy, Default)]
+struct Parts {
+    /// A text.
+    full_url: Option<Offset>,
+    /// What is there under that name; it may have several readings.
+    resource: Option<Offset>,
+    /// What says which type the resource is of.
+    name: Option<Offset>,
     /// An object.
-    pub search: Option<Json<'d>>,
-    mode: Option<Json<'d>>,
+    search: Option<Offset>,
+    mode: Option<Offset>,
     /// An object.
-    pub request: Option<Json<'d>>,
+    request: Option<Offset>,
     /// An object.
-    pub response: Option<Json<'d>>,
+    response: Option<Offset>,
 }
 
 impl<'d> RawBundle<'d> {
@@ -78,7 +87,7 @@ impl<'d> RawBundle<'d> {
             }
         }
         if document.flaws() > 0 {
-            flaws = bundle.entry.iter().filter_map(|entry| entry.resource).map(Json::flaws).sum();
+            flaws = bundle.entry.iter().filter_map(|entry| entry.part(entry.parts.resource)).map(Json::flaws).sum();
         }
         if named && flaws == document.flaws() { Ok(bundle) } else { Err(broken()) }
     }
@@ -115,45 +124,24 @@ impl<'d> RawEntry<'d> {
 
     /// The entry that `json` is, which has the nodes of this one.
     fn again(&self, json: Json<'d>) -> Self {
-        let there = |value: Option<Json<'d>>| value.map(|value| value.moved(self.json, json));
-        let (named, says) = (there(self.named), |named: Option<Json<'d>>| named.and_then(Json::as_str));
-        Self {
-            json,
-            full_url: there(self.full_url),
-            resource: there(self.resource),
-            named,
-            of: if says(named) == says(self.named) { self.of } else { says(named).and_then(ResourceType::known) },
-            like: self.resource,
-            search: there(self.search),
-            mode: there(self.mode),
-            request: there(self.request),
-            response: there(self.response),
-        }
+        let text = |offset: Option<Offset>| json.inside(offset?).as_str();
+        let (mode, name) = (text(self.parts.mode), text(self.parts.name));
+        let of = if name == self.name { self.of } else { name.and_then(ResourceType::known) };
+        Self { json, parts: self.parts, mode, name, of, like: self.part(self.parts.resource) }
     }
 
     fn of(json: Json<'d>) -> Option<Self> {
         if !json.is_object() {
             return None;
         }
-        let mut entry = Self {
-            json,
-            full_url: None,
-            resource: None,
-            named: None,
-            of: None,
-            like: None,
-            search: None,
-            mode: None,
-            request: None,
-            response: None,
-        };
+        let mut parts = Parts::default();
         for (name, value) in json.members() {
             let (place, fits) = match name {
-                "fullUrl" => (&mut entry.full_url, value.is_text()),
-                "resource" => (&mut entry.resource, true),
-                "search" => (&mut entry.search, value.is_object()),
-                "request" => (&mut entry.request, value.is_object()),
-                "response" => (&mut entry.response, value.is_object()),
+                "fullUrl" => (&mut parts.full_url, value.is_text()),
+                "resource" => (&mut parts.resource, true),
+                "search" => (&mut parts.search, value.is_object()),
+                "request" => (&mut parts.request, value.is_object()),
+                "response" => (&mut parts.response, value.is_object()),
                 _ => continue,
             };
             if value.is_null() && value.flaws() == 0 {
@@ -162,22 +150,50 @@ impl<'d> RawEntry<'d> {
             if !fits {
                 return None;
             }
-            *place = Some(value);
+            *place = Some(value.offset_in(json));
         }
-        entry.mode = entry.search.and_then(|search| search.get("mode"));
-        entry.named = entry.resource().and_then(ResourceType::member);
-        entry.of = entry.named.and_then(|named| ResourceType::known(named.as_str()?));
+        let mut entry = Self { json, parts, mode: None, name: None, of: None, like: None };
+        let mode = entry.search().and_then(|search| search.get("mode"));
+        let name = entry.resource().and_then(ResourceType::member);
+        (entry.mode, entry.name) = (mode.and_then(Json::as_str), name.and_then(Json::as_str));
+        entry.of = entry.name.and_then(ResourceType::known);
+        let offset = |value: Option<Json<'d>>| value.map(|value| value.offset_in(json));
+        (entry.parts.mode, entry.parts.name) = (offset(mode), offset(name));
         Some(entry)
+    }
+
+    fn part(&self, offset: Option<Offset>) -> Option<Json<'d>> {
+        offset.map(|offset| self.json.inside(offset))
+    }
+
+    /// A text.
+    pub fn full_url(&self) -> Option<Json<'d>> {
+        self.part(self.parts.full_url)
+    }
+
+    /// An object.
+    pub fn search(&self) -> Option<Json<'d>> {
+        self.part(self.parts.search)
+    }
+
+    /// An object.
+    pub fn request(&self) -> Option<Json<'d>> {
+        self.part(self.parts.request)
+    }
+
+    /// An object.
+    pub fn response(&self) -> Option<Json<'d>> {
+        self.part(self.parts.response)
     }
 
     /// Whether there is a resource.
     pub fn has_resource(&self) -> bool {
-        self.resource.is_some()
+        self.parts.resource.is_some()
     }
 
     /// The resource, if it has one reading. What has not, is not looked at: it may be anything.
     pub fn resource(&self) -> Option<Json<'d>> {
-        self.resource.filter(|resource| resource.flaws() == 0)
+        self.part(self.parts.resource).filter(|resource| resource.flaws() == 0)
     }
 
     /// The type of the resource, if it has one reading and `version` has that type.
@@ -192,12 +208,12 @@ impl<'d> RawEntry<'d> {
 
     /// The resource as it is written, however many readings it has.
     pub fn written(&self) -> &'d str {
-        self.resource.map(Json::raw).unwrap_or_default()
+        self.part(self.parts.resource).map(Json::raw).unwrap_or_default()
     }
 
     /// `search.mode`.
     pub fn mode(&self) -> Option<&'d str> {
-        self.mode.and_then(Json::as_str)
+        self.mode
     }
 
     /// Whether nothing says that it is no match.

@@ -14,6 +14,7 @@ mod text;
 
 use std::sync::OnceLock;
 
+pub use alike::Offset;
 pub use print::{ObjectWriter, quote};
 use scan::{Kind, Node, Scanner};
 use text::decoded;

@@ -64,11 +64,7 @@ fn the_nodes_of_the_one_before() {
     let one = r#"{"a":"x","b":[{"c":1},{"c":2}],"d":true}"#;
     for (other, has) in [
         (one, true),
-        (
-            r#"{"a":"yy
-","b":[{"c":10},{"c":-2}],"d":false}"#,
-            true,
-        ),
+        (r#"{"a":"yy\n","b":[{"c":10},{"c":-2}],"d":false}"#, true),
         (r#"{"a":"x","b":[{"c":1},{"c":2}],"e":true}"#, false),
         (r#"{"a":"x","b":[{"c":1},{"c":2}],"d":null}"#, false),
         (r#"{"a":"x","b":[{"c":1},{"c":null}],"d":true}"#, false),

@@ -119,17 +119,17 @@ impl Checked<'_> {
     /// Prints the entry without anything that was not verified: no score, no outcome, no extension.
     pub(super) fn print(&self, moving: &Moving<'_>, out: &mut String) {
         let mut printed = ObjectWriter::new(out);
-        if let Some(url) = self.entry.full_url {
-            moving.copy(url, printed.keyed(r#""fullUrl":"#));
+        match self.entry.full_url() {
+            Some(url) => moving.copy_both(url, r#","resource":"#, self.resource, printed.keyed(r#""fullUrl":"#)),
+            None => moving.copy(self.resource, printed.keyed(r#""resource":"#)),
         }
-        moving.copy(self.resource, printed.keyed(r#""resource":"#));
-        if self.entry.search.is_some() {
+        if self.entry.search().is_some() {
             printed.keyed(r#""search":"#).push_str(self.search);
         }
-        if let Some(request) = self.entry.request {
+        if let Some(request) = self.entry.request() {
             copy_texts(moving, request, &REQUEST, printed.member("request"));
         }
-        if let Some(response) = self.entry.response {
+        if let Some(response) = self.entry.response() {
             copy_texts(moving, response, &RESPONSE, printed.member("response"));
         }
         printed.end();

@@ -61,7 +61,7 @@ async fn verified(guard: &Guard, exchange: &Exchange<'_>, mut answer: UpstreamAn
         };
         list.push_str(if index == 0 { "" } else { "," });
         let mut bare = ObjectWriter::new(list);
-        if let Some(url) = entry.full_url {
+        if let Some(url) = entry.full_url() {
             moving.copy(url, bare.member("fullUrl"));
         }
         moving.copy(checked.resource, bare.member("resource"));

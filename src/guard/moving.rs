@@ -2,6 +2,7 @@
 //! has read whole, [`crate::fhir::rewrite`] moves.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use crate::config::Addresses;
 use crate::fhir::json::quote;
@@ -50,10 +51,9 @@ impl<'m> Moving<'m> {
     pub(crate) fn of(document: &'m Document<'m>, bases: Bases<'m>) -> Self {
         let mut moving = Self { public: bases.public, ..Self::nothing(document) };
         let shortest = bases.upstream.iter().map(|address| address.base.len()).min().unwrap_or_default();
-        // What a text says is never longer than how it is written.
-        for url in document.texts_called(&URLS).filter(|url| url.raw().len() >= shortest + 2) {
-            let text = url.as_str().unwrap_or_default();
-            let Some(rest) = bases.upstream.below(text) else { continue };
+        document.texts_called(&URLS, |url| {
+            let text = url.as_str().filter(|text| text.len() >= shortest).unwrap_or_default();
+            let Some(rest) = bases.upstream.below(text) else { return };
             let (span, base) = (url.span(), text.len() - rest.len());
             if url.is_escaped() {
                 let mut with = String::new();
@@ -62,7 +62,7 @@ impl<'m> Moving<'m> {
             } else if text.get(..base) != Some(bases.public) {
                 moving.places.push(Moves { start: span.start + 1, end: span.start + 1 + base, with: None });
             }
-        }
+        });
         moving
     }
 
@@ -73,7 +73,21 @@ impl<'m> Moving<'m> {
 
     /// Appends a value of the document to `out`.
     pub(crate) fn copy(&self, value: Json<'_>, out: &mut String) {
-        let span = value.span();
+        self.copy_span(value.span(), out);
+    }
+
+    /// Appends two values of the document to `out`, and `between` them: at once where they stand so in the document.
+    pub(crate) fn copy_both(&self, one: Json<'_>, between: &str, other: Json<'_>, out: &mut String) {
+        let (one, other) = (one.span(), other.span());
+        if self.text.get(one.end..other.start) == Some(between) {
+            return self.copy_span(one.start..other.end, out);
+        }
+        self.copy_span(one, out);
+        out.push_str(between);
+        self.copy_span(other, out);
+    }
+
+    fn copy_span(&self, span: Range<usize>, out: &mut String) {
         let mut at = span.start;
         let mut next = self.first(at);
         while let Some(place) = self.places.get(next).filter(|place| place.start < span.end) {

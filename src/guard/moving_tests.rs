@@ -93,6 +93,14 @@ fn a_value_is_copied_without_its_neighbours() {
         };
         assert_eq!(copied(key), expected);
     }
+    for (one, between, other) in
+        [("a", r#","b":"#, "b"), ("a", r#","x":"#, "b"), ("b", r#","b":"#, "a"), ("b", "", "b")]
+    {
+        let mut out = String::new();
+        let value = |key: &str| document.root().get(key).unwrap();
+        moving.copy_both(value(one), between, value(other), &mut out);
+        assert_eq!(out, format!("{}{between}{}", copied(one), copied(other)));
+    }
     let mut out = String::new();
     Moving::nothing(&document).copy(document.root(), &mut out);
     assert_eq!(out, text);

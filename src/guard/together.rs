@@ -45,7 +45,7 @@ pub(super) async fn carry_out(
             Ok(entry) => {
                 let answer = answered.next().ok_or_else(|| unreadable("an entry was not answered"))?;
                 let (printed, kept) = answered_entry(exchange, upward(entry)?.1, &answer)?;
-                let status = answer.response.and_then(|response| status_of(response).ok());
+                let status = answer.response().and_then(|response| status_of(response).ok());
                 Done::printed(decided, printed, status.unwrap_or(StatusCode::OK), usize::from(!kept))
             }
         });
@@ -86,7 +86,7 @@ fn answered_entry(exchange: &Exchange<'_>, readable: bool, entry: &RawEntry<'_>)
     if readable && entry.has_resource() {
         printed.member("resource").push_str(entry.written());
     }
-    match entry.response {
+    match entry.response() {
         Some(response) if readable => printed.member("response").push_str(response.raw()),
         Some(response) => {
             copy_texts(&Moving::nothing(response.document()), response, &RESPONSE, printed.member("response"))

@@ -115,7 +115,7 @@ fn answered(exchange: &Exchange<'_>, write: Write<'_>, answer: Option<RawEntry<'
 /// What the FHIR server says of one entry.
 fn told<'a>(answer: Option<RawEntry<'a>>) -> Result<(StatusCode, HeaderMap, RawEntry<'a>), Refusal> {
     let answer = answer.ok_or_else(|| unreadable("an entry was not answered"))?;
-    let response = answer.response.ok_or_else(|| unreadable("an entry was not answered"))?;
+    let response = answer.response().ok_or_else(|| unreadable("an entry was not answered"))?;
     let (status, headers) = response_of(response)?;
     Ok((status, headers, answer))
 }

@@ -12,6 +12,10 @@ use super::{Document, Json};
 /// How many bytes at the beginning of an object tell at once that another one is not like it.
 const FIRST: usize = 4;
 
+/// Where a value is in an object; in every object that has the same nodes it is the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Offset(u32);
+
 impl<'d> Json<'d> {
     /// Whether this and the object `before` it have the same nodes: the same names in the same order, and under each the same kind
     /// of value, all the way down. Not every object that has is known to.
@@ -24,10 +28,15 @@ impl<'d> Json<'d> {
             && long(node, self.at) == long(of_before, before.at)
     }
 
-    /// The value that is in `other` what this one is in `one`, which has the same nodes.
+    /// Where in `object` this is.
+    pub fn offset_in(self, object: Self) -> Offset {
+        Offset(short(self.at.wrapping_sub(object.at)))
+    }
+
+    /// The value that is there in this object.
     #[must_use]
-    pub fn moved(self, one: Self, other: Self) -> Self {
-        Self { at: self.at.wrapping_add(other.at).wrapping_sub(one.at), ..other }
+    pub fn inside(self, offset: Offset) -> Self {
+        Self { at: self.at + offset.0 as usize, ..self }
     }
 
     /// Whether both are the same value of the same document.

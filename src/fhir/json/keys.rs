@@ -50,17 +50,20 @@ impl Document<'_> {
         at > 0 && self.text.as_bytes().get(at..at + long) == Some(name.as_bytes())
     }
 
-    /// Every text that is a member with one of these names, in order.
-    pub fn texts_called(&self, names: &[&str]) -> impl Iterator<Item = Json<'_>> {
+    /// Calls `visit` with every text that is a member with one of these names, in order.
+    pub fn texts_called<'d>(&'d self, names: &[&str], mut visit: impl FnMut(Json<'d>)) {
         let (lengths, mut at) = (Lengths::of(names), 0);
         let mut found: SmallVec<[usize; TEXTS_EXPECTED]> = SmallVec::new();
         while let Some(node) = self.nodes.get(at) {
             if node.kind == Kind::SameObject {
                 // They are where they are in the object before it.
-                let (end, long) = (node.next as usize, (node.next as usize).saturating_sub(at));
+                let (end, known) = (node.next as usize, found.len());
+                let long = end.saturating_sub(at);
                 let before = found.iter().rev().take_while(|found| **found + long >= at).count();
-                for number in found.len().saturating_sub(before)..found.len() {
-                    found.extend(found.get(number).map(|found| found + long));
+                found.resize(known + before, 0);
+                if let Some((known, new)) = found.split_at_mut_checked(known) {
+                    let known = known.iter().rev().take(before);
+                    new.iter_mut().rev().zip(known).for_each(|(new, known)| *new = known + long);
                 }
                 at = end;
                 continue;
@@ -70,7 +73,7 @@ impl Document<'_> {
             }
             at += 1;
         }
-        found.into_iter().map(|at| Json { document: self, at })
+        found.iter().for_each(|at| visit(Json { document: self, at: *at }));
     }
 }
 

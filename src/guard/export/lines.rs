@@ -4,7 +4,7 @@ use super::super::bundle::{REQUEST, copy_texts, unreadable};
 use super::super::links::OwnBases;
 use crate::config::{Limits, Snapshot};
 use crate::decide::{Export, Refusal};
-use crate::fhir::bundle::{RawBundle, print_bundle};
+use crate::fhir::bundle::{RawBundle, RawEntry, print_bundle};
 use crate::fhir::json::ObjectWriter;
 use crate::fhir::json::{Document, Json};
 use crate::fhir::reference::Literal;
@@ -133,7 +133,7 @@ impl Lines {
 /// What was deleted, without what is of other types and without anything but method and URL.
 fn deletions(source: &RawBundle<'_>, version: FhirVersion, types: TypeSet, moving: &Moving<'_>) -> String {
     let mut kept = String::new();
-    for request in source.entry.iter().filter_map(|entry| entry.request) {
+    for request in source.entry.iter().filter_map(RawEntry::request) {
         let text = |name| request.get(name).and_then(Json::as_str);
         let literal = text("url").and_then(|url| Literal::parse(url, &[]));
         let of = literal.and_then(|literal| ResourceType::parse(version, literal.resource_type));
