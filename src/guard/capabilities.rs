@@ -1,12 +1,14 @@
 //! The CapabilityStatement: the upstream's own, with the gate's URLs and security section, from a copy refreshed in the
 //! background (enforcement.md §3, `metadata`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -33,8 +35,8 @@ pub struct Capabilities {
 
 struct Copy {
     addresses: Arc<Addresses>,
-    /// As the upstream said it.
-    statement: Value,
+    /// As the upstream said it. Some are of hundreds of kilobytes, and several times that as values.
+    statement: Bytes,
     /// The URLs that `body` was written for.
     public_url: String,
     public_base: String,
@@ -42,16 +44,15 @@ struct Copy {
 }
 
 impl Copy {
-    fn new(statement: Value, snapshot: &Snapshot) -> Self {
-        let mut own = statement.clone();
-        rewrite(&mut own, snapshot);
-        Self {
-            addresses: snapshot.fhir.upstream.addresses.clone(),
-            statement,
-            public_url: snapshot.server.public_url.clone(),
-            public_base: snapshot.fhir.public_base.clone(),
-            body: Bytes::from(own.to_string()),
-        }
+    /// The upstream's statement in the gate's words.
+    ///
+    /// # Errors
+    /// It is no CapabilityStatement.
+    fn new(statement: Bytes, snapshot: &Snapshot) -> Result<Self, Refusal> {
+        let (public_url, public_base) = (snapshot.server.public_url.clone(), snapshot.fhir.public_base.clone());
+        let body = rewritten(&statement, &public_url, &public_base)
+            .map_err(|error| rules::UPSTREAM_UNREADABLE.refuse().because(format!("no CapabilityStatement: {error}")))?;
+        Ok(Self { addresses: snapshot.fhir.upstream.addresses.clone(), statement, public_url, public_base, body })
     }
 
     fn is_written_for(&self, snapshot: &Snapshot) -> bool {
@@ -75,7 +76,7 @@ impl Capabilities {
         if copy.is_written_for(snapshot) {
             return Ok(Answer::fhir(StatusCode::OK, copy.body.clone()));
         }
-        let copy = Copy::new(copy.statement.clone(), snapshot);
+        let copy = Copy::new(copy.statement.clone(), snapshot)?;
         let body = copy.body.clone();
         self.copy.store(Some(Arc::new(copy)));
         Ok(Answer::fhir(StatusCode::OK, body))
@@ -121,35 +122,50 @@ impl Capabilities {
             return Err(super::own_words(answer.status));
         }
         let body = answer.collect(snapshot.limits.response_body).await.map_err(|error| upstream_refusal(&error))?;
-        let unreadable = |why: String| rules::UPSTREAM_UNREADABLE.refuse().because(why);
-        let statement: Value = serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))?;
-        if statement.get("resourceType").and_then(Value::as_str) != Some("CapabilityStatement") {
-            return Err(unreadable("no CapabilityStatement".to_owned()));
-        }
-        self.copy.store(Some(Arc::new(Copy::new(statement, snapshot))));
+        self.copy.store(Some(Arc::new(Copy::new(body, snapshot)?)));
         Ok(())
     }
 }
 
+/// An object whose members are known by name and otherwise not looked at.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
 /// Puts the gate's URL and security section in the place of the upstream's.
-fn rewrite(statement: &mut Value, snapshot: &Snapshot) {
-    let base = &snapshot.fhir.public_base;
-    if let Some(statement) = statement.as_object_mut() {
-        statement.remove("url");
-        // No message passes the gate, and its endpoints are addresses behind it.
-        statement.remove("messaging");
-        let implementation = statement
-            .entry("implementation")
-            .or_insert_with(|| json!({ "description": "FHIR server behind Smartgate" }));
-        if let Some(implementation) = implementation.as_object_mut() {
-            implementation.insert("url".to_owned(), Value::from(base.as_str()));
-        }
+fn rewritten(statement: &[u8], public_url: &str, public_base: &str) -> serde_json::Result<Bytes> {
+    let mut members: Members<'_> = serde_json::from_slice(statement)?;
+    let of = members.get("resourceType").map(|of| serde_json::from_str::<String>(of.get())).transpose()?;
+    if of.as_deref() != Some("CapabilityStatement") {
+        return Err(serde::de::Error::custom("its resourceType is another"));
     }
-    for rest in statement.get_mut("rest").and_then(Value::as_array_mut).into_iter().flatten() {
-        if let Some(rest) = rest.as_object_mut() {
-            rest.insert("security".to_owned(), security(&snapshot.server.public_url));
-        }
+    members.remove("url");
+    // No message passes the gate, and its endpoints are addresses behind it.
+    members.remove("messaging");
+    let implementation = match members.get("implementation") {
+        Some(implementation) => serde_json::from_str(implementation.get())?,
+        None => BTreeMap::from([("description".to_owned(), Value::from("FHIR server behind Smartgate"))]),
+    };
+    let implementation = with_url(implementation, public_base)?;
+    members.insert("implementation".to_owned(), &implementation);
+    let security = to_raw_value(&security(public_url))?;
+    let rest = members.get("rest").map(|rest| secured(rest, &security)).transpose()?;
+    if let Some(rest) = &rest {
+        members.insert("rest".to_owned(), rest);
     }
+    Ok(Bytes::from(serde_json::to_vec(&members)?.into_boxed_slice()))
+}
+
+fn with_url(mut implementation: BTreeMap<String, Value>, url: &str) -> serde_json::Result<Box<RawValue>> {
+    implementation.insert("url".to_owned(), Value::from(url));
+    to_raw_value(&implementation)
+}
+
+/// `CapabilityStatement.rest` with another security section.
+fn secured(rest: &RawValue, security: &RawValue) -> serde_json::Result<Box<RawValue>> {
+    let mut rest: Vec<Members<'_>> = serde_json::from_str(rest.get())?;
+    for rest in &mut rest {
+        rest.insert("security".to_owned(), security);
+    }
+    to_raw_value(&rest)
 }
 
 fn security(public_url: &str) -> Value {
@@ -174,3 +190,7 @@ fn security(public_url: &str) -> Value {
         }],
     })
 }
+
+#[cfg(test)]
+#[path = "capabilities_tests.rs"]
+mod tests;
