@@ -52,7 +52,7 @@ impl<'m> Moving<'m> {
         let mut moving = Self { public: bases.public, ..Self::nothing(document) };
         let shortest = bases.upstream.iter().map(|address| address.base.len()).min().unwrap_or_default();
         document.texts_called(&URLS, |url| {
-            let text = url.as_str().filter(|text| text.len() >= shortest).unwrap_or_default();
+            let Some(text) = url.as_str().filter(|text| text.len() >= shortest) else { return };
             let Some(rest) = bases.upstream.below(text) else { return };
             let (span, base) = (url.span(), text.len() - rest.len());
             if url.is_escaped() {
