@@ -8,6 +8,7 @@
 
 mod alike;
 mod keys;
+mod node;
 mod print;
 mod scan;
 mod text;
@@ -15,8 +16,9 @@ mod text;
 use std::sync::OnceLock;
 
 pub use alike::Offset;
+use node::{Kind, Node};
 pub use print::{ObjectWriter, quote};
-use scan::{Kind, Node, Scanner};
+use scan::Scanner;
 use text::decoded;
 pub(super) use text::plain_ascii;
 

@@ -4,6 +4,7 @@
 //! And without TLS it tells HTTP/2 from HTTP/1 by as many bytes as HTTP/2 begins with, and waits for them without limit. Here a
 //! connection that waits is a socket and two timers, and only what came begins a session.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -16,7 +17,7 @@ use pingora::apps::{HttpServerApp as _, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::Gate;
@@ -26,6 +27,12 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Room for the first bytes. A head that fits is read and parsed once, also that of a token with hundreds of scopes.
 const FIRST_READ: usize = 16 * 1024;
+
+thread_local! {
+    /// Where first bytes are read to: only as many as came are kept, since heads that stand so far apart would be in each other's way
+    /// in the processor's caches.
+    static ROOM: RefCell<Box<[u8]>> = RefCell::new(vec![0; FIRST_READ].into_boxed_slice());
+}
 
 /// A gate that closes connections on which nothing comes.
 pub struct FirstBytes(Arc<Gate>);
@@ -79,9 +86,11 @@ impl FirstBytes {
 /// Reads what comes first. There is no buffer before something comes.
 async fn first_bytes(stream: &mut Stream) -> io::Result<BytesMut> {
     poll_fn(|context| {
-        let mut began = BytesMut::with_capacity(FIRST_READ);
-        ready!(pin!(stream.read_buf(&mut began)).poll(context))?;
-        io::Result::Ok(began).into()
+        ROOM.with_borrow_mut(|room| {
+            let mut began = ReadBuf::new(room);
+            ready!(Pin::new(&mut *stream).poll_read(context, &mut began))?;
+            io::Result::Ok(BytesMut::from(began.filled())).into()
+        })
     })
     .await
 }

@@ -5,7 +5,8 @@
 use std::sync::OnceLock;
 
 use super::keys::Name;
-use super::scan::{Kind, Node, Place, Scanner, in_range, scalar, short};
+use super::node::{Kind, Node, short};
+use super::scan::{Place, Scanner, in_range, scalar};
 use super::text::{alike, escapes, plain};
 use super::{Document, Json};
 

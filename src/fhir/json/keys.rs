@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use smallvec::SmallVec;
 
-use super::scan::{Kind, LONE, NO_COLON, NO_KEY, Node, Place, Scanner, TWICE, short, token};
+use super::node::{Kind, Node, short};
+use super::scan::{LONE, NO_COLON, NO_KEY, Place, Scanner, TWICE, token};
 use super::text::{decoded, escapes, plain};
 use super::{Document, Json, JsonError};
 
