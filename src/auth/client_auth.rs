@@ -15,6 +15,7 @@ use super::error::ClientError;
 use super::form::{Form, decode};
 use super::throttle::{Refusal, digest};
 use crate::config::{Client, ClientAuth};
+use crate::store::Tried;
 use crate::telemetry::LoginOutcome;
 use crate::token::{AssertionError, Assertions};
 
@@ -89,7 +90,8 @@ impl AuthServer {
         let place = call.from.map(|from| from.block().to_string()).unwrap_or_default();
         let name = digest("client", &format!("{place} {id}"));
         let check = || readings.iter().find_map(|(id, secret)| with_secret(call, id, secret));
-        self.parts.secrets.checked(&name, call.now, check).await.map_err(|refusal| match refusal {
+        let tried = if readings.iter().any(|(id, _)| has_secret(call, id)) { Tried::Client } else { Tried::NoClient };
+        self.parts.secrets.checked(tried, &name, call.now, check).await.map_err(|refusal| match refusal {
             Refusal::Wrong => ClientError::Refused { basic },
             Refusal::Unavailable => ClientError::Unavailable,
             Refusal::Paused(seconds) => {
@@ -172,6 +174,10 @@ fn basic(credentials: &str) -> Option<Vec<(String, String)>> {
     let (id, secret) = text.split_once(':')?;
     let decoded = decode(id.as_bytes()).zip(decode(secret.as_bytes()));
     Some(decoded.into_iter().chain([(id.to_owned(), secret.to_owned())]).collect())
+}
+
+fn has_secret(call: &Call<'_>, id: &str) -> bool {
+    registered(call, id).is_some_and(|client| matches!(client.auth, ClientAuth::Secret(_)))
 }
 
 fn with_secret(call: &Call<'_>, id: &str, secret: &str) -> Option<Arc<Client>> {

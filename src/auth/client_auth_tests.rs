@@ -3,6 +3,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{StatusCode, header};
 
 use crate::auth::testing::{GATE, SECRET, World, assertion, basic, json};
+use crate::store::Tried;
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -202,4 +203,13 @@ async fn row_232_a_signature_is_not_guessed() {
     }
     let right = assertion("service", &token_url, "right");
     assert_eq!(outcome(&world, &form(&right), None).await.0, OK);
+}
+
+#[tokio::test]
+async fn names_that_are_made_up_take_no_room_from_those_that_can_be_guessed() {
+    let world = World::new().await;
+    for client in ["trusted", "nobody", "service", "app"] {
+        guess(&world, client, 1).await;
+    }
+    assert_eq!(*world.store.tried.lock(), [Tried::Client, Tried::NoClient, Tried::NoClient, Tried::NoClient]);
 }

@@ -10,7 +10,7 @@ use super::hashing::{Hashing, Memory};
 use super::throttle::digest;
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::Snapshot;
-use crate::store::{Attempt, SharedStore, StoreError};
+use crate::store::{Attempt, SharedStore, StoreError, Tried};
 
 /// Memory in KiB, passes and lanes as the OWASP Password Storage Cheat Sheet recommends for argon2id.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -70,10 +70,11 @@ impl Passwords {
             return Ok(Verdict::Busy);
         };
         let name = digest("user", username);
-        if self.store.attempt(&name, now, LONGEST_PAUSE).await? != Attempt::Counted {
+        let user = snapshot.users.get(username);
+        let tried = if user.is_some() { Tried::User } else { Tried::NoUser };
+        if self.store.attempt(tried, &name, now, LONGEST_PAUSE).await? != Attempt::Counted {
             return Ok(Verdict::Throttled);
         }
-        let user = snapshot.users.get(username);
         // Another user's hash costs the same to compute as this one's would, if there were one.
         let stand_in = || snapshot.users.values().next().map_or(NOBODY, |other| other.password_hash.as_str());
         let hash = user.map_or_else(stand_in, |user| user.password_hash.as_str()).to_owned();

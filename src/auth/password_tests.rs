@@ -100,3 +100,12 @@ async fn row_232_a_pause_made_at_one_replica_holds_at_another_however_many_try_a
         "what cannot be counted is not tried"
     );
 }
+
+#[tokio::test]
+async fn usernames_that_are_made_up_take_no_room_from_users() {
+    let (snapshot, store) = (testing::snapshot(), Arc::new(MemoryStore::default()));
+    for name in ["amy", "nobody", "gone"] {
+        Passwords::new(store.clone()).check(&snapshot, name, "wrong", 0).await.unwrap();
+    }
+    assert_eq!(*store.tried.lock(), [Tried::User, Tried::NoUser, Tried::User]);
+}

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use crate::ambient::UnixSeconds;
-use crate::store::{Attempt, Digest, SharedStore, StoreError};
+use crate::store::{Attempt, Digest, SharedStore, StoreError, Tried};
 
 /// The longest pause after wrong secrets of a client, in seconds: enough that a secret that is made by a machine cannot be guessed.
 const LONGEST_PAUSE: UnixSeconds = 60;
@@ -64,6 +64,7 @@ impl Throttle {
     /// What `check` gives for a secret under `name`, if it may be looked at.
     pub(super) async fn checked<T>(
         &self,
+        tried: Tried,
         name: &Digest,
         now: UnixSeconds,
         check: impl Fn() -> Option<T> + Send,
@@ -77,10 +78,10 @@ impl Throttle {
                 return Ok(right);
             }
             self.remember(*name, now.saturating_add(MEMORY), now);
-            let paused = self.count(name, now).await.err().filter(|refusal| *refusal != Refusal::Unavailable);
+            let paused = self.count(tried, name, now).await.err().filter(|refusal| *refusal != Refusal::Unavailable);
             return Err(paused.unwrap_or(Refusal::Wrong));
         }
-        self.count(name, now).await?;
+        self.count(tried, name, now).await?;
         let right = check().ok_or(Refusal::Wrong)?;
         self.failing.lock().remove(name);
         if let Err(error) = self.store.forgive(name).await {
@@ -89,8 +90,8 @@ impl Throttle {
         Ok(right)
     }
 
-    async fn count(&self, name: &Digest, now: UnixSeconds) -> Result<(), Refusal> {
-        match self.store.attempt(name, now, LONGEST_PAUSE).await {
+    async fn count(&self, tried: Tried, name: &Digest, now: UnixSeconds) -> Result<(), Refusal> {
+        match self.store.attempt(tried, name, now, LONGEST_PAUSE).await {
             Ok(Attempt::Counted) => Ok(()),
             Ok(Attempt::Paused { until }) => Err(Refusal::Paused(until.saturating_sub(now))),
             Err(error) => {

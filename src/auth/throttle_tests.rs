@@ -11,11 +11,11 @@ fn two() -> (Arc<MemoryStore>, Throttle, Throttle) {
 }
 
 async fn wrong(throttle: &Throttle, now: UnixSeconds) -> Refusal {
-    throttle.checked(&[1; 32], now, || None::<()>).await.unwrap_err()
+    throttle.checked(Tried::Client, &[1; 32], now, || None::<()>).await.unwrap_err()
 }
 
 async fn right(throttle: &Throttle, now: UnixSeconds) -> Result<(), Refusal> {
-    throttle.checked(&[1; 32], now, || Some(())).await
+    throttle.checked(Tried::Client, &[1; 32], now, || Some(())).await
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn row_232_during_a_pause_nothing_is_looked_at() {
         looked.store(true, Ordering::SeqCst);
         Some(())
     };
-    assert_eq!(one.checked(&[1; 32], 100, look).await, Err(Refusal::Paused(60)));
+    assert_eq!(one.checked(Tried::Client, &[1; 32], 100, look).await, Err(Refusal::Paused(60)));
     assert!(!looked.into_inner());
 }
 

@@ -9,7 +9,7 @@ use crate::ambient::UnixSeconds;
 use crate::gate::{Inherited, Listeners};
 use crate::store::{
     Attempt, ClientsVersion, Digest, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked, Rotated,
-    Rotation, Store, StoreError, StoredClient, StoredKey,
+    Rotation, Store, StoreError, StoredClient, StoredKey, Tried,
 };
 use crate::telemetry::{AuditSink, OnFull};
 use crate::token::install_crypto;
@@ -170,7 +170,7 @@ impl Store for Pinged {
     async fn put_probe(&self, _: &str, _: &str) -> Result<(), StoreError> {
         unused()
     }
-    async fn attempt(&self, _: &Digest, _: UnixSeconds, _: UnixSeconds) -> Result<Attempt, StoreError> {
+    async fn attempt(&self, _: Tried, _: &Digest, _: UnixSeconds, _: UnixSeconds) -> Result<Attempt, StoreError> {
         unused()
     }
 

@@ -1,10 +1,12 @@
 //! What every store must do, asked of a store through its trait only.
 
 use futures_util::future::join_all;
+use sha2::{Digest as _, Sha256};
 
+use super::failures::MAX_NAMES;
 use super::{
     Attempt, Digest, KeyPurpose, Redemption, RefreshGrant, RefreshToken, Revoked, Rotated, Rotation, Store,
-    StoredClient, StoredKey,
+    StoredClient, StoredKey, Tried,
 };
 
 const NOW: i64 = 1_000_000;
@@ -25,6 +27,8 @@ pub(crate) async fn run(store: &dyn Store) {
     probes(store).await;
     clients(store).await;
     lockouts(store).await;
+    a_flood_of_names(store).await;
+    more_pauses_than_there_is_room_for(store).await;
     sweep(store).await;
 }
 
@@ -345,7 +349,7 @@ async fn clients(store: &dyn Store) {
 pub(crate) async fn lockouts(store: &dyn Store) {
     const LONGEST: i64 = 150;
     let (amy, bob) = ([1; 32], [2; 32]);
-    let attempt = async |name: &Digest, now: i64| store.attempt(name, now, LONGEST).await.unwrap();
+    let attempt = async |name: &Digest, now: i64| store.attempt(Tried::Client, name, now, LONGEST).await.unwrap();
     let paused = |until: i64| Attempt::Paused { until };
     let attempts = join_all((0..40).map(|_| attempt(&amy, NOW))).await;
     let counted = attempts.iter().filter(|attempt| **attempt == Attempt::Counted).count();
@@ -386,6 +390,51 @@ pub(crate) async fn lockouts(store: &dyn Store) {
     );
     assert_eq!(store.sweep(quiet + 3600, quiet + 3600).await.unwrap(), 1, "of another name, an hour ago");
     assert_eq!(store.sweep(quiet + 3601, quiet + 3601).await.unwrap(), 1);
+}
+
+/// Others that fail, however many, neither end a pause nor the counting of one that has failed more often.
+async fn a_flood_of_names(store: &dyn Store) {
+    let (amy, bob, ghost) = ([1; 32], [2; 32], [3; 32]);
+    let attempt = async |tried: Tried, name: &Digest, now: i64| store.attempt(tried, name, now, 900).await.unwrap();
+    for n in 0..10 {
+        assert_eq!(attempt(Tried::User, &amy, NOW).await, Attempt::Counted, "{n}");
+        assert_eq!(attempt(Tried::NoUser, &ghost, NOW).await, Attempt::Counted, "{n}");
+    }
+    for _ in 0..9 {
+        assert_eq!(attempt(Tried::User, &bob, NOW).await, Attempt::Counted);
+    }
+    let flood = async |tried: Tried, many: i64| {
+        let names: Vec<Digest> = (0..many).map(|n| Sha256::digest(format!("{tried:?} {n}")).into()).collect();
+        for names in names.chunks(64) {
+            join_all(names.iter().map(|name| attempt(tried, name, NOW + 1))).await;
+        }
+    };
+    for tried in [Tried::NoClient, Tried::NoUser] {
+        flood(tried, MAX_NAMES + 20).await;
+    }
+    let swept = store.sweep(NOW + 2, NOW + 2).await.unwrap();
+    assert_eq!(swept, 41, "each kind of name has a room of its own, and what fails least leaves it first");
+    for (tried, name) in [(Tried::User, amy), (Tried::NoUser, ghost)] {
+        let paused = Attempt::Paused { until: NOW + 60 };
+        assert_eq!(attempt(tried, &name, NOW + 3).await, paused, "whether there is such a user or not");
+    }
+    assert_eq!(attempt(Tried::User, &bob, NOW + 3).await, Attempt::Counted);
+    assert_ne!(attempt(Tried::User, &bob, NOW + 3).await, Attempt::Counted, "the other nine still count");
+    assert_eq!(store.pauses(NOW + 3).await.unwrap(), [], "of users nobody needs to be told");
+    store.sweep(i64::MAX, i64::MAX).await.unwrap();
+}
+
+/// A pause holds, whatever there is room for.
+async fn more_pauses_than_there_is_room_for(store: &dyn Store) {
+    let names: Vec<Digest> = (0..MAX_NAMES + 5).map(|n| Sha256::digest(n.to_be_bytes()).into()).collect();
+    for names in names.chunks(64) {
+        for _ in 0..10 {
+            join_all(names.iter().map(|name| store.attempt(Tried::Client, name, NOW, 60))).await;
+        }
+    }
+    assert_eq!(store.sweep(NOW + 59, NOW + 59).await.unwrap(), 0);
+    assert_eq!(store.sweep(NOW + 60, NOW + 60).await.unwrap(), 5, "and then there is room for so many");
+    store.sweep(i64::MAX, i64::MAX).await.unwrap();
 }
 
 async fn sweep(store: &dyn Store) {

@@ -14,8 +14,36 @@ const REPLICAS: UnixSeconds = 60;
 /// Seconds without a failure after which a name starts afresh.
 const MEMORY: UnixSeconds = 60 * 60;
 
-/// Names remembered; those beyond it that have been quiet longest are forgotten by the next [`super::Store::sweep`].
-pub(super) const MAX_NAMES: i64 = 10_000;
+/// Names remembered of each [`Tried`]. Of those beyond it the next [`super::Store::sweep`] forgets the ones that failed least, and
+/// of these the ones that have been quiet longest, but none whose pause still runs: to have a name forgotten, whoever tries must
+/// fail under as many others as often. Tests fill it, so it is small there.
+pub(super) const MAX_NAMES: i64 = if cfg!(test) { 200 } else { 10_000 };
+
+/// Under what kind of name a secret was tried. Each has a room of its own, so that names that cost nothing to make up, or less to try,
+/// crowd out no others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Tried {
+    /// A user's.
+    User,
+    /// One that no user has.
+    NoUser,
+    /// A client's, which has a secret.
+    Client,
+    /// One that no client with a secret has.
+    NoClient,
+}
+
+impl Tried {
+    /// What stands for it in a table.
+    pub(super) fn number(self) -> i64 {
+        match self {
+            Self::User => 0,
+            Self::NoUser => 1,
+            Self::Client => 2,
+            Self::NoClient => 3,
+        }
+    }
+}
 
 /// What came of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +90,11 @@ impl Failures {
 /// over, so that nobody is held back for hours, and the next failure makes another.
 pub(super) fn last_pause(now: UnixSeconds, longest: UnixSeconds) -> UnixSeconds {
     now.saturating_add(longest).saturating_add(REPLICAS)
+}
+
+/// When a pause that is under way at `now` ends at the latest, whatever its longest is.
+pub(super) fn any_last_pause(now: UnixSeconds) -> UnixSeconds {
+    last_pause(now, MEMORY)
 }
 
 /// Rows whose last failure is not later than this are forgotten.

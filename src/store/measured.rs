@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     Attempt, ClientsVersion, Digest, LiveGrant, News, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked,
-    Rotated, Rotation, SharedStore, Store, StoreError, StoredClient, StoredKey,
+    Rotated, Rotation, SharedStore, Store, StoreError, StoredClient, StoredKey, Tried,
 };
 use crate::ambient::UnixSeconds;
 use crate::telemetry::Metrics;
@@ -150,8 +150,14 @@ impl Store for MeasuredStore {
         self.timed("put_probe", self.inner.put_probe(upstream, found)).await
     }
 
-    async fn attempt(&self, name: &Digest, now: UnixSeconds, longest: UnixSeconds) -> Result<Attempt, StoreError> {
-        self.timed("attempt", self.inner.attempt(name, now, longest)).await
+    async fn attempt(
+        &self,
+        tried: Tried,
+        name: &Digest,
+        now: UnixSeconds,
+        longest: UnixSeconds,
+    ) -> Result<Attempt, StoreError> {
+        self.timed("attempt", self.inner.attempt(tried, name, now, longest)).await
     }
 
     async fn forgive(&self, name: &Digest) -> Result<(), StoreError> {

@@ -17,9 +17,9 @@ use tokio::sync::Notify;
 
 use crate::ambient::UnixSeconds;
 
-pub use failures::Attempt;
 #[cfg(test)]
 pub(crate) use failures::Failures;
+pub use failures::{Attempt, Tried};
 pub use measured::MeasuredStore;
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
@@ -323,15 +323,21 @@ pub trait Store: Send + Sync {
     /// Keeps what was found out about the FHIR server with this base, in the place of what was found before.
     async fn put_probe(&self, upstream: &str, found: &str) -> Result<(), StoreError>;
 
-    /// Counts an attempt under the digest of a name as failed until it is forgiven, unless there is a pause: of many at once not more
+    /// Counts an attempt under the digest of a name, which is one of `tried`, as failed until it is forgiven, unless there is a pause: of many at once not more
     /// are counted than may fail, whichever replicas they come to. After ten failures there are pauses, which grow to `longest`
     /// seconds.
-    async fn attempt(&self, name: &Digest, now: UnixSeconds, longest: UnixSeconds) -> Result<Attempt, StoreError>;
+    async fn attempt(
+        &self,
+        tried: Tried,
+        name: &Digest,
+        now: UnixSeconds,
+        longest: UnixSeconds,
+    ) -> Result<Attempt, StoreError>;
 
     /// Forgets the failures under a name.
     async fn forgive(&self, name: &Digest) -> Result<(), StoreError>;
 
-    /// The names that there is a pause for, and until when; of very many those of the longest pauses.
+    /// The names of clients ([`Tried::Client`]) that there is a pause for, and until when; of very many those of the longest pauses.
     async fn pauses(&self, now: UnixSeconds) -> Result<Vec<(Digest, UnixSeconds)>, StoreError>;
 
     /// Deletes what nobody can use any more; returns how many rows went. What was only begun or failed goes once its time is

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::ambient::UnixSeconds;
 use crate::store::{
     Attempt, ClientsVersion, Digest, Failures, LiveGrant, Redemption, RefreshGrant, RefreshToken, Revocation, Revoked,
-    Rotated, Rotation, Store, StoreError, StoredClient, StoredKey,
+    Rotated, Rotation, Store, StoreError, StoredClient, StoredKey, Tried,
 };
 
 struct Code {
@@ -35,6 +35,8 @@ pub(in crate::auth) struct MemoryStore {
     codes: Mutex<HashMap<Digest, Code>>,
     refresh: Mutex<HashMap<Digest, Refresh>>,
     failures: Mutex<HashMap<Digest, Failures>>,
+    /// Under what kinds of names secrets were tried.
+    pub(in crate::auth) tried: Mutex<Vec<Tried>>,
     seen: Mutex<HashMap<(String, String), UnixSeconds>>,
     pub(in crate::auth) clients: Mutex<Vec<StoredClient>>,
     pub(in crate::auth) revoked: Mutex<Vec<(Revoked, UnixSeconds)>>,
@@ -249,8 +251,15 @@ impl Store for MemoryStore {
         self.up()
     }
 
-    async fn attempt(&self, name: &Digest, now: UnixSeconds, longest: UnixSeconds) -> Result<Attempt, StoreError> {
+    async fn attempt(
+        &self,
+        tried: Tried,
+        name: &Digest,
+        now: UnixSeconds,
+        longest: UnixSeconds,
+    ) -> Result<Attempt, StoreError> {
         self.up()?;
+        self.tried.lock().push(tried);
         let mut names = self.failures.lock();
         match names.get(name).copied().unwrap_or(Failures::none(now)).attempt(now, longest) {
             Ok(next) => {

@@ -3,13 +3,14 @@
 use deadpool_postgres::Client;
 use tokio_postgres::Error;
 
-use super::super::failures::{Failures, MAX_NAMES, forgotten, last_pause};
-use super::super::{Attempt, Digest};
+use super::super::failures::{Failures, MAX_NAMES, any_last_pause, forgotten, last_pause};
+use super::super::{Attempt, Digest, Tried};
 use super::{Topic, execute, query, query_opt, ring};
 use crate::ambient::UnixSeconds;
 
 pub(super) async fn attempt(
     client: &mut Client,
+    tried: Tried,
     name: &Digest,
     now: UnixSeconds,
     longest: UnixSeconds,
@@ -33,9 +34,9 @@ pub(super) async fn attempt(
         Ok(next) => next,
         Err(until) => return Ok(Attempt::Paused { until }),
     };
-    let count = "UPDATE failures SET count = $2, last = $3, pause_until = $4 WHERE name = $1";
-    execute(&transaction, count, &[&name, &next.count, &next.last, &next.pause_until]).await?;
-    if next.pause_until > now {
+    let count = "UPDATE failures SET count = $2, last = $3, pause_until = $4, tried = $5 WHERE name = $1";
+    execute(&transaction, count, &[&name, &next.count, &next.last, &next.pause_until, &tried.number()]).await?;
+    if tried == Tried::Client && next.pause_until > now {
         ring(&transaction, Topic::Pauses).await?;
     }
     transaction.commit().await.map(|()| Attempt::Counted)
@@ -46,9 +47,10 @@ pub(super) async fn forgive(client: &Client, name: &Digest) -> Result<(), Error>
 }
 
 pub(super) async fn pauses(client: &Client, now: UnixSeconds) -> Result<Vec<(Digest, UnixSeconds)>, Error> {
-    let read = "SELECT name, pause_until FROM failures WHERE pause_until > $1 ORDER BY pause_until DESC LIMIT $2";
+    let read = "SELECT name, pause_until FROM failures WHERE pause_until > $1 AND tried = $3
+                ORDER BY pause_until DESC LIMIT $2";
     let mut pauses = Vec::new();
-    for row in query(client, read, &[&now, &MAX_NAMES]).await? {
+    for row in query(client, read, &[&now, &MAX_NAMES, &Tried::Client.number()]).await? {
         if let Ok(name) = Digest::try_from(row.try_get::<_, &[u8]>(0)?) {
             pauses.push((name, row.try_get(1)?));
         }
@@ -58,6 +60,12 @@ pub(super) async fn pauses(client: &Client, now: UnixSeconds) -> Result<Vec<(Dig
 
 pub(super) async fn sweep(client: &Client, now: UnixSeconds) -> Result<u64, Error> {
     let old = execute(client, "DELETE FROM failures WHERE last <= $1", &[&forgotten(now)]).await?;
-    let many = "DELETE FROM failures WHERE name IN (SELECT name FROM failures ORDER BY last DESC OFFSET $1)";
-    Ok(old + execute(client, many, &[&MAX_NAMES]).await?)
+    // The pause is looked at outside of the ranking, so that one that begins meanwhile is seen.
+    let many = "DELETE FROM failures WHERE NOT (pause_until > $2 AND pause_until <= $3) AND name IN (
+                    SELECT name FROM (
+                        SELECT name, row_number() OVER (PARTITION BY tried ORDER BY count DESC, last DESC) AS place
+                        FROM failures
+                    ) AS ranked WHERE place > $1
+                )";
+    Ok(old + execute(client, many, &[&MAX_NAMES, &now, &any_last_pause(now)]).await?)
 }

@@ -28,7 +28,7 @@ use tokio_postgres::{Error, Row};
 
 use super::{
     Attempt, ClientsVersion, Digest, KeyPurpose, LiveGrant, News, PAGE, Redemption, RefreshGrant, RefreshToken,
-    Revocation, Revoked, RevokedKind, Rotated, Rotation, Store, StoreError, StoredClient, StoredKey,
+    Revocation, Revoked, RevokedKind, Rotated, Rotation, Store, StoreError, StoredClient, StoredKey, Tried,
 };
 use crate::ambient::UnixSeconds;
 use crate::config::Postgres;
@@ -214,8 +214,14 @@ impl Store for PostgresStore {
     }
 
     /// A lost answer is no leave to try.
-    async fn attempt(&self, name: &Digest, now: UnixSeconds, longest: UnixSeconds) -> Result<Attempt, StoreError> {
-        attempt!(self, Fail, |client| failures::attempt(client, name, now, longest))
+    async fn attempt(
+        &self,
+        tried: Tried,
+        name: &Digest,
+        now: UnixSeconds,
+        longest: UnixSeconds,
+    ) -> Result<Attempt, StoreError> {
+        attempt!(self, Fail, |client| failures::attempt(client, tried, name, now, longest))
     }
 
     async fn forgive(&self, name: &Digest) -> Result<(), StoreError> {

@@ -106,10 +106,11 @@ const MIGRATIONS: &[(i64, &str)] = &[
     CREATE INDEX failures_pause ON failures (pause_until);
     ",
     ),
+    (3, "ALTER TABLE failures ADD COLUMN tried BIGINT NOT NULL DEFAULT 0;"),
 ];
 
 /// The version that this program writes.
-const LATEST: i64 = 2;
+const LATEST: i64 = 3;
 
 #[cfg(test)]
 pub(super) const STEPS: usize = MIGRATIONS.len();

@@ -2,12 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::super::failures::{Failures, MAX_NAMES, forgotten};
-use super::super::{Attempt, Digest};
+use super::super::failures::{Failures, MAX_NAMES, any_last_pause, forgotten};
+use super::super::{Attempt, Digest, Tried};
 use crate::ambient::UnixSeconds;
 
 pub(super) fn attempt(
     connection: &Connection,
+    tried: Tried,
     name: &Digest,
     now: UnixSeconds,
     longest: UnixSeconds,
@@ -22,25 +23,31 @@ pub(super) fn attempt(
     };
     connection
         .prepare_cached(
-            "INSERT INTO failures (name, count, last, pause_until) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (name) DO UPDATE
-             SET count = excluded.count, last = excluded.last, pause_until = excluded.pause_until",
+            "INSERT INTO failures (name, count, last, pause_until, tried) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (name) DO UPDATE SET count = excluded.count, last = excluded.last,
+             pause_until = excluded.pause_until, tried = excluded.tried",
         )?
-        .execute(params![name, next.count, next.last, next.pause_until])?;
+        .execute(params![name, next.count, next.last, next.pause_until, tried.number()])?;
     Ok(Attempt::Counted)
 }
 
 pub(super) fn pauses(connection: &Connection, now: UnixSeconds) -> rusqlite::Result<Vec<(Digest, UnixSeconds)>> {
     connection
         .prepare_cached(
-            "SELECT name, pause_until FROM failures WHERE pause_until > ?1 ORDER BY pause_until DESC LIMIT ?2",
+            "SELECT name, pause_until FROM failures WHERE pause_until > ?1 AND tried = ?3
+             ORDER BY pause_until DESC LIMIT ?2",
         )?
-        .query_map([now, MAX_NAMES], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map([now, MAX_NAMES, Tried::Client.number()], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
 }
 
 pub(super) fn sweep(connection: &Connection, now: UnixSeconds) -> rusqlite::Result<usize> {
     let old = connection.prepare_cached("DELETE FROM failures WHERE last <= ?1")?.execute([forgotten(now)])?;
-    let many = "DELETE FROM failures WHERE name IN (SELECT name FROM failures ORDER BY last DESC LIMIT -1 OFFSET ?1)";
-    Ok(old + connection.prepare_cached(many)?.execute([MAX_NAMES])?)
+    let many = "DELETE FROM failures WHERE NOT (pause_until > ?2 AND pause_until <= ?3) AND name IN (
+                    SELECT name FROM (
+                        SELECT name, row_number() OVER (PARTITION BY tried ORDER BY count DESC, last DESC) AS place
+                        FROM failures
+                    ) WHERE place > ?1
+                )";
+    Ok(old + connection.prepare_cached(many)?.execute([MAX_NAMES, now, any_last_pause(now)])?)
 }

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     Attempt, ClientsVersion, Digest, KeyPurpose, LiveGrant, PAGE, Redemption, RefreshGrant, RefreshToken, Revocation,
-    Revoked, RevokedKind, Rotated, Rotation, Store, StoreError, StoredClient, StoredKey,
+    Revoked, RevokedKind, Rotated, Rotation, Store, StoreError, StoredClient, StoredKey, Tried,
 };
 use crate::ambient::UnixSeconds;
 use worker::{Access, Worker};
@@ -260,9 +260,15 @@ impl Store for SqliteStore {
         self.writer.run(move |connection| connection.execute(put, params![upstream, found]).map(|_| ())).await
     }
 
-    async fn attempt(&self, name: &Digest, now: UnixSeconds, longest: UnixSeconds) -> Result<Attempt, StoreError> {
+    async fn attempt(
+        &self,
+        tried: Tried,
+        name: &Digest,
+        now: UnixSeconds,
+        longest: UnixSeconds,
+    ) -> Result<Attempt, StoreError> {
         let name = *name;
-        self.writer.run(move |connection| failures::attempt(connection, &name, now, longest)).await
+        self.writer.run(move |connection| failures::attempt(connection, tried, &name, now, longest)).await
     }
 
     async fn forgive(&self, name: &Digest) -> Result<(), StoreError> {

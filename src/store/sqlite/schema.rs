@@ -125,10 +125,11 @@ const MIGRATIONS: &[(u32, &str)] = &[
     CREATE INDEX failures_pause ON failures (pause_until);
     ",
     ),
+    (6, "ALTER TABLE failures ADD COLUMN tried INTEGER NOT NULL DEFAULT 0;"),
 ];
 
 /// The version that this program writes.
-const LATEST: u32 = 5;
+const LATEST: u32 = 6;
 
 /// Opens the file for writing, and makes or updates it as needed.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
