@@ -144,6 +144,10 @@ impl Store for Pinged {
         unused()
     }
 
+    async fn last_revocation(&self) -> Result<i64, StoreError> {
+        unused()
+    }
+
     async fn revocations_after(&self, _: i64, _: UnixSeconds) -> Result<Vec<Revocation>, StoreError> {
         unused()
     }

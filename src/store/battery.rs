@@ -275,6 +275,7 @@ async fn first_use(store: &dyn Store) {
 }
 
 async fn revocations(store: &dyn Store) {
+    let before = store.last_revocation().await.unwrap();
     let token = |id: &str| Revoked::Token { issuer: "https://i".to_owned(), id: id.to_owned() };
     let grant = Revoked::Grant("jti".to_owned());
     for revoked in [&token("jti"), &grant, &token("b"), &grant, &token("jti")] {
@@ -290,6 +291,7 @@ async fn revocations(store: &dyn Store) {
     assert!(all.is_sorted_by(|a, b| a.sequence < b.sequence));
     assert_eq!(store.revocations_after(all[1].sequence, NOW).await.unwrap(), all[2..]);
     assert_eq!(store.revocations_after(0, NOW + 100).await.unwrap(), [], "expired ones are not needed");
+    assert!(store.last_revocation().await.unwrap() >= all[2].sequence);
 
     store.revoke(&token("jti"), NOW + 200).await.unwrap();
     let news = store.revocations_after(all[2].sequence, NOW).await.unwrap();
@@ -298,9 +300,11 @@ async fn revocations(store: &dyn Store) {
 
     store.sweep(NOW + 200, NOW + 200).await.unwrap();
     assert_eq!(store.revocations_after(0, 0).await.unwrap(), []);
+    assert!(store.last_revocation().await.unwrap() > before, "also where none is needed any more");
     store.revoke(&token("c"), NOW + 900).await.unwrap();
     let after = store.revocations_after(news[0].sequence, NOW).await.unwrap();
     assert_eq!(after.len(), 1, "a swept sequence is not given again");
+    assert_eq!(store.last_revocation().await.unwrap(), after[0].sequence);
 }
 
 async fn probes(store: &dyn Store) {

@@ -122,6 +122,10 @@ impl Store for MeasuredStore {
         self.timed("revoke", self.inner.revoke(revoked, expires)).await
     }
 
+    async fn last_revocation(&self) -> Result<i64, StoreError> {
+        self.timed("last_revocation", self.inner.last_revocation()).await
+    }
+
     async fn revocations_after(&self, sequence: i64, now: UnixSeconds) -> Result<Vec<Revocation>, StoreError> {
         self.timed("revocations_after", self.inner.revocations_after(sequence, now)).await
     }

@@ -301,6 +301,9 @@ pub trait Store: Send + Sync {
     /// with it.
     async fn revoke(&self, revoked: &Revoked, expires: UnixSeconds) -> Result<(), StoreError>;
 
+    /// The sequence of the last revocation that there was, needed or not. It is less than before where the store lost some.
+    async fn last_revocation(&self) -> Result<i64, StoreError>;
+
     /// Revocations after `sequence` that are still needed at `now`, in order, a page at a time; an empty answer means that
     /// there are no more.
     async fn revocations_after(&self, sequence: i64, now: UnixSeconds) -> Result<Vec<Revocation>, StoreError>;

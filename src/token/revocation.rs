@@ -77,12 +77,28 @@ impl Revocations {
         }
     }
 
-    /// Takes in what was revoked since the last time, drops what may be forgotten.
+    /// Takes in what was revoked since the last time, drops what may be forgotten. All is read again where the store may be another
+    /// one than before: after it did not answer, and where it lost revocations that were read, whose sequences it gives again.
     ///
     /// # Errors
     /// The store does not answer; what was taken in stays.
     pub async fn sync(&self, store: &dyn Store, ambient: &Ambient) -> Result<(), StoreError> {
+        let synced = self.take_in(store, ambient).await;
+        if synced.is_err() {
+            self.sequence.store(0, Ordering::Release);
+        }
+        synced
+    }
+
+    async fn take_in(&self, store: &dyn Store, ambient: &Ambient) -> Result<(), StoreError> {
         let (over, asked) = (ambient.forgettable(), seconds(ambient.steady()));
+        // What is held is looked at first: another one may take in more meanwhile.
+        let held = self.sequence.load(Ordering::Acquire);
+        let last = store.last_revocation().await?;
+        if last < held {
+            tracing::warn!(held, last, "the store lost revocations, as after a failover; all are read again");
+            self.sequence.store(0, Ordering::Release);
+        }
         loop {
             let page = store.revocations_after(self.sequence.load(Ordering::Acquire), over).await?;
             let Some(last) = page.last().map(|revocation| revocation.sequence) else { break };

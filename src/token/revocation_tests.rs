@@ -91,3 +91,23 @@ async fn how_long_nothing_was_heard_does_not_go_by_the_wall_clock() {
     clock.set(ambient.now() + 31);
     assert!(revocations.is_stale(ambient.steady(), max));
 }
+
+#[tokio::test]
+async fn what_is_revoked_after_the_store_lost_some_is_heard_of_and_what_it_lost_is_kept() {
+    let ((_one, before), (_two, after), (ambient, _)) = (store(), store(), ambient());
+    let revocations = Revocations::new();
+    for id in ["0", "1", "2", "3"] {
+        before.revoke(&token("i", id), NOW + 10).await.unwrap();
+    }
+    revocations.sync(&*before, &ambient).await.unwrap();
+    for id in ["0", "later"] {
+        after.revoke(&token("i", id), NOW + 10).await.unwrap();
+    }
+    revocations.sync(&*after, &ambient).await.unwrap();
+    for id in ["0", "1", "2", "3", "later"] {
+        assert!(revocations.is_revoked(&claims("i", id, None)), "{id}");
+    }
+    after.revoke(&token("i", "last"), NOW + 10).await.unwrap();
+    revocations.sync(&*after, &ambient).await.unwrap();
+    assert!(revocations.is_revoked(&claims("i", "last", None)), "and it reads on from there");
+}

@@ -213,6 +213,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn last_revocation(&self) -> Result<i64, StoreError> {
+        self.up().map(|()| 0)
+    }
+
     async fn revocations_after(&self, _: i64, _: UnixSeconds) -> Result<Vec<Revocation>, StoreError> {
         self.up()?;
         Ok(Vec::new())

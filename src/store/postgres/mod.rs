@@ -185,6 +185,10 @@ impl Store for PostgresStore {
         })
     }
 
+    async fn last_revocation(&self) -> Result<i64, StoreError> {
+        attempt!(self, Repeat, |client| revocations::last(client))
+    }
+
     async fn revocations_after(&self, sequence: i64, now: UnixSeconds) -> Result<Vec<Revocation>, StoreError> {
         attempt!(self, Repeat, |client| revocations::after(client, sequence, now))
     }

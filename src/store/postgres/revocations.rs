@@ -4,7 +4,7 @@ use deadpool_postgres::Client;
 use tokio_postgres::{Error, Row};
 
 use super::super::{Revocation, Revoked};
-use super::{PAGE, Topic, Transaction, execute, next, query, refresh, ring};
+use super::{PAGE, Topic, Transaction, execute, next, query, query_opt, refresh, ring};
 use crate::ambient::UnixSeconds;
 
 /// A revocation that lasts longer than the one there is replaces it, under a new sequence: everybody must hear of it.
@@ -27,6 +27,11 @@ pub(super) async fn revoke(
     )
     .await?;
     ring(transaction, Topic::Revocations).await
+}
+
+pub(super) async fn last(client: &Client) -> Result<i64, Error> {
+    let last = "SELECT coalesce(max(last), 0) FROM counters WHERE name = 'revocations'";
+    query_opt(client, last, &[]).await?.map_or(Ok(0), |row| row.try_get(0))
 }
 
 pub(super) async fn after(client: &Client, sequence: i64, now: UnixSeconds) -> Result<Vec<Revocation>, Error> {

@@ -211,6 +211,11 @@ impl Store for SqliteStore {
         self.writer.run(move |connection| revoke(connection, &revoked, expires)).await
     }
 
+    async fn last_revocation(&self) -> Result<i64, StoreError> {
+        let last = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revocations'";
+        self.reader.run(move |connection| connection.prepare_cached(last)?.query_row([], |row| row.get(0))).await
+    }
+
     async fn revocations_after(&self, sequence: i64, now: UnixSeconds) -> Result<Vec<Revocation>, StoreError> {
         self.reader
             .run(move |connection| {

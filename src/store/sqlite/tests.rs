@@ -189,3 +189,36 @@ async fn one_failed_operation_takes_back_only_itself() {
     assert_eq!(failed, [1], "{put:?}");
     assert!(matches!(store.redeem_code(&[29; 32], 1, 10).await, Ok(Redemption::Fresh(_))));
 }
+
+/// It may be another one when it answers again, which was written to since by others.
+#[tokio::test]
+async fn after_a_store_did_not_answer_all_revocations_are_read_again() {
+    let ((folder, other), (ambient, _)) = ((folder(), folder()), crate::token::testing::ambient());
+    let path = folder.path().join("gate.db");
+    let (store, revocations) = (SqliteStore::open(&path).unwrap(), crate::token::Revocations::new());
+    let next = SqliteStore::open(&other.path().join("gate.db")).unwrap();
+    store.revoke(&Revoked::Grant("before".to_owned()), i64::MAX).await.unwrap();
+    revocations.sync(&store, &ambient).await.unwrap();
+    Connection::open(&path).unwrap().execute_batch("DROP TABLE revocations").unwrap();
+    assert!(revocations.sync(&store, &ambient).await.is_err());
+    for grant in ["missed", "last"] {
+        next.revoke(&Revoked::Grant(grant.to_owned()), i64::MAX).await.unwrap();
+    }
+    revocations.sync(&next, &ambient).await.unwrap();
+    let claims = |grant: &str| crate::token::Claims {
+        issuer: "i".into(),
+        own: true,
+        subject: "s".into(),
+        client: None,
+        scope: Vec::new(),
+        patient: None,
+        encounter: None,
+        fhir_user: None,
+        expires: i64::MAX,
+        token_id: None,
+        grant: Some(grant.into()),
+    };
+    for grant in ["before", "missed", "last"] {
+        assert!(revocations.is_revoked(&claims(grant)), "{grant}");
+    }
+}

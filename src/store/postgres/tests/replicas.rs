@@ -117,3 +117,25 @@ async fn what_one_changes_the_other_hears() {
     stores[0].put_probe("http://u", "found").await.unwrap();
     heard(&news.probes).await;
 }
+
+/// As a standby does that takes over without the last of them.
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_server_that_lost_revocations_says_a_smaller_last_one() {
+    let database = Database::new().await;
+    let store = database.open().await;
+    for n in 0..3 {
+        store.revoke(&grant(n), 100).await.unwrap();
+    }
+    assert_eq!(store.last_revocation().await.unwrap(), 3);
+    let name = database.name();
+    let lost = format!(
+        "DELETE FROM {name}.revocations WHERE sequence > 1;
+         UPDATE {name}.counters SET last = 1 WHERE name = 'revocations'"
+    );
+    database.owner.batch_execute(&lost).await.unwrap();
+    assert_eq!(store.last_revocation().await.unwrap(), 1);
+    store.revoke(&grant(9), 100).await.unwrap();
+    let read: Vec<_> = store.revocations_after(0, 1).await.unwrap().into_iter().map(|it| it.revoked).collect();
+    assert_eq!(read, [grant(0), grant(9)]);
+}
