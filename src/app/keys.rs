@@ -16,7 +16,12 @@ pub(super) enum Action {
     /// Every key: id, purpose, algorithm, since when it is used, until when
     List,
     /// Make new signing keys; they are published at once and sign after `[tokens] key_overlap`
-    Rotate,
+    Rotate {
+        /// Use them at once and trust the old keys no more, as after a backup was lost or restored: it ends every access and refresh
+        /// token, code, login under way, launch, visit of the page of apps, and links to pages and exports. Everybody logs in again
+        #[arg(long)]
+        now: bool,
+    },
 }
 
 pub(super) fn keys(path: &Path, action: &Action) -> Result<(), Failure> {
@@ -24,8 +29,15 @@ pub(super) fn keys(path: &Path, action: &Action) -> Result<(), Failure> {
     let ambient = Ambient::system();
     small_runtime()?.block_on(async {
         let store = open_store(&loaded.snapshot.store.url).await.map_err(Failure::new)?;
-        if matches!(action, Action::Rotate) {
-            GateKeys::rotate(&*store, &ambient, &loaded.snapshot.tokens).await.map_err(Failure::new)?;
+        let tokens = &loaded.snapshot.tokens;
+        match action {
+            Action::List => {}
+            Action::Rotate { now: false } => {
+                GateKeys::rotate(&*store, &ambient, tokens).await.map_err(Failure::new)?;
+            }
+            Action::Rotate { now: true } => {
+                GateKeys::replace(&*store, &ambient, tokens).await.map_err(Failure::new)?;
+            }
         }
         for key in store.keys().await.map_err(Failure::new)? {
             let time = |at: i64| jiff::Timestamp::from_second(at).map(|at| at.to_string()).unwrap_or_default();

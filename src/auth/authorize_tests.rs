@@ -1,6 +1,11 @@
 use http::{Request, StatusCode, header};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-use crate::auth::testing::{BASE, Browser, GATE, PASSWORD, World, encode, landed, request, set, text};
+use crate::ambient::Ambient;
+use crate::auth::testing::{BASE, Browser, GATE, NOW, PASSWORD, World, encode, landed, request, set, text};
+use crate::store::Store as _;
+use crate::token::GateKeys;
 
 /// What the app is told when one parameter is changed.
 async fn refused(world: &World, name: &'static str, value: &str) -> (String, String) {
@@ -227,4 +232,25 @@ async fn refusals_are_audited_without_what_was_sent() {
     );
     assert_eq!((&line["client"], &line["request_id"]), (&"app".into(), &"request-1".into()));
     assert!(!line.to_string().contains("other.example") && !line.to_string().contains("callback"));
+}
+
+/// Not even by somebody who has the key: who has logged in is in the store.
+#[tokio::test]
+async fn a_seal_that_says_who_logged_in_is_not_taken() {
+    let world = World::new().await;
+    let mut browser = Browser::new(&world);
+    browser.open(&request()).await;
+    let (id, begun) = (browser.hidden("id").unwrap(), browser.hidden("begun").unwrap());
+    let secret = browser.cookies.values().next().unwrap();
+    let binding = [b"authorization ".as_slice(), &Sha256::digest(secret)].concat();
+    let keys = GateKeys::of(&world.store.keys().await.unwrap(), &Ambient::system()).unwrap();
+    let mut pending: Value = serde_json::from_slice(&keys.open_seal(&begun, &binding).unwrap()).unwrap();
+    for (login, status) in
+        [(json!({ "username": "amy", "at": NOW }), StatusCode::BAD_REQUEST), (Value::Null, StatusCode::OK)]
+    {
+        pending["login"] = login;
+        let seal = keys.seal(pending.to_string().as_bytes(), &binding).unwrap();
+        browser.go(&format!("/auth/login?id={id}&begun={seal}")).await;
+        assert_eq!(browser.answer.status(), status, "{pending}");
+    }
 }

@@ -194,12 +194,22 @@ impl AuthServer {
             None => self.parts.store.pending(&handle, call.now).await?,
         };
         let pending = state.and_then(|state| read(&state)).filter(|pending| pending.id == id).ok_or(PageError::Gone)?;
+        // Who has logged in is in the store: a seal that says so is not of this gate's making.
+        if begun.is_some() && pending.login.is_some() {
+            return Err(PageError::Gone);
+        }
         Ok(Session { begun: begun.map(str::to_owned), ..session(call, handle, pending)? })
     }
 
     /// The authorization that came back by another way than a form or link.
     pub(super) async fn resume_with(&self, call: &Call<'_>, pending: Pending) -> Result<Session, PageError> {
-        let mut session = session(call, handle(call, &pending.id)?, pending)?;
+        let handle = handle(call, &pending.id)?;
+        // Of who has logged in the store alone is believed.
+        let login = match &pending.login {
+            Some(_) => self.parts.store.pending(&handle, call.now).await?.and_then(|kept| read(&kept)?.login),
+            None => None,
+        };
+        let mut session = session(call, handle, Pending { login, ..pending })?;
         self.keep(&mut session).await?;
         Ok(session)
     }

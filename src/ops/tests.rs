@@ -90,6 +90,10 @@ impl Store for Pinged {
         unused()
     }
 
+    async fn replace_keys(&self, _: &[StoredKey]) -> Result<(), StoreError> {
+        unused()
+    }
+
     async fn forget_keys(&self, _: UnixSeconds) -> Result<(), StoreError> {
         unused()
     }

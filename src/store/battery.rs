@@ -30,6 +30,7 @@ pub(crate) async fn run(store: &dyn Store) {
     a_flood_of_names(store).await;
     more_pauses_than_there_is_room_for(store).await;
     sweep(store).await;
+    replaced_keys(store).await;
 }
 
 pub(crate) fn key(id: &str, purpose: KeyPurpose, created: i64) -> StoredKey {
@@ -455,4 +456,31 @@ async fn sweep(store: &dyn Store) {
     assert_eq!(store.sweep(NOW, NOW).await.unwrap(), 0);
     assert_eq!(store.pending(&[6; 32], NOW).await.unwrap().as_deref(), Some("b"));
     assert!(store.refresh(&[8; 32], NOW).await.unwrap().is_some());
+}
+
+async fn replaced_keys(store: &dyn Store) {
+    store.rotate_key(&key("published", KeyPurpose::Access, NOW)).await.unwrap();
+    store.put_pending(&[1; 32], "a", NOW + 9).await.unwrap();
+    store.put_code(&[1; 32], "g", "p", NOW + 9).await.unwrap();
+    store.put_refresh(&[1; 32], &refresh_grant("before"), NOW, NOW + 9).await.unwrap();
+    store.first_use("i", "used", NOW, NOW + 9).await.unwrap();
+    store.revoke(&Revoked::Grant("ended".to_owned()), NOW + 9).await.unwrap();
+    let all = [KeyPurpose::Access, KeyPurpose::Identity, KeyPurpose::Seal];
+    let twice = all.map(|purpose| key("twice", purpose, NOW));
+    assert!(store.replace_keys(&twice).await.is_err());
+    assert!(store.refresh(&[1; 32], NOW).await.unwrap().is_some(), "all or nothing");
+
+    let next = all.map(|purpose| key(&format!("{purpose:?}"), purpose, NOW));
+    store.replace_keys(&next).await.unwrap();
+    let kept = store.keys().await.unwrap();
+    assert!(kept.len() == 3 && next.iter().all(|key| kept.contains(key)), "no other one is left");
+    assert_eq!(store.pending(&[1; 32], NOW).await.unwrap(), None);
+    assert_eq!(store.redeem_code(&[1; 32], NOW, NOW).await.unwrap(), Redemption::Unknown);
+    assert_eq!(store.refresh(&[1; 32], NOW).await.unwrap(), None);
+    assert_eq!(store.grants_of("amy", NOW).await.unwrap(), []);
+    assert!(!store.first_use("i", "used", NOW, NOW + 9).await.unwrap(), "what was used stays so");
+    assert!(
+        store.revocations_after(0, NOW).await.unwrap().iter().any(|it| it.expires == NOW + 9),
+        "and what was revoked"
+    );
 }

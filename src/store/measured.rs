@@ -51,6 +51,10 @@ impl Store for MeasuredStore {
         self.timed("rotate_key", self.inner.rotate_key(key)).await
     }
 
+    async fn replace_keys(&self, keys: &[StoredKey]) -> Result<(), StoreError> {
+        self.timed("replace_keys", self.inner.replace_keys(keys)).await
+    }
+
     async fn forget_keys(&self, before: UnixSeconds) -> Result<(), StoreError> {
         self.timed("forget_keys", self.inner.forget_keys(before)).await
     }

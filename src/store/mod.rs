@@ -244,6 +244,10 @@ pub trait Store: Send + Sync {
     /// Adds `key` and retires the other keys of its purpose as of `key.active_from`.
     async fn rotate_key(&self, key: &StoredKey) -> Result<(), StoreError>;
 
+    /// Puts `keys` in the place of all that there are, and ends what came of those: grants with their refresh tokens, codes,
+    /// authorizations in progress, launches and visits.
+    async fn replace_keys(&self, keys: &[StoredKey]) -> Result<(), StoreError>;
+
     /// Forgets keys retired before `before`.
     async fn forget_keys(&self, before: UnixSeconds) -> Result<(), StoreError>;
 

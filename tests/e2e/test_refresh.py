@@ -12,6 +12,7 @@ from authlib.integrations.httpx_client import OAuth2Client
 
 from harness import REDIRECT, SECRET, Gate, bearer
 from pages import Authorization, Person, app_tells
+from sandbox import wait_until
 
 SCOPE = "openid fhirUser launch/patient patient/Patient.rs offline_access"
 
@@ -111,3 +112,20 @@ def test_a_grant_outlives_the_process(lasting: Gate) -> None:
     again = refresh(lasting, first["refresh_token"]).json()
     assert again["refresh_token"] == second["refresh_token"], "the answer was lost with the process"
     assert refresh(lasting, second["refresh_token"]).status_code == 200
+
+
+def test_after_rotate_now_everybody_logs_in_again_without_a_restart(lasting: Gate) -> None:
+    before = launched(lasting)
+    assert status(lasting, before) == 200
+    help_text = lasting.run("keys", "rotate", "--help").stdout
+    assert "Everybody logs in again" in help_text
+    old = httpx.get(f"{lasting.url}/.well-known/jwks.json").json()["keys"]
+    done = lasting.run("keys", "rotate", "--now")
+    assert done.returncode == 0, done.stderr
+    assert refresh(lasting, before["refresh_token"]).json()["error"] == "invalid_grant", "its end is in the store"
+    wait_until(lambda: status(lasting, before) == 401, 60, "the gate to notice the keys")
+    new = httpx.get(f"{lasting.url}/.well-known/jwks.json").json()["keys"]
+    assert len(new) == len(old) and not {key["kid"] for key in new} & {key["kid"] for key in old}
+    after = launched(lasting)
+    assert status(lasting, after) == 200
+    assert refresh(lasting, after["refresh_token"]).status_code == 200

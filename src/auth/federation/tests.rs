@@ -8,9 +8,12 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::Failed;
-use crate::auth::testing::{Browser, World, json as body, request, set};
+use crate::ambient::Ambient;
+use crate::auth::testing::{Browser, NOW, World, json as body, request, set};
 use crate::auth::texts::{self, Notice};
 use crate::config::{FhirUser, Language};
+use crate::store::Store as _;
+use crate::token::GateKeys;
 use provider::Fake;
 
 const SCOPE: &str = "openid fhirUser launch/patient patient/*.rs user/*.rs offline_access";
@@ -164,6 +167,26 @@ async fn a_state_is_good_once_and_in_one_browser() {
     browser.cookies.extend(cookies);
     browser.go(&callback).await;
     assert!(browser.html().contains("no longer valid"), "a second time");
+}
+
+/// Not even by somebody who has the key: who has logged in is in the store.
+#[tokio::test]
+async fn an_attempt_that_says_who_logged_in_is_not_believed() {
+    let fake = Fake::start().await;
+    let world = world(&fake).await;
+    let mut browser = at_login(&world).await;
+    browser.federate().await;
+    let keys = GateKeys::of(&world.store.keys().await.unwrap(), &Ambient::system()).unwrap();
+    let opened = |sealed: &String| keys.open_seal(sealed, super::BINDING);
+    let (name, attempt) = browser.cookies.iter().find_map(|(name, it)| Some((name.clone(), opened(it)?))).unwrap();
+    let mut attempt: Value = serde_json::from_slice(&attempt).unwrap();
+    attempt["pending"]["login"] = json!({ "username": "amy", "at": NOW });
+    let forged = keys.seal(attempt.to_string().as_bytes(), super::BINDING).unwrap();
+    let state = sent(&browser)["state"].clone();
+    browser.cookies.insert(name, forged);
+    browser.go(&format!("/auth/callback?state={state}&error=access_denied")).await;
+    assert!(told(&browser, Failed::Refused), "{}", browser.path);
+    assert!(world.store.in_progress().is_empty());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
 use super::super::StoredKey;
-use super::{Topic, execute, next, ring};
+use super::{Topic, Transaction, execute, next, ring};
 use crate::ambient::UnixSeconds;
 
 pub(super) async fn all(client: &Client) -> Result<Vec<StoredKey>, Error> {
@@ -39,19 +39,34 @@ pub(super) async fn rotate(client: &mut Client, key: &StoredKey) -> Result<(), E
         &[&purpose, &key.active_from],
     )
     .await?;
-    execute(
-        &transaction,
-        "INSERT INTO keys (id, purpose, algorithm, secret, created, active_from, retired)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        &columns(key, &purpose),
-    )
-    .await?;
+    insert(&transaction, key).await?;
+    ring(&transaction, Topic::Keys).await?;
+    transaction.commit().await
+}
+
+pub(super) async fn replace(client: &mut Client, keys: &[StoredKey]) -> Result<(), Error> {
+    let transaction = client.transaction().await?;
+    next(&transaction, "keys").await?;
+    // Whoever is adding to one of them is waited for, so that it goes with the rest.
+    transaction.batch_execute("LOCK TABLE pending, codes, grants, refresh_tokens IN SHARE ROW EXCLUSIVE MODE").await?;
+    for table in ["keys", "grants", "refresh_tokens", "codes", "pending"] {
+        execute(&transaction, &format!("DELETE FROM {table}"), &[]).await?;
+    }
+    for key in keys {
+        insert(&transaction, key).await?;
+    }
     ring(&transaction, Topic::Keys).await?;
     transaction.commit().await
 }
 
 pub(super) async fn forget(client: &Client, before: UnixSeconds) -> Result<(), Error> {
     execute(client, "DELETE FROM keys WHERE retired < $1", &[&before]).await.map(|_| ())
+}
+
+async fn insert(transaction: &Transaction<'_>, key: &StoredKey) -> Result<(), Error> {
+    let insert = "INSERT INTO keys (id, purpose, algorithm, secret, created, active_from, retired)
+                  VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    execute(transaction, insert, &columns(key, &key.purpose.number())).await.map(|_| ())
 }
 
 fn columns<'a>(key: &'a StoredKey, purpose: &'a i64) -> [&'a (dyn ToSql + Sync); 7] {

@@ -108,6 +108,10 @@ impl Store for PostgresStore {
         attempt!(self, Fail, |client| keys::rotate(client, key))
     }
 
+    async fn replace_keys(&self, keys: &[StoredKey]) -> Result<(), StoreError> {
+        attempt!(self, Fail, |client| keys::replace(client, keys))
+    }
+
     async fn forget_keys(&self, before: UnixSeconds) -> Result<(), StoreError> {
         attempt!(self, Repeat, |client| keys::forget(client, before))
     }

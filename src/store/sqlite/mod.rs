@@ -74,12 +74,19 @@ impl Store for SqliteStore {
                     "UPDATE keys SET retired = ?2 WHERE purpose = ?1 AND (retired IS NULL OR retired > ?2)",
                     params![key.purpose, key.active_from],
                 )?;
-                connection.execute(
-                    "INSERT INTO keys (id, purpose, algorithm, secret, created, active_from, retired)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                    params![key.id, key.purpose, key.algorithm, key.secret, key.created, key.active_from, key.retired],
-                )?;
-                Ok(())
+                insert_key(connection, &key)
+            })
+            .await
+    }
+
+    async fn replace_keys(&self, keys: &[StoredKey]) -> Result<(), StoreError> {
+        let keys = keys.to_vec();
+        self.writer
+            .run(move |connection| {
+                for table in ["keys", "grants", "refresh_tokens", "codes", "pending"] {
+                    connection.execute(&format!("DELETE FROM {table}"), [])?;
+                }
+                keys.iter().try_for_each(|key| insert_key(connection, key))
             })
             .await
     }
@@ -354,6 +361,16 @@ fn revoke(connection: &Connection, revoked: &Revoked, expires: UnixSeconds) -> r
 fn revocation(row: &Row<'_>) -> rusqlite::Result<Revocation> {
     let revoked = Revoked::of(row.get(1)?, row.get(2)?, row.get(3)?);
     Ok(Revocation { sequence: row.get(0)?, revoked, expires: row.get(4)? })
+}
+
+fn insert_key(connection: &Connection, key: &StoredKey) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO keys (id, purpose, algorithm, secret, created, active_from, retired)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![key.id, key.purpose, key.algorithm, key.secret, key.created, key.active_from, key.retired])
+        .map(|_| ())
 }
 
 fn stored_key(row: &Row<'_>) -> rusqlite::Result<StoredKey> {

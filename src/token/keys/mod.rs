@@ -135,6 +135,19 @@ impl GateKeys {
         Ok(())
     }
 
+    /// Makes new keys that are used at once, and ends all that came of the old ones ([`Store::replace_keys`]): no token, seal, code
+    /// or login that somebody else made with an old key is taken, nor one that the store had forgotten to be revoked.
+    ///
+    /// # Errors
+    /// The store does not answer; the old keys stay.
+    pub async fn replace(store: &dyn Store, ambient: &Ambient, tokens: &Tokens) -> Result<(), KeyError> {
+        let mut keys = Vec::new();
+        for purpose in PURPOSES {
+            keys.push(make(purpose, ambient, tokens, Duration::ZERO).await?);
+        }
+        Ok(store.replace_keys(&keys).await?)
+    }
+
     /// Every key that is not past use.
     pub fn facts(&self) -> Vec<KeyFacts> {
         self.ring.load().facts.clone()

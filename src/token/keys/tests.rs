@@ -178,6 +178,22 @@ async fn a_new_key_is_published_before_it_signs_and_an_old_one_after() {
 }
 
 #[tokio::test]
+async fn old_keys_that_are_replaced_are_trusted_no_more() {
+    let world = World::with_identity_key().await;
+    let keys = world.open().await;
+    let (token, seal, id_token_key) = (access(&keys, NOW), keys.seal(b"page", b"").unwrap(), keys.facts());
+    GateKeys::replace(&*world.store, &world.ambient, &world.tokens).await.unwrap();
+    assert!(world.refresh(&keys).await);
+    assert_eq!(keys.generation(), 1, "verified tokens are verified again");
+    assert!(!is_verified(&keys, &token));
+    assert!(keys.open_seal(&seal, b"").is_none());
+    assert_eq!(published(&keys).len(), 2);
+    assert!(keys.facts().iter().all(|key| !id_token_key.iter().any(|old| old.id == key.id)));
+    assert!(is_verified(&keys, &access(&keys, NOW)), "the new ones are used at once");
+    assert!(!world.refresh(&keys).await);
+}
+
+#[tokio::test]
 async fn a_successor_is_found_again_after_the_key_changed() {
     let world = World::with_identity_key().await;
     let keys = world.open().await;
