@@ -10,7 +10,7 @@ use super::form::Form;
 use super::pages::{self, Picker};
 use super::pending::{EncounterChoice, Search, Session};
 use super::record::FAILURE;
-use super::steps::Step;
+use super::steps::{Step, chooses_patient};
 use super::texts::Notice;
 use super::{PatientQuery, PatientSummary};
 use crate::config::{PatientChoice, User};
@@ -61,6 +61,10 @@ impl AuthServer {
         let Some(user) = session.user(call.snapshot) else {
             return self.go_on(call, session).await;
         };
+        // Until they agree they may come back from a later page and choose another one.
+        if !chooses_patient(&session.pending) {
+            return self.go_on(call, session).await;
+        }
         match form.get("do") {
             Some("cancel") => self.refuse(call, session, AuthorizeError::Denied).await,
             Some("search") => {
