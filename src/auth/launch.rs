@@ -173,7 +173,9 @@ impl AuthServer {
         let vouched = is_browser || permitted.binding == LaunchBinding::None;
         let is_enough = vouched && pending.prompt.trusts_the_ehr() && !call.snapshot.is_federated(&launch.username);
         let login = Login { username: launch.username.clone(), federated: None, at: launch.created };
-        pending.username.clone_from(&launch.username);
+        if is_browser {
+            pending.username.clone_from(&launch.username);
+        }
         pending.launch = Some(Bound {
             handle: handle(value),
             ehr: launch.ehr,
