@@ -38,6 +38,9 @@ pub(super) struct Login {
     /// What is known of somebody who logged in at the provider.
     #[serde(default)]
     pub(super) federated: Option<Federated>,
+    /// Whether an EHR's word stands for it.
+    #[serde(default)]
+    pub(super) vouched: bool,
     pub(super) at: UnixSeconds,
 }
 

@@ -111,6 +111,7 @@ impl AuthServer {
                 federated: login.federated.clone(),
                 patient: pending.patient.clone(),
                 context: context(pending),
+                vouched: login.vouched,
                 authenticated: login.at,
             },
             redirect_uri: pending.redirect_uri.clone(),
