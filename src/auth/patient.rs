@@ -113,7 +113,7 @@ impl AuthServer {
 
     /// Whether this user may choose this patient, and the patient exists.
     pub(super) async fn may_choose(&self, call: &Call<'_>, user: &User, id: &str) -> Result<bool, PageError> {
-        if !is_id(id) || !permits(user, id) {
+        if !is_id(id) || !user.patients.has(id) {
             return Ok(false);
         }
         let question = PatientQuery { ids: vec![id.to_owned()], ..PatientQuery::default() };
@@ -137,15 +137,8 @@ impl AuthServer {
     }
 }
 
-fn permits(user: &User, id: &str) -> bool {
-    match &user.patients {
-        PatientChoice::These(ids) => ids.iter().any(|own| own == id),
-        PatientChoice::Any => true,
-    }
-}
-
 fn allowed(user: &User, found: Vec<PatientSummary>) -> Vec<PatientSummary> {
-    found.into_iter().filter(|patient| permits(user, &patient.id)).collect()
+    found.into_iter().filter(|patient| user.patients.has(&patient.id)).collect()
 }
 
 /// Whether this user searches; a user with a few patients sees them all.

@@ -82,9 +82,10 @@ pub(super) fn fhir_user(user: &User, snapshot: &Snapshot) -> Option<String> {
 }
 
 impl UserGrant {
-    /// The account of who gave it, if it is still there.
+    /// The account of who gave it, if it is still there and may still choose the patient of the grant.
     pub(super) fn user(&self, snapshot: &Snapshot) -> Option<Arc<User>> {
-        account(snapshot, &self.username, self.federated.as_ref())
+        let may_choose = |user: &Arc<User>| self.patient.as_deref().is_none_or(|patient| user.patients.has(patient));
+        account(snapshot, &self.username, self.federated.as_ref()).filter(may_choose)
     }
 
     /// When the person proved who they are (OpenID Connect Core §2, `auth_time`), perhaps long before they came here; none where
