@@ -33,7 +33,7 @@ pub(super) fn allow(headers: &mut HeaderMap, call: &Call<'_>, readers: Readers) 
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("ETag, WWW-Authenticate, X-Request-Id"),
+        HeaderValue::from_static("ETag, Retry-After, WWW-Authenticate, X-Request-Id"),
     );
     if call.method() == Method::OPTIONS {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST"));

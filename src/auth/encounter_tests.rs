@@ -33,6 +33,22 @@ async fn a_chosen_visit_is_in_context() {
 }
 
 #[tokio::test]
+async fn another_patient_has_another_visit() {
+    let world = World::new().await;
+    let mut asked = request();
+    set(&mut asked, "scope", SCOPE);
+    let mut browser = Browser::new(&world);
+    browser.open(&asked).await;
+    browser.log_in("carter", PASSWORD).await;
+    browser.submit(&[("do", "search"), ("name", "Shaw")]).await;
+    browser.submit(&[("do", "choose"), ("patient", "amy")]).await;
+    browser.submit(&[("do", "choose"), ("encounter", "e2")]).await;
+    browser.path = "/auth/patient".to_owned();
+    browser.submit(&[("do", "choose"), ("patient", "bob")]).await;
+    assert!(browser.path.starts_with("/auth/encounter") && !browser.html().contains("e2"), "{}", browser.html());
+}
+
+#[tokio::test]
 async fn an_app_goes_on_without_a_visit_where_there_is_none() {
     let world = World::new().await;
     let mut browser = at_choice(&world).await;

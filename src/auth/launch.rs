@@ -172,8 +172,10 @@ impl AuthServer {
         let is_browser = cookie.is_some_and(|ticket| launch.is_ticket(&ticket));
         let vouched = is_browser || permitted.binding == LaunchBinding::None;
         let is_enough = vouched && pending.prompt.trusts_the_ehr() && !call.snapshot.is_federated(&launch.username);
-        let login = Login { username: launch.username.clone(), federated: None, at: launch.created };
-        pending.username.clone_from(&launch.username);
+        let login = Login { username: launch.username.clone(), federated: None, vouched: true, at: launch.created };
+        if is_browser {
+            pending.username.clone_from(&launch.username);
+        }
         pending.launch = Some(Bound {
             handle: handle(value),
             ehr: launch.ehr,

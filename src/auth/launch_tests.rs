@@ -83,6 +83,22 @@ async fn sc_25_the_ehrs_user_is_not_asked_to_log_in_again_and_the_app_is_told_th
     assert!(!audited.iter().any(|line| line.to_string().contains(launched["launch"].as_str().unwrap())));
 }
 
+/// What the EHR said of a launch belongs together: no form changes the patient and keeps the rest.
+#[tokio::test]
+async fn row_225_the_patient_of_a_launch_stays_whatever_is_posted() {
+    let world = World::new().await;
+    let form = [("app", "app"), ("user", "carter"), ("patient", "bob"), ("encounter", "e1"), ("fhirContext", CONTEXT)];
+    let launched = launch(&world, &form).await;
+    let mut browser = start(&world, &launched).await;
+    browser.open(&asked(launched["launch"].as_str().unwrap())).await;
+    browser.path = "/auth/patient".to_owned();
+    browser.submit(&[("do", "choose"), ("patient", "amy")]).await;
+    assert!(browser.path.starts_with("/auth/consent?id=") && browser.html().contains("Bob Shaw"), "{}", browser.html());
+    browser.submit(&[("do", "allow"), ("patient", "bob")]).await;
+    let tokens = body(&world.redeem(&browser.landed()["code"]).await);
+    assert_eq!((&tokens["patient"], &tokens["encounter"]), (&"bob".into(), &"e1".into()));
+}
+
 #[tokio::test]
 async fn ti_3_introspection_echoes_the_context() {
     let mut world = World::new().await;
@@ -113,7 +129,7 @@ async fn al_11_row_225_another_browser_logs_in_and_only_as_the_same_user() {
     let mut other = Browser::new(&world);
     other.open(&asked(value)).await;
     assert!(other.path.starts_with("/auth/login?id="), "{}", other.path);
-    assert!(other.html().contains("value=\"carter\""));
+    assert!(!other.html().contains("carter"), "nothing tells for whom it is");
     other.log_in("amy", PASSWORD).await;
     assert_eq!(other.landed()["error"], "access_denied");
     assert!(other.cookies.is_empty());
@@ -122,6 +138,12 @@ async fn al_11_row_225_another_browser_logs_in_and_only_as_the_same_user() {
     other.open(&asked(value)).await;
     other.log_in("carter", PASSWORD).await;
     assert!(other.path.starts_with("/auth/consent?id=") && other.html().contains("Bob Shaw"), "the launch's patient");
+
+    let mut request = asked(value);
+    set(&mut request, "prompt", "login");
+    let mut own = start(&world, &launched).await;
+    own.open(&request).await;
+    assert!(own.html().contains("value=\"carter\""), "the browser that the EHR sent");
 }
 
 #[tokio::test]

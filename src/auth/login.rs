@@ -49,7 +49,7 @@ impl AuthServer {
         session.pending.username = username.to_owned();
         match verdict {
             Verdict::Right => {
-                let login = Login { username: username.to_owned(), federated: None, at: call.now };
+                let login = Login { username: username.to_owned(), federated: None, vouched: false, at: call.now };
                 self.logged_in(call, session, login).await
             }
             Verdict::Busy => Ok(pages::login(call, &session, Some(Notice::LoginBusy), StatusCode::SERVICE_UNAVAILABLE)),

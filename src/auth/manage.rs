@@ -59,6 +59,9 @@ impl AuthServer {
     /// `POST /auth/manage`: log in, end a grant, log out.
     pub(super) async fn manage(&self, call: &Call<'_>) -> Result<Response<Bytes>, PageError> {
         let form = call.form().map_err(|_| PageError::Parameters)?;
+        if is_of_another_site(call) {
+            return Err(PageError::Gone);
+        }
         if form.get("do") == Some("login") {
             return self.log_in_to_manage(call, &form).await;
         }
@@ -177,6 +180,12 @@ fn read(kept: &LiveGrant) -> Option<UserGrant> {
     serde_json::from_str(&kept.grant.payload)
         .inspect_err(|error| tracing::error!(%error, "the store holds a grant that cannot be read"))
         .ok()
+}
+
+/// Whether the browser says that a page of another origin sent the form, perhaps to have somebody log in as somebody else
+/// (Fetch Metadata, `Sec-Fetch-Site`).
+fn is_of_another_site(call: &Call<'_>) -> bool {
+    call.headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
 }
 
 /// The store's key of a visit; no other cookie has the same one.

@@ -87,3 +87,19 @@ async fn the_login_fails_as_the_other_one_does() {
     }
     assert!(pages.iter().all(|page| page.contains("role=\"alert\"") && *page == pages[0]));
 }
+
+#[tokio::test]
+async fn a_page_of_another_site_logs_nobody_in() {
+    let world = World::new().await;
+    let form = [("username", "amy"), ("password", PASSWORD), ("do", "login")];
+    for (site, status) in [
+        ("cross-site", StatusCode::BAD_REQUEST),
+        ("same-site", StatusCode::BAD_REQUEST),
+        ("same-origin", StatusCode::SEE_OTHER),
+        ("none", StatusCode::SEE_OTHER),
+    ] {
+        let answer = world.post("/auth/manage", &form, &[("sec-fetch-site", site)]).await;
+        let cookies = answer.headers().get_all(header::SET_COOKIE).iter().count();
+        assert_eq!((answer.status(), cookies), (status, usize::from(status == StatusCode::SEE_OTHER)), "{site}");
+    }
+}

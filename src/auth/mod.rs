@@ -68,6 +68,7 @@ use crate::store::SharedStore;
 use crate::telemetry::{AuditLog, Metrics};
 use crate::token::{Assertions, GateKeys, Revocations, Verifier};
 use call::Call;
+use cors::Readers;
 use endpoints::Endpoint;
 use password::Passwords;
 pub use register::follow_registered;
@@ -177,9 +178,18 @@ impl AuthServer {
         response
     }
 
-    /// What an endpoint answers whoever asks too often: when to come back.
-    pub fn too_many(retry_after: HeaderValue) -> Response<Bytes> {
-        answer::too_many(retry_after)
+    /// Answers a request of one who asks too often: when to come back. An app's page can read it like the endpoint's other answers.
+    pub fn hold_back(
+        &self,
+        request: &http::Request<Bytes>,
+        retry_after: HeaderValue,
+        snapshot: &Arc<Snapshot>,
+    ) -> Response<Bytes> {
+        let readers = Endpoint::of(request.uri().path(), snapshot).map_or(Readers::Nobody, Endpoint::readers);
+        let call = Call::new(request, "", None, snapshot, self.parts.ambient.now());
+        let mut response = answer::too_many(retry_after);
+        cors::allow(response.headers_mut(), &call, readers);
+        response
     }
 
     async fn answer(&self, endpoint: Endpoint, call: &Call<'_>) -> Response<Bytes> {

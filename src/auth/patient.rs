@@ -10,7 +10,7 @@ use super::form::Form;
 use super::pages::{self, Picker};
 use super::pending::{EncounterChoice, Search, Session};
 use super::record::FAILURE;
-use super::steps::Step;
+use super::steps::{Step, chooses_patient};
 use super::texts::Notice;
 use super::{PatientQuery, PatientSummary};
 use crate::config::{PatientChoice, User};
@@ -61,6 +61,10 @@ impl AuthServer {
         let Some(user) = session.user(call.snapshot) else {
             return self.go_on(call, session).await;
         };
+        // Until they agree they may come back from a later page and choose another one.
+        if !chooses_patient(&session.pending) {
+            return self.go_on(call, session).await;
+        }
         match form.get("do") {
             Some("cancel") => self.refuse(call, session, AuthorizeError::Denied).await,
             Some("search") => {
@@ -109,7 +113,7 @@ impl AuthServer {
 
     /// Whether this user may choose this patient, and the patient exists.
     pub(super) async fn may_choose(&self, call: &Call<'_>, user: &User, id: &str) -> Result<bool, PageError> {
-        if !is_id(id) || !permits(user, id) {
+        if !is_id(id) || !user.patients.has(id) {
             return Ok(false);
         }
         let question = PatientQuery { ids: vec![id.to_owned()], ..PatientQuery::default() };
@@ -133,15 +137,8 @@ impl AuthServer {
     }
 }
 
-fn permits(user: &User, id: &str) -> bool {
-    match &user.patients {
-        PatientChoice::These(ids) => ids.iter().any(|own| own == id),
-        PatientChoice::Any => true,
-    }
-}
-
 fn allowed(user: &User, found: Vec<PatientSummary>) -> Vec<PatientSummary> {
-    found.into_iter().filter(|patient| permits(user, &patient.id)).collect()
+    found.into_iter().filter(|patient| user.patients.has(&patient.id)).collect()
 }
 
 /// Whether this user searches; a user with a few patients sees them all.

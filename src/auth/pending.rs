@@ -38,6 +38,9 @@ pub(super) struct Login {
     /// What is known of somebody who logged in at the provider.
     #[serde(default)]
     pub(super) federated: Option<Federated>,
+    /// Whether an EHR's word stands for it.
+    #[serde(default)]
+    pub(super) vouched: bool,
     pub(super) at: UnixSeconds,
 }
 
@@ -232,13 +235,17 @@ impl AuthServer {
         Ok(())
     }
 
-    /// Gives the authorization a new id and a new secret, so that whoever knew the old ones before the login has nothing.
+    /// Gives the authorization a new id and a new secret, so that whoever knew the old ones before the login has nothing; nor does
+    /// who logs in now get what somebody before them chose.
     pub(super) async fn renew(&self, call: &Call<'_>, session: Session) -> Result<Session, PageError> {
         self.forget(call, &session).await?;
         let Session { mut pending, client, .. } = session;
         let forget = expired_cookie(call.snapshot, &pending);
         pending.id = self.parts.ambient.id();
         pending.login = None;
+        pending.patient = None;
+        pending.search = Search::default();
+        pending.encounter = EncounterChoice::Open;
         let (handle, cookie) = fresh_secret(&self.parts.ambient, call.snapshot, &pending);
         Ok(Session { handle, pending, client, begun: None, cookies: vec![forget, cookie] })
     }

@@ -56,20 +56,25 @@ impl Prompt {
         !self.login && !self.select_account
     }
 
+    /// Seconds since the login at most, of all that was asked.
+    fn within(self) -> Option<UnixSeconds> {
+        if self.login { Some(0) } else { self.max_age }
+    }
+
     /// The parameters of the request to the provider; `silent` where it may show no page.
     pub(super) fn at_provider(self, silent: bool) -> impl Iterator<Item = (&'static str, String)> {
         let values = [(silent, "none"), (self.login, "login"), (self.select_account, "select_account")];
         let values: Vec<&str> = values.into_iter().filter(|(wanted, _)| *wanted).map(|(_, value)| value).collect();
         let prompt = Some(values.join(" ")).filter(|values| !values.is_empty());
-        let max_age = self.max_age.map(|seconds| seconds.to_string());
+        // With `max_age` a provider says when the login was, so that one that overlooks `prompt=login` is found out.
+        let max_age = self.within().map(|seconds| seconds.to_string());
         prompt.map(|values| ("prompt", values)).into_iter().chain(max_age.map(|seconds| ("max_age", seconds)))
     }
 
     /// Whether a login at the provider at `auth_time` will do for a request that began at `begun`. With `max_age` the provider
     /// must say when it was (OpenID Connect Core §2); `skew` is how far the clocks may be apart.
     pub(super) fn is_met_by(self, auth_time: Option<UnixSeconds>, begun: UnixSeconds, skew: UnixSeconds) -> bool {
-        let within = if self.login { Some(0) } else { self.max_age };
-        match (within, auth_time) {
+        match (self.within(), auth_time) {
             (None, _) => true,
             (Some(within), Some(at)) => at >= begun.saturating_sub(within).saturating_sub(skew),
             (Some(_), None) => self.max_age.is_none(),

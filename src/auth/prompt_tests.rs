@@ -1,5 +1,5 @@
 use super::*;
-use crate::auth::testing::{Browser, GATE, PASSWORD, SECRET, World, basic, json, request, set};
+use crate::auth::testing::{Browser, GATE, NOW, PASSWORD, SECRET, World, basic, identity, json, request, set};
 use crate::config::Consent;
 
 fn read(query: &str) -> Result<Prompt, AuthorizeError> {
@@ -53,6 +53,8 @@ fn the_provider_is_asked_for_the_same() {
     assert_eq!(at_provider("prompt=consent", false), "");
     assert_eq!(at_provider("max_age=60", true), "prompt=none&max_age=60");
     assert_eq!(at_provider("prompt=select_account+login&max_age=0", false), "prompt=login select_account&max_age=0");
+    assert_eq!(at_provider("prompt=login&max_age=3600", false), "prompt=login&max_age=0");
+    assert_eq!(at_provider("prompt=login", false), "prompt=login&max_age=0");
 }
 
 #[test]
@@ -123,6 +125,15 @@ async fn a_launch_that_needs_no_page_shows_none_and_else_the_app_is_told_what_is
     assert_eq!(browser.landed()["error"], "login_required");
 }
 
+/// OpenID Connect Core §2: `auth_time` is when the person logged in, which an EHR does not say.
+#[tokio::test]
+async fn a_launch_without_a_login_has_no_auth_time() {
+    let world = trusting().await;
+    let browser = launched(&world, "bob", true, &[]).await;
+    let tokens = json(&world.redeem(&browser.landed()["code"]).await);
+    assert_eq!((&identity(&tokens)["sub"], identity(&tokens).get("auth_time")), (&"carter".into(), None));
+}
+
 #[tokio::test]
 async fn a_login_and_consent_are_asked_for_where_the_app_wants_them() {
     let world = trusting().await;
@@ -130,7 +141,8 @@ async fn a_login_and_consent_are_asked_for_where_the_app_wants_them() {
         let mut browser = launched(&world, "bob", true, &[(name, value)]).await;
         assert!(browser.path.starts_with("/auth/login?id="), "{value}: {}", browser.path);
         browser.log_in("carter", PASSWORD).await;
-        assert!(browser.landed().contains_key("code"), "{value}");
+        let tokens = json(&world.redeem(&browser.landed()["code"]).await);
+        assert_eq!(identity(&tokens)["auth_time"], NOW, "{value}");
     }
     let mut browser = launched(&world, "bob", true, &[("prompt", "consent")]).await;
     assert!(browser.path.starts_with("/auth/consent?id="), "{}", browser.path);

@@ -67,6 +67,11 @@ impl Step {
     }
 }
 
+/// Whether the person says whose data the app gets. An EHR that named the patient has said so, with what else is in context.
+pub(super) fn chooses_patient(pending: &Pending) -> bool {
+    need_patient(&pending.scope) && pending.launch.as_ref().is_none_or(|launch| launch.patient.is_none())
+}
+
 fn needs_encounter(pending: &Pending) -> bool {
     let asked = pending.scope.iter().any(|scope| scope == encounter::SCOPE);
     asked && pending.encounter == EncounterChoice::Open && pending.encounter().is_none()
@@ -106,6 +111,7 @@ impl AuthServer {
                 federated: login.federated.clone(),
                 patient: pending.patient.clone(),
                 context: context(pending),
+                vouched: login.vouched,
                 authenticated: login.at,
             },
             redirect_uri: pending.redirect_uri.clone(),

@@ -214,6 +214,33 @@ async fn agreeing_is_to_the_patient_that_the_page_showed() {
 }
 
 #[tokio::test]
+async fn no_patient_is_chosen_where_none_is_asked_for() {
+    let world = World::new().await;
+    let mut browser = at_login(&world, "app", "openid user/*.rs").await;
+    browser.log_in("carter", PASSWORD).await;
+    browser.path = "/auth/patient".to_owned();
+    browser.submit(&[("do", "choose"), ("patient", "bob")]).await;
+    assert!(browser.path.starts_with("/auth/consent") && !browser.html().contains("Bob Shaw"), "{}", browser.path);
+}
+
+#[tokio::test]
+async fn who_logs_in_second_gets_nothing_of_who_was_first() {
+    let world = World::new().await;
+    let mut browser = at_login(&world, "app", "launch/encounter patient/*.rs").await;
+    browser.log_in("carter", PASSWORD).await;
+    browser.submit(&[("do", "search"), ("name", "Shaw")]).await;
+    browser.submit(&[("do", "choose"), ("patient", "amy")]).await;
+    browser.submit(&[("do", "choose"), ("encounter", "e1")]).await;
+    assert!(browser.path.starts_with("/auth/consent"), "{}", browser.path);
+    for (username, page) in [("carter", "/auth/patient"), ("amy", "/auth/encounter")] {
+        browser.path = "/auth/login".to_owned();
+        browser.log_in(username, PASSWORD).await;
+        assert!(browser.path.starts_with(page), "{username}: {}", browser.path);
+        assert!(!browser.html().contains("Amy Shaw"), "{username}: {}", browser.html());
+    }
+}
+
+#[tokio::test]
 async fn whoever_says_no_is_asked_no_more() {
     let world = World::new().await;
     for page in ["login", "patient", "consent"] {

@@ -31,6 +31,10 @@ pub(super) struct UserGrant {
     pub(super) patient: Option<String>,
     #[serde(default)]
     pub(super) context: LaunchContext,
+    /// Whether an EHR's word stood for the login.
+    #[serde(default)]
+    pub(super) vouched: bool,
+    /// When the person came here.
     pub(super) authenticated: UnixSeconds,
 }
 
@@ -78,15 +82,19 @@ pub(super) fn fhir_user(user: &User, snapshot: &Snapshot) -> Option<String> {
 }
 
 impl UserGrant {
-    /// The account of who gave it, if it is still there.
+    /// The account of who gave it, if it is still there and may still choose the patient of the grant.
     pub(super) fn user(&self, snapshot: &Snapshot) -> Option<Arc<User>> {
-        account(snapshot, &self.username, self.federated.as_ref())
+        let may_choose = |user: &Arc<User>| self.patient.as_deref().is_none_or(|patient| user.patients.has(patient));
+        account(snapshot, &self.username, self.federated.as_ref()).filter(may_choose)
     }
 
-    /// When the person proved who they are (OpenID Connect Core §2, `auth_time`): perhaps long before they came here.
-    fn auth_time(&self) -> UnixSeconds {
-        let at_provider = self.federated.as_ref().and_then(|account| account.authenticated);
-        at_provider.map_or(self.authenticated, |at| at.min(self.authenticated))
+    /// When the person proved who they are (OpenID Connect Core §2, `auth_time`), perhaps long before they came here; none where
+    /// nobody told: an EHR does not, nor does every provider.
+    fn auth_time(&self) -> Option<UnixSeconds> {
+        match &self.federated {
+            Some(account) => account.authenticated.map(|at| at.min(self.authenticated)),
+            None => Some(self.authenticated).filter(|_| !self.vouched),
+        }
     }
 }
 
@@ -145,3 +153,7 @@ impl AuthServer {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "user_grant_tests.rs"]
+mod tests;

@@ -24,7 +24,12 @@ pub(super) const CLIENT_DISABLED: Rule =
 pub(super) const USER_DISABLED: Rule =
     Rule::unauthorized("user-disabled", "the user of this token has no account any more");
 
-pub(super) const RULES: &[&Rule] = &[&CLIENT_DISABLED, &USER_DISABLED];
+pub(super) const USER_CHANGED: Rule = Rule::unauthorized(
+    "user-changed",
+    "the user of this token is another person in FHIR by now, or may not choose its patient any more",
+);
+
+pub(super) const RULES: &[&Rule] = &[&CLIENT_DISABLED, &USER_DISABLED, &USER_CHANGED];
 
 /// Ids of patients; of the one or few of an ordinary token nothing is on the heap.
 pub type PatientIds<'s> = SmallVec<[&'s str; 4]>;
@@ -84,7 +89,7 @@ impl Grant {
     /// Compiles the rights of `claims` under `snapshot`.
     ///
     /// # Errors
-    /// The client or the user of a token of the gate's own is gone or disabled.
+    /// The client or the user of a token of the gate's own is gone or disabled, or the user is not who the token says any more.
     pub fn of(claims: Claims, snapshot: &Snapshot) -> Result<Self, Refusal> {
         let ceiling = ceiling(&claims, snapshot)?;
         Ok(compiled(claims, snapshot, ceiling.scopes()))

@@ -191,6 +191,35 @@ fn clients_and_users_that_are_gone_are_gone_at_once() {
 }
 
 #[test]
+fn an_own_token_is_refused_where_its_user_is_not_who_it_says_any_more() {
+    let snapshot = snapshot(
+        r#"
+[[users]]
+username = "kim"
+password_hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$tpVUK7bvU3Yrs1RKGTQJqCIYyGbLFJ9E6xJZ2Q6iyls"
+fhir_user = "Person/p"
+[[links]]
+person = "Person/p"
+patients = ["kid"]
+"#,
+    );
+    for (patient, fhir_user, passes) in [
+        (None, None, true),
+        (Some("kid"), None, true),
+        (Some("kid"), Some("Person/p"), true),
+        (Some("kid"), Some("https://p/fhir/Person/p"), true),
+        (Some("kid2"), Some("Person/p"), false),
+        (Some("kid"), Some("Person/q"), false),
+        (None, Some("Patient/kid"), false),
+    ] {
+        let of = own_claims("patient/*.rs user/*.rs", "kim", "service");
+        let of = Claims { patient: patient.map(Into::into), fhir_user: fhir_user.map(Into::into), ..of };
+        let refused = Grant::of(of, &snapshot).err().map(|refusal| (refusal.rule.name, refusal.rule.status));
+        assert_eq!(refused, (!passes).then_some(("user-changed", 401)), "{patient:?} {fhir_user:?}");
+    }
+}
+
+#[test]
 fn the_own_identity_needs_both_scopes_within_the_ceiling() {
     let snapshot = snapshot("");
     let practitioner = ResourceType::PRACTITIONER;

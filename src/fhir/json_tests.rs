@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use std::time::Instant;
+
 use super::*;
 
 const DEPTH: usize = 64;
@@ -222,4 +224,35 @@ proptest! {
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = Document::parse(&bytes, DEPTH);
     }
+}
+
+/// What an object is compared with may be much longer than what the two have in common.
+#[test]
+fn what_is_unlike_costs_no_more_than_its_own_length() {
+    // Under each name, the last object holds the long array; then objects in each other, of which none ends before the next begins.
+    let letters = || (b'a'..=b'z').map(char::from);
+    let names: Vec<String> = letters().flat_map(|a| letters().map(move |b| format!("{a}{b}"))).take(400).collect();
+    let mut long = format!("[0{}]", ",0".repeat(60_000));
+    for name in names.iter().step_by(7).take(58) {
+        long = format!("{{\"a\":0,\"{name}\":{long}}}");
+    }
+    let document = |space: &str| {
+        let mut chains = String::new();
+        for name in &names {
+            let links = format!("{{{space}\"a\":0,\"{name}\" :").repeat(50);
+            chains.push_str(&format!(",{{\"{name}\":{links}1{}}}", "}".repeat(50)));
+        }
+        format!("{{\"r\":{long},\"c\":[0{chains}]}}")
+    };
+    let fastest = |text: String| {
+        let took = || {
+            let begin = Instant::now();
+            Document::parse(text.as_bytes(), DEPTH).unwrap();
+            begin.elapsed()
+        };
+        (0..5).map(|_| took()).min()
+    };
+    // Behind a space nothing looks like an object before it.
+    let (unlike, alike) = (fastest(document(" ")).unwrap(), fastest(document("")).unwrap());
+    assert!(alike < unlike * 8, "{alike:?} {unlike:?}");
 }

@@ -13,7 +13,7 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer",
 );
 const EXPOSED: HeaderValue =
-    HeaderValue::from_static("Location, Content-Location, ETag, Link, WWW-Authenticate, X-Request-Id");
+    HeaderValue::from_static("Location, Content-Location, ETag, Link, Retry-After, WWW-Authenticate, X-Request-Id");
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
 /// Who may read an answer from a browser.

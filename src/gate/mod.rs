@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
 use pingora::ErrorType;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::http::RequestHeader;
@@ -95,7 +96,11 @@ impl Gate {
                     Ok(()) => Box::pin(self.own_endpoint(session, snapshot, &head, visit)).await,
                     Err(refusal) => {
                         visit.refused(&refusal);
-                        Reply::Own(AuthServer::too_many(retry_after(refusal.wait.unwrap_or_default())))
+                        let wait = retry_after(refusal.wait.unwrap_or_default());
+                        match auth_request(&head, Bytes::new()) {
+                            Some(request) => Reply::Own(self.parts.auth.hold_back(&request, wait, snapshot)),
+                            None => self.refuse(visit, refusal),
+                        }
                     }
                 }
             }
@@ -118,13 +123,9 @@ impl Gate {
             Ok(body) => body,
             Err(refusal) => return self.refuse(visit, refusal),
         };
-        let mut request = http::Request::new(body);
-        *request.method_mut() = head.method.clone();
-        *request.headers_mut() = head.headers.clone();
-        match head.raw.parse() {
-            Ok(uri) => *request.uri_mut() = uri,
-            Err(_) => return self.refuse(visit, rules::TARGET_MALFORMED.refuse()),
-        }
+        let Some(request) = auth_request(head, body) else {
+            return self.refuse(visit, rules::TARGET_MALFORMED.refuse());
+        };
         Reply::Own(self.parts.auth.handle(request, &visit.request_id, visit.address, snapshot).await)
     }
 
@@ -213,4 +214,13 @@ async fn next_request(session: &mut ServerSession) -> bool {
             false
         }
     }
+}
+
+/// A request as the authorization server reads it; none where its target is no URI.
+fn auth_request(head: &Head, body: Bytes) -> Option<http::Request<Bytes>> {
+    let mut request = http::Request::new(body);
+    *request.method_mut() = head.method.clone();
+    *request.headers_mut() = head.headers.clone();
+    *request.uri_mut() = head.raw.parse().ok()?;
+    Some(request)
 }

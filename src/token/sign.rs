@@ -53,7 +53,8 @@ pub struct IdToken<'a> {
     pub aud: &'a str,
     pub iat: UnixSeconds,
     pub exp: UnixSeconds,
-    pub auth_time: UnixSeconds,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<UnixSeconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<&'a str>,
     #[serde(rename = "fhirUser", skip_serializing_if = "Option::is_none")]

@@ -183,10 +183,12 @@ def test_rates_of_addresses_and_clients(gate: Gate) -> None:
 
     token_form = {"grant_type": "client_credentials", "client_id": "backend-secret", "client_secret": SECRET, "scope": "system/Observation.rs"}
     def ask_for_token(address: str) -> httpx.Response:
-        return client.post(f"{gate.url}/auth/token", data=token_form, headers={"X-Forwarded-For": address})
+        return client.post(f"{gate.url}/auth/token", data=token_form, headers={"X-Forwarded-For": address, "Origin": "https://app.example.org"})
 
     held_back = next(answer for answer in (ask_for_token("2001:db8:1:2::1") for _ in range(40)) if answer.status_code == 429)
     assert held_back.json()["error"] == "temporarily_unavailable" and int(held_back.headers["retry-after"]) >= 1
+    assert held_back.headers["access-control-allow-origin"] == "https://app.example.org"
+    assert "Retry-After" in held_back.headers["access-control-expose-headers"]
     assert ask_for_token("192.0.2.77").status_code == 200
     refusals = gate.metrics()
     assert refusals['smartgate_refusals_total{rule="rate-client"}'] >= 1 and refusals['smartgate_refusals_total{rule="rate-address"}'] >= 2

@@ -206,7 +206,10 @@ async fn row_201_an_origin_reads_the_answers_of_its_own_client_only() {
         let own = from(&world, Some(&token), "GET", target, "https://one.example").await;
         assert_eq!(allowed(&own).as_deref(), Some("https://one.example"), "{target}");
         let exposed = own.header("access-control-expose-headers");
-        assert_eq!(exposed, Some("Location, Content-Location, ETag, Link, WWW-Authenticate, X-Request-Id"));
+        assert_eq!(
+            exposed,
+            Some("Location, Content-Location, ETag, Link, Retry-After, WWW-Authenticate, X-Request-Id")
+        );
         assert_eq!(own.header("access-control-allow-credentials"), None);
         for other in [
             "https://two.example",

@@ -206,7 +206,7 @@ impl AuthServer {
             return Ok(pages::go_on(&session, &session.link("login")));
         }
         self.record_entered(call, Some(&session), &person).await;
-        let login = Login { username: person.username, federated: Some(person.account), at: call.now };
+        let login = Login { username: person.username, federated: Some(person.account), vouched: false, at: call.now };
         self.logged_in(call, session, login).await
     }
 

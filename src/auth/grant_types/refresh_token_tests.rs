@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::digest;
 use crate::auth::testing::{BASE, Browser, GATE, NOW, PASSWORD, SECRET, World, basic, json as body, request, set};
-use crate::config::{Client, GrantType};
+use crate::config::{Client, GrantType, PatientChoice};
 use crate::store::Revoked;
 
 const SCOPE: &str = "openid fhirUser launch/patient patient/*.read offline_access";
@@ -251,13 +252,13 @@ async fn row_221_who_is_gone_or_may_no_longer_gets_nothing() {
     world.reload(|snapshot| drop(snapshot.users.remove("amy")));
     is_refused(&world, token).await;
     world.reload(|snapshot| {
-        let user = std::sync::Arc::get_mut(snapshot.users.get_mut("amy").unwrap()).unwrap();
+        let user = Arc::get_mut(snapshot.users.get_mut("amy").unwrap()).unwrap();
         user.enabled = false;
     });
     is_refused(&world, token).await;
     let change = |world: &mut World, change: fn(&mut Client)| {
         world.reload(|snapshot| {
-            change(std::sync::Arc::get_mut(snapshot.clients.configured.get_mut("app").unwrap()).unwrap());
+            change(Arc::get_mut(snapshot.clients.configured.get_mut("app").unwrap()).unwrap());
         });
     };
     change(&mut world, |client| client.enabled = false);
@@ -288,4 +289,29 @@ async fn what_is_no_refresh_token_is_refused() {
     for other in ["x", text(&tokens, "access_token"), text(&tokens, "id_token"), &"x".repeat(10_000)] {
         is_refused(&world, other).await;
     }
+}
+
+#[tokio::test]
+async fn access_to_a_patient_ends_where_the_person_may_not_choose_them_any_more() {
+    let mut world = World::new().await;
+    let code = async |world: &World| {
+        let mut browser = Browser::new(world);
+        let mut asked = request();
+        set(&mut asked, "scope", SCOPE);
+        browser.open(&asked).await;
+        browser.log_in("mum", PASSWORD).await;
+        browser.submit(&[("do", "choose"), ("patient", "kid1")]).await;
+        browser.submit(&[("do", "allow"), ("patient", "kid1")]).await;
+        browser.landed()["code"].clone()
+    };
+    let tokens = body(&world.redeem(&code(&world).await).await);
+    let unspent = code(&world).await;
+    world.reload(|snapshot| {
+        let mum = snapshot.users.get_mut("mum").and_then(Arc::get_mut).unwrap();
+        mum.patients = PatientChoice::These(vec!["kid2".to_owned()]);
+    });
+    is_refused(&world, text(&tokens, "refresh_token")).await;
+    assert_eq!(world.redeem(&unspent).await.status(), StatusCode::BAD_REQUEST);
+    world.reload(|_| {});
+    assert_eq!(text(&refreshed(&world, text(&tokens, "refresh_token")).await, "patient"), "kid1");
 }

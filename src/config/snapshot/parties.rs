@@ -207,4 +207,12 @@ impl PatientChoice {
             _ => Self::These(fhir_user.and_then(|person| links.get(person)).cloned().unwrap_or_default()),
         }
     }
+
+    /// Whether the patient with this id may be chosen.
+    pub fn has(&self, id: &str) -> bool {
+        match self {
+            Self::These(ids) => ids.iter().any(|own| own == id),
+            Self::Any => true,
+        }
+    }
 }

@@ -8,8 +8,8 @@ use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
 use super::super::rule::Refusal;
-use super::{CLIENT_DISABLED, Constrained, Grant, Matrix, Patients, Restricted, USER_DISABLED};
-use crate::config::{Client, Issuer, Snapshot};
+use super::{CLIENT_DISABLED, Constrained, Grant, Matrix, Patients, Restricted, USER_CHANGED, USER_DISABLED};
+use crate::config::{Client, Issuer, Snapshot, User};
 use crate::fhir::reference::Literal;
 use crate::fhir::{FhirVersion, ResourceType, TypeSet};
 use crate::scope::{Constraint, Context, Filter, Letter, Scope, Scopes};
@@ -69,7 +69,7 @@ impl Ceiling {
 /// What bounds the scopes of a token with these claims.
 ///
 /// # Errors
-/// The client or the user of a token of the gate's own is gone or disabled.
+/// The client or the user of a token of the gate's own is gone or disabled, or the user is not who the token says any more.
 pub(super) fn ceiling(claims: &Claims, snapshot: &Snapshot) -> Result<Ceiling, Refusal> {
     if !claims.own {
         return Ok(snapshot
@@ -82,7 +82,17 @@ pub(super) fn ceiling(claims: &Claims, snapshot: &Snapshot) -> Result<Ceiling, R
     if claims.subject != client.id && !snapshot.has_user(&claims.subject) {
         return Err(USER_DISABLED.refuse());
     }
+    if snapshot.users.get(&*claims.subject).is_some_and(|user| !is_still(user, claims, snapshot)) {
+        return Err(USER_CHANGED.refuse());
+    }
     Ok(Ceiling::Client(client))
+}
+
+/// Whether `user` is who the token says, and may still choose its patient.
+fn is_still(user: &User, claims: &Claims, snapshot: &Snapshot) -> bool {
+    let said = fhir_user(claims, snapshot).map(|(of, id)| format!("{of}/{id}"));
+    (said.is_none() || said == user.fhir_user)
+        && claims.patient.as_deref().is_none_or(|patient| user.patients.has(patient))
 }
 
 /// How far `user/` reaches for this user.

@@ -2,6 +2,7 @@
 //! are the same, they mean the same; what differs between them may be texts and numbers, which are read. Where anything else
 //! differs, the object is read on by itself.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::keys::Name;
@@ -12,6 +13,9 @@ use super::{Document, Json};
 
 /// How many bytes at the beginning of an object tell at once that another one is not like it.
 const FIRST: usize = 4;
+
+/// How many nodes of a sample are taken at a time: what is compared costs no more than what is the same, however long the sample is.
+const STEP: usize = 256;
 
 /// Where a value is in an object; in every object that has the same nodes it is the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,8 +73,7 @@ impl Scanner<'_> {
             return false;
         }
         let object = self.document.nodes.len();
-        self.document.nodes.extend_from_within(sample);
-        let (read, end, whole) = self.fill(number, object, *at);
+        let (read, end, whole) = self.fill(sample, *at);
         if read == 0 {
             self.document.nodes.truncate(object);
             return false;
@@ -92,57 +95,36 @@ impl Scanner<'_> {
         true
     }
 
-    /// Makes the nodes from `to` on, which are those from `from` on once more, those of the object at `start`: how many of them
-    /// are, where it was read up to, and whether that is all of it.
+    /// Adds the nodes of the sample once more, as those of the object at `start`: how many of them are its nodes, where it was read
+    /// up to, and whether that is all of it.
     #[inline(never)]
-    fn fill(&mut self, from: usize, to: usize, start: usize) -> (usize, usize, bool) {
+    fn fill(&mut self, sample: Range<usize>, start: usize) -> (usize, usize, bool) {
         let (bytes, Document { nodes, escaped, .. }) = (self.bytes, &mut self.document);
-        let halves = nodes.split_at_mut_checked(to);
-        let halves = halves.and_then(|(before, object)| Some((before.get(from..from + object.len())?, object)));
-        let Some((sample @ [whole, ..], object)) = halves else { return (0, start, false) };
-        let (further, end) = (short(to - from), whole.end as usize);
-        // Two places that stand for each other, and up to where in the sample the same stands behind both.
-        let (mut read, mut at) = (whole.start as usize, start);
-        let mut same = read + alike(bytes, read..end, at);
-        let mut moved = short(at).wrapping_sub(short(read));
-        let (mut unlike, mut grown) = (u32::MAX, false);
-        for (old, new) in sample.iter().zip(object.iter_mut()) {
-            new.start = old.start.wrapping_add(moved);
-            new.end = old.end.wrapping_add(moved);
-            if old.is_container() {
-                new.next = old.next.wrapping_add(further);
-                continue;
-            }
-            // It is the same only with the byte behind it.
-            if old.end as usize >= same {
-                let other = if old.start as usize <= same { again(bytes, new) } else { None };
-                let Some(end_of_other) = other else {
-                    unlike = old.start;
-                    break;
-                };
-                (at, read) = (end_of_other, old.end as usize);
-                same = read + alike(bytes, read..end, at);
-                let before = moved;
-                moved = short(at).wrapping_sub(short(read));
-                grown |= moved != before;
-            }
-            if new.kind == Kind::EscapedText {
-                new.next = short(escaped.len());
-                escaped.push(OnceLock::new());
-            }
+        let (from, to, nothing) = (sample.start, nodes.len(), (0, start, false));
+        let Some(whole) = nodes.get(from).copied() else { return nothing };
+        let further = short(to - from);
+        let mut both = Both::of(bytes, whole.start as usize..whole.end as usize, start);
+        let (mut unlike, mut taken) = (None, 0);
+        while unlike.is_none() && taken < sample.len() {
+            let part = from + taken..sample.end.min(from + taken + STEP);
+            nodes.extend_from_within(part.clone());
+            let Some((before, object)) = nodes.split_at_mut_checked(to) else { return nothing };
+            let (Some(old), Some(new)) = (before.get(part.clone()), object.get_mut(taken..)) else { return nothing };
+            unlike = both.take(old, new, further, escaped);
+            taken += part.len();
         }
-        if same == end {
-            if grown {
+        let Some((before, object)) = nodes.split_at_mut_checked(to) else { return nothing };
+        let Some(sample) = before.get(from..from + taken) else { return nothing };
+        if both.same == both.end {
+            if both.grown {
                 ends(sample, object, from, usize::MAX);
             }
-            return (sample.len(), at + (end - read), true);
+            return (taken, both.at + (both.end - both.read), true);
         }
-        let stop = sample.partition_point(|node| node.start < unlike);
-        let Some(last) = sample.iter().take(stop).rposition(|node| !node.is_container()) else {
-            return (0, start, false);
-        };
+        let stop = sample.partition_point(|node| node.start < unlike.unwrap_or(u32::MAX));
+        let Some(last) = sample.iter().take(stop).rposition(|node| !node.is_container()) else { return nothing };
         let behind = object.get(last).map_or(start, |last| last.end as usize + usize::from(last.is_text()));
-        ends(sample, object, from, from + last + 1);
+        ends(sample.get(..=last).unwrap_or_default(), object, from, from + last + 1);
         (last + 1, behind, false)
     }
 
@@ -168,6 +150,73 @@ impl Scanner<'_> {
             *place = Place::of(number, node.is_object(), place.like);
             number += 1;
         }
+    }
+}
+
+/// A sample and what is compared with it: two places that stand for each other, and up to where the same stands behind both.
+struct Both<'a> {
+    bytes: &'a [u8],
+    /// The place in the sample, and the one in what is compared.
+    read: usize,
+    at: usize,
+    /// Up to where in the sample.
+    same: usize,
+    /// Where the sample ends.
+    end: usize,
+    /// From a place in the sample to that which stands for it.
+    moved: u32,
+    /// Whether any text or number was longer or shorter.
+    grown: bool,
+}
+
+impl<'a> Both<'a> {
+    fn of(bytes: &'a [u8], sample: Range<usize>, at: usize) -> Self {
+        let (read, end) = (sample.start, sample.end);
+        let mut both = Self { bytes, read, at, same: read, end, moved: 0, grown: false };
+        both.compare();
+        both
+    }
+
+    #[inline]
+    fn compare(&mut self) {
+        self.same = self.read + alike(self.bytes, self.read..self.end, self.at);
+        self.moved = short(self.at).wrapping_sub(short(self.read));
+    }
+
+    /// Makes nodes of what is compared of those of the sample; where the first one begins that is not like it.
+    #[inline]
+    fn take(
+        &mut self,
+        sample: &[Node],
+        object: &mut [Node],
+        further: u32,
+        escaped: &mut Vec<OnceLock<Box<str>>>,
+    ) -> Option<u32> {
+        for (old, new) in sample.iter().zip(object) {
+            new.start = old.start.wrapping_add(self.moved);
+            new.end = old.end.wrapping_add(self.moved);
+            if old.is_container() {
+                if old.start as usize >= self.same {
+                    return Some(old.start);
+                }
+                new.next = old.next.wrapping_add(further);
+                continue;
+            }
+            // It is the same only with the byte behind it.
+            if old.end as usize >= self.same {
+                let other = if old.start as usize <= self.same { again(self.bytes, new) } else { None };
+                let Some(end_of_other) = other else { return Some(old.start) };
+                (self.at, self.read) = (end_of_other, old.end as usize);
+                let before = self.moved;
+                self.compare();
+                self.grown |= self.moved != before;
+            }
+            if new.kind == Kind::EscapedText {
+                new.next = short(escaped.len());
+                escaped.push(OnceLock::new());
+            }
+        }
+        None
     }
 }
 

@@ -238,7 +238,7 @@ fn sc_36_an_id_token_is_rs256_and_no_access_token() {
         aud: "app",
         iat: NOW,
         exp: NOW + 60,
-        auth_time: NOW,
+        auth_time: Some(NOW),
         nonce: None,
         fhir_user: None,
     };

@@ -1,7 +1,7 @@
 //! Launches by an EHR for people of the provider, and apps that want no page.
 
 use super::*;
-use crate::auth::testing::{BASE, GATE, NOW, SECRET, basic};
+use crate::auth::testing::{BASE, GATE, NOW, SECRET, basic, identity};
 use crate::config::{Consent, LaunchUsers, Snapshot};
 
 /// A world before `fake` whose EHR launches for anybody.
@@ -229,6 +229,7 @@ async fn an_app_that_wants_a_login_gets_a_recent_one() {
         assert!(browser.path.starts_with("/auth/login?id="), "{prompt}: {}", browser.path);
         browser.federate().await;
         assert_eq!(sent(&browser)["prompt"], asked);
+        assert_eq!(sent(&browser).contains_key("max_age"), asked == "login", "{prompt}");
     }
     for (auth_time, passes) in
         [(json!(NOW - 3600), true), (json!(NOW - 3700), false), (Value::Null, false), (json!("now"), false)]
@@ -243,14 +244,27 @@ async fn an_app_that_wants_a_login_gets_a_recent_one() {
         if passes {
             browser.submit(&[("do", "allow"), ("patient", "bob")]).await;
             let tokens = body(&world.redeem(&browser.landed()["code"]).await);
-            let claims = tokens["id_token"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
-            let claims: Value = serde_json::from_slice(&base64_url(&claims)).unwrap();
-            assert_eq!(claims["auth_time"], auth_time, "the login there is the one that counts");
+            assert_eq!(identity(&tokens)["auth_time"], auth_time, "the login there is the one that counts");
         }
     }
 }
 
-fn base64_url(text: &str) -> Vec<u8> {
-    use base64::Engine as _;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
+/// A provider that does not say when somebody logged in is taken at its word, and then nobody else says it either.
+#[tokio::test]
+async fn a_login_at_an_unknown_time_has_no_auth_time() {
+    let fake = Fake::start().await;
+    let world = launching(&fake, granted).await;
+    for (auth_time, passes) in [(Value::Null, true), (json!(NOW - 20), true), (json!(NOW - 31), false)] {
+        fake.say("auth_time", auth_time.clone());
+        let mut browser = launched_there(&world, &fake, &[("prompt", "login")]).await;
+        browser.federate().await;
+        let callback = fake.callback(&sent(&browser));
+        browser.go(&callback).await;
+        assert_eq!(told(&browser, Failed::Answer), !passes, "{auth_time}");
+        if passes {
+            let tokens = body(&world.redeem(&browser.landed()["code"]).await);
+            assert_eq!(identity(&tokens)["auth_time"], auth_time);
+            assert_eq!(identity(&tokens).get("auth_time").is_some(), auth_time.is_number());
+        }
+    }
 }
