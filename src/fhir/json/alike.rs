@@ -112,6 +112,9 @@ impl Scanner<'_> {
             let (Some(old), Some(new)) = (before.get(part.clone()), object.get_mut(taken..)) else { return nothing };
             unlike = both.take(old, new, further, escaped);
             taken += part.len();
+            // Of containers alone nothing was compared.
+            let behind = |last: &Node| both.same < both.end && last.start as usize >= both.same;
+            unlike = unlike.or_else(|| old.last().is_some_and(behind).then(|| short(both.same)));
         }
         let Some((before, object)) = nodes.split_at_mut_checked(to) else { return nothing };
         let Some(sample) = before.get(from..from + taken) else { return nothing };
@@ -192,24 +195,22 @@ impl<'a> Both<'a> {
         further: u32,
         escaped: &mut Vec<OnceLock<Box<str>>>,
     ) -> Option<u32> {
+        let (mut same, mut moved) = (self.same, self.moved);
         for (old, new) in sample.iter().zip(object) {
-            new.start = old.start.wrapping_add(self.moved);
-            new.end = old.end.wrapping_add(self.moved);
+            new.start = old.start.wrapping_add(moved);
+            new.end = old.end.wrapping_add(moved);
             if old.is_container() {
-                if old.start as usize >= self.same {
-                    return Some(old.start);
-                }
                 new.next = old.next.wrapping_add(further);
                 continue;
             }
             // It is the same only with the byte behind it.
-            if old.end as usize >= self.same {
-                let other = if old.start as usize <= self.same { again(self.bytes, new) } else { None };
+            if old.end as usize >= same {
+                let other = if old.start as usize <= same { again(self.bytes, new) } else { None };
                 let Some(end_of_other) = other else { return Some(old.start) };
                 (self.at, self.read) = (end_of_other, old.end as usize);
-                let before = self.moved;
                 self.compare();
-                self.grown |= self.moved != before;
+                self.grown |= self.moved != moved;
+                (same, moved) = (self.same, self.moved);
             }
             if new.kind == Kind::EscapedText {
                 new.next = short(escaped.len());

@@ -12,7 +12,7 @@ fn block(bytes: &[u8], at: usize) -> Option<u8x16> {
 }
 
 /// How many bytes of a part of `bytes` stand at `at`, too, from its first one on.
-#[inline]
+#[inline(never)]
 pub(super) fn alike(bytes: &[u8], part: std::ops::Range<usize>, at: usize) -> usize {
     let (one, other) = (bytes.get(part.start..).unwrap_or_default(), bytes.get(at..).unwrap_or_default());
     let (mut equal, long) = (0, part.len());
