@@ -99,14 +99,19 @@ pub(super) fn verify<'d>(
     if of == ResourceType::OPERATION_OUTCOME {
         return Verified::NotData;
     }
-    let matched = may_match && includes.may_match(of);
-    let letter = if matched { letter } else { Letter::Read };
+    let (matched, letter) = needed(entry, of, letter, includes);
     match (judge.visible(letter, of, (resource, entry.like()), seen), matched) {
         (true, true) => Verified::Match(Checked { entry, resource, search: MATCH }),
         (true, false) => Verified::Include(Checked { entry, resource, search: INCLUDE }),
         (false, true) => Verified::Removed,
         (false, false) => Verified::NotIncluded,
     }
+}
+
+/// Whether an entry of the type `of` is a match, and what it needs then: a match `letter`, what was included `r`.
+pub(super) fn needed(entry: &RawEntry<'_>, of: ResourceType, letter: Letter, includes: &Includes) -> (bool, Letter) {
+    let matched = entry.may_match() && includes.may_match(of);
+    (matched, if matched { letter } else { Letter::Read })
 }
 
 impl Checked<'_> {

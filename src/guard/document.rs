@@ -39,7 +39,7 @@ async fn verified(guard: &Guard, exchange: &Exchange<'_>, mut answer: UpstreamAn
         return Err(unreadable("the document is none"));
     }
     let mut sight = Sight::of(exchange, Seen::default());
-    sight.page(guard, exchange, (Letter::Read, true), &source).await?;
+    sight.page(guard, exchange, (Letter::Read, &Includes::VISIBLE, true), &source).await?;
     let mut judge = Judge::of(exchange.snapshot, exchange.grant);
     let moving = Moving::of(&read, bases(&exchange.snapshot.fhir));
     // The server's signature is over its own URLs, so it does not go along.

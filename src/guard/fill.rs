@@ -130,7 +130,8 @@ impl Filling {
         let document = document.map_err(|error| unreadable(&error.to_string()))?;
         let source = RawBundle::of(&document).map_err(|error| unreadable(&error.to_string()))?;
         let next = link(guard, exchange, &source, &["next"])?;
-        self.sight.page(guard, exchange, (wanted.letter, wanted.kind != BundleKind::History), &source).await?;
+        let current = wanted.kind != BundleKind::History;
+        self.sight.page(guard, exchange, (wanted.letter, wanted.includes, current), &source).await?;
         if wanted.pages == PageRule::Kept {
             let previous = link(guard, exchange, &source, &["previous", "prev"])?;
             return self.as_it_came(exchange, wanted, &document, &source, next, previous).map(Some);

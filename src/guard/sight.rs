@@ -8,10 +8,10 @@ use super::bundle::{self, Wanted, unreadable};
 use super::fill::next_page;
 use super::{Answer, Exchange, Guard, own_words};
 use crate::decide::{
-    Action, LinkLookUp, Occasion, Refusal, Seen, TargetSearch, UpstreamRequest, Verify, is_linked, look_ups,
+    Action, Includes, LinkLookUp, Occasion, Refusal, Seen, TargetSearch, UpstreamRequest, Verify, is_linked, look_ups,
     request as rules, visible_with,
 };
-use crate::fhir::bundle::RawBundle;
+use crate::fhir::bundle::{RawBundle, RawEntry};
 use crate::fhir::json::{Document, Json};
 use crate::scope::Letter;
 
@@ -54,19 +54,20 @@ impl Sight {
         &mut self,
         guard: &Guard,
         exchange: &Exchange<'_>,
-        (letter, current): (Letter, bool),
+        (letter, includes, current): (Letter, &Includes, bool),
         source: &RawBundle<'_>,
     ) -> Result<(), Refusal> {
         let snapshot = exchange.snapshot;
         if !source.entry.iter().any(|entry| entry.resource_type(snapshot.fhir.version).is_some_and(is_linked)) {
             return Ok(());
         }
-        let resources = || source.entry.iter().filter_map(|entry| Some((entry, entry.resource()?)));
-        for (_, resource) in resources() {
+        for resource in source.entry.iter().filter_map(RawEntry::resource) {
             self.seen.note(snapshot, exchange.grant, resource, current);
         }
-        for (entry, resource) in resources() {
-            let letter = if entry.mode() == Some("include") { Letter::Read } else { letter };
+        for entry in &source.entry {
+            let (of, resource) = (entry.resource_type(snapshot.fhir.version), entry.resource());
+            let (Some(of), Some(resource)) = (of, resource) else { continue };
+            let (_, letter) = bundle::needed(entry, of, letter, includes);
             self.visible(guard, exchange, letter, resource).await?;
         }
         Ok(())

@@ -31,6 +31,8 @@ pub(crate) enum Manners {
     EveryType,
     /// Adds includes, outcomes and links that nobody asked for.
     Talkative,
+    /// Does not say how it found what it found.
+    NoModes,
     /// Answers every read with another resource: B's, or a place.
     OtherResource,
     /// Answers without versions and without an ETag.
@@ -492,6 +494,11 @@ impl Server {
             }
             entries.push(json!({ "fullUrl": full_url, "resource": secret, "search": { "mode": "include" } }));
             entries.push(json!({ "resource": outcome(OF_ANOTHER), "search": { "mode": "outcome" } }));
+        }
+        if manners == Manners::NoModes {
+            for entry in &mut entries {
+                entry.as_object_mut().unwrap().remove("search");
+            }
         }
         let bundle = json!({
             "resourceType": "Bundle",
