@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,6 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "e2e" / "data"
 KIND = os.environ.get("SMARTGATE_UPSTREAM", "sekmet")
 PATIENTS = ("amy", "ben", "cleo", "dev")
+
+# Of the ports below those of connections, in an order of this process's own.
+PORTS = itertools.cycle(random.sample(range(10_000, 32_768), 32_768 - 10_000))
 
 CACHE = Path(
     os.environ.get("SMARTGATE_CACHE")
@@ -41,11 +46,9 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port(preferred: int = 0) -> int:
-    if preferred and port_is_free(preferred):
-        return preferred
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, and that this function gave to nobody else: below those that the system gives to connections, of
+    which one may otherwise have it before it is listened on."""
+    return next(port for port in itertools.chain([preferred] if preferred else [], PORTS) if port_is_free(port))
 
 
 def wait_until(probe: Callable[[], object], seconds: float, what: str) -> object:
