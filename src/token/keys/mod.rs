@@ -84,6 +84,7 @@ impl KeyFacts {
 
 /// The keys as they were when they were read.
 struct Ring {
+    /// Those that are not retired.
     signing: Vec<SigningKey>,
     seals: Vec<SealKey>,
     published: Arc<str>,
@@ -105,7 +106,7 @@ impl GateKeys {
     /// # Errors
     /// The store does not answer, or a key in it cannot be used.
     pub async fn open(store: &dyn Store, ambient: &Ambient, tokens: &Tokens) -> Result<Self, KeyError> {
-        let ring = Ring::read(store, ambient, tokens).await?;
+        let ring = Ring::of(&stored(store, ambient, tokens).await?, ambient.now())?;
         Ok(Self { ring: ArcSwap::from_pointee(ring), generation: AtomicU64::new(0), ambient: ambient.clone() })
     }
 
@@ -115,11 +116,11 @@ impl GateKeys {
     /// # Errors
     /// As [`GateKeys::open`]; what was in memory stays.
     pub async fn refresh(&self, store: &dyn Store, ambient: &Ambient, tokens: &Tokens) -> Result<bool, KeyError> {
-        let ring = Ring::read(store, ambient, tokens).await?;
-        if ring.facts == self.ring.load().facts {
+        let keys = stored(store, ambient, tokens).await?;
+        if keys.iter().map(KeyFacts::of).eq(self.ring.load().facts.iter().cloned()) {
             return Ok(false);
         }
-        self.ring.store(Arc::new(ring));
+        self.ring.store(Arc::new(Ring::of(&keys, ambient.now())?));
         self.generation.fetch_add(1, Ordering::Release);
         Ok(true)
     }
@@ -210,7 +211,7 @@ impl GateKeys {
     /// Keys that are in no store.
     #[cfg(any(test, feature = "fuzzing", feature = "bench"))]
     pub(crate) fn of(keys: &[StoredKey], ambient: &Ambient) -> Result<Self, KeyError> {
-        let ring = ArcSwap::from_pointee(Ring::of(keys)?);
+        let ring = ArcSwap::from_pointee(Ring::of(keys, ambient.now())?);
         Ok(Self { ring, generation: AtomicU64::new(0), ambient: ambient.clone() })
     }
 
@@ -226,31 +227,18 @@ impl GateKeys {
 }
 
 impl Ring {
-    async fn read(store: &dyn Store, ambient: &Ambient, tokens: &Tokens) -> Result<Self, KeyError> {
-        let past_use = |kept| ambient.now().saturating_sub(seconds(kept));
-        let longest = PURPOSES.map(|purpose| kept(purpose, tokens)).into_iter().max().unwrap_or(SEALS_KEPT);
-        let oldest = ambient.forgettable().saturating_sub(seconds(longest));
-        let mut keys = store.keys().await?;
-        if keys.iter().any(|key| key.retired.is_some_and(|retired| retired < oldest)) {
-            store.forget_keys(oldest).await?;
-        }
-        if complete(store, &keys, ambient, tokens).await? {
-            keys = store.keys().await?;
-        }
-        keys.retain(|key| key.retired.is_none_or(|retired| past_use(kept(key.purpose, tokens)) <= retired));
-        Self::of(&keys)
-    }
-
-    fn of(keys: &[StoredKey]) -> Result<Self, KeyError> {
+    fn of(keys: &[StoredKey], now: UnixSeconds) -> Result<Self, KeyError> {
         let (seals, signing): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.purpose == KeyPurpose::Seal);
-        let signing = signing.into_iter().map(SigningKey::read).collect::<Result<Vec<_>, _>>()?;
+        let mut signing = signing.into_iter().map(SigningKey::read).collect::<Result<Vec<_>, _>>()?;
         let set = |of: &dyn Fn(&SigningKey) -> bool| {
             let keys: Vec<_> = signing.iter().filter(|key| of(key)).map(|key| &key.jwk).collect();
             json!({ "keys": keys }).to_string()
         };
-        let access = set(&|key| key.purpose == KeyPurpose::Access);
+        let (published, access) = (set(&|_| true).into(), set(&|key| key.purpose == KeyPurpose::Access));
+        // What is retired is verified with, which takes its public half only.
+        signing.retain(|key| key.life.retired.is_none_or(|retired| now < retired));
         Ok(Self {
-            published: set(&|_| true).into(),
+            published,
             verifying: Arc::new(KeySet::parse(access.as_bytes()).map_err(|error| KeyError::Key(error.to_string()))?),
             seals: seals.into_iter().map(SealKey::read).collect::<Result<_, _>>()?,
             facts: keys.iter().map(KeyFacts::of).collect(),
@@ -265,6 +253,22 @@ impl Ring {
 }
 
 const PURPOSES: [KeyPurpose; 3] = [KeyPurpose::Access, KeyPurpose::Identity, KeyPurpose::Seal];
+
+/// The keys in the store that are not past use, with those that `tokens` asks for and were missing.
+async fn stored(store: &dyn Store, ambient: &Ambient, tokens: &Tokens) -> Result<Vec<StoredKey>, KeyError> {
+    let past_use = |kept| ambient.now().saturating_sub(seconds(kept));
+    let longest = PURPOSES.map(|purpose| kept(purpose, tokens)).into_iter().max().unwrap_or(SEALS_KEPT);
+    let oldest = ambient.forgettable().saturating_sub(seconds(longest));
+    let mut keys = store.keys().await?;
+    if keys.iter().any(|key| key.retired.is_some_and(|retired| retired < oldest)) {
+        store.forget_keys(oldest).await?;
+    }
+    if complete(store, &keys, ambient, tokens).await? {
+        keys = store.keys().await?;
+    }
+    keys.retain(|key| key.retired.is_none_or(|retired| past_use(kept(key.purpose, tokens)) <= retired));
+    Ok(keys)
+}
 
 /// Makes the keys that `tokens` asks for and are not among `keys`; returns whether there were any.
 async fn complete(store: &dyn Store, keys: &[StoredKey], ambient: &Ambient, tokens: &Tokens) -> Result<bool, KeyError> {

@@ -293,7 +293,25 @@ fn a_key_that_cannot_be_used_is_an_error_that_names_it() {
         StoredKey { algorithm: "HS256".to_owned(), ..broken.clone() },
         StoredKey { purpose: KeyPurpose::Seal, ..broken },
     ] {
-        let error = Ring::of(&[stored]).err().unwrap().to_string();
+        let error = Ring::of(&[stored], NOW).err().unwrap().to_string();
         assert!(error.contains("broken"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn of_retired_keys_no_private_half_stays_in_memory() {
+    let world = World::with_identity_key().await;
+    let keys = world.open().await;
+    let first = access(&keys, NOW);
+    for again in 1..=3 {
+        world.clock.set(NOW + again * OVERLAP);
+        world.rotate().await;
+        assert!(world.refresh(&keys).await);
+    }
+    let ring = keys.ring.load();
+    let of_access = ring.signing.iter().filter(|key| key.purpose == KeyPurpose::Access).count();
+    assert_eq!((of_access, published(&keys).len()), (2, 8), "the one in use and the next one; all four are published");
+    assert!(is_verified(&keys, &first) && is_verified(&keys, &access(&keys, NOW + 3 * OVERLAP)));
+    // Should the clock go back behind what the ring was read at, the next key signs.
+    assert!(is_verified(&keys, &access(&keys, NOW)));
 }
