@@ -17,12 +17,17 @@ use crate::telemetry::{Metrics, init_logging};
 /// How long the runtime may take to end what is left.
 const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(2);
 
+/// How long a thread for what blocks stays without work: longer than the files of the configuration are left unread. New threads come
+/// with memory of their own, which is only gradually of use to the others once they end.
+const BLOCKING_KEPT: Duration = Duration::from_secs(120);
+
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
     let loaded = config::load(path).map_err(Failure::new)?;
     init_logging(loaded.snapshot.log.format, &loaded.snapshot.log.filter);
     let inherited = Inherited::take();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(loaded.snapshot.server.threads)
+        .thread_keep_alive(BLOCKING_KEPT)
         .enable_all()
         .build()
         .map_err(Failure::new)?;
