@@ -1,6 +1,7 @@
 //! What the body of a write asks the FHIR server, where no resource of its type is hidden from the token: a reference by a search
 //! is a search (FHIR R4 http.html#trules, "conditional references"), and a patch that tests what is stored reads it. By its success
-//! either would tell of what the token may not search or read.
+//! either would tell of what the token may not search or read. A Subscription is sent what its criteria find (FHIR R4
+//! subscription.html).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,7 +24,7 @@ use crate::scope::Letter;
 /// # Errors
 /// A reference by a search that the token may not make.
 pub fn check_references(snapshot: &Snapshot, grant: &Grant, body: Json<'_>) -> Result<(), Refusal> {
-    Asker { snapshot, grant }.check(Texts::References, body)
+    Asker { snapshot, grant, of: type_of(snapshot, body) }.check(Texts::References, body)
 }
 
 /// Checks a JSON Patch or a FHIRPath Patch of a resource of the type `of`, which the token may read if it is `readable`.
@@ -41,7 +42,7 @@ pub fn check_patch(
         let needed = grant.needed(Some(of), Letter::Read);
         return Err(SCOPE_MISSING.refuse().needing(needed).because("a patch that tests what is stored"));
     }
-    Asker { snapshot, grant }.check(Texts::All, patch)
+    Asker { snapshot, grant, of: Some(of) }.check(Texts::All, patch)
 }
 
 /// The same of a patch in a Bundle: a Parameters resource, or a Binary that holds it (FHIR R4 http.html#patch).
@@ -55,7 +56,7 @@ pub(super) fn check_patch_in(
     readable: bool,
     resource: Json<'_>,
 ) -> Result<(), Refusal> {
-    if readable && (Asker { snapshot, grant }).searches_all() {
+    if readable && (Asker { snapshot, grant, of: Some(of) }).may_all() {
         return Ok(());
     }
     let wrong = || BODY_NOT_FHIR_JSON.refuse();
@@ -71,7 +72,7 @@ pub(super) fn check_patch_in(
 /// Which texts are looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Texts {
-    /// Those of every `reference`.
+    /// Those of every `reference`, and of `criteria`.
     References,
     /// All: those of a patch may be put where a reference is.
     All,
@@ -81,38 +82,56 @@ enum Texts {
 struct Asker<'a> {
     snapshot: &'a Snapshot,
     grant: &'a Grant,
+    /// The type that is written.
+    of: Option<ResourceType>,
 }
 
 impl Asker<'_> {
+    /// Whether what a search finds is sent to somebody, so that it must be readable, too.
+    fn sends(&self) -> bool {
+        self.of == Some(ResourceType::SUBSCRIPTION)
+    }
+
     /// Whether there is no search that the token may not make.
-    fn searches_all(&self) -> bool {
-        self.snapshot.fhir.tables.types().is_subset(&self.grant.unrestricted_types(Letter::Search))
+    fn may_all(&self) -> bool {
+        let all = self.snapshot.fhir.tables.types();
+        let covers = |letter| all.is_subset(&self.grant.unrestricted_types(letter));
+        covers(Letter::Search) && (!self.sends() || covers(Letter::Read))
     }
 
     fn check(&self, texts: Texts, body: Json<'_>) -> Result<(), Refusal> {
-        if self.searches_all() { Ok(()) } else { self.each(texts, "", body) }
+        if self.may_all() { Ok(()) } else { self.each(texts, "", body) }
     }
 
     /// Judges the texts of a value that is called `name`.
     fn each(&self, texts: Texts, name: &str, value: Json<'_>) -> Result<(), Refusal> {
         match value.value() {
-            Value::Text(text) if texts == Texts::All || name == "reference" => self.text(text),
+            Value::Text(text) if texts == Texts::All || matches!(name, "reference" | "criteria") => self.text(text),
             Value::Array(mut elements) => elements.try_for_each(|element| self.each(texts, name, element)),
             Value::Object(mut members) => members.try_for_each(|(name, member)| self.each(texts, name, member)),
             _ => Ok(()),
         }
     }
 
-    /// Judges a text that may be a search: `Type?…`, behind whatever base, which not every server looks at.
+    /// Judges a text that may be a search: `Type?…`, behind whatever base, which not every server looks at. For a Subscription some
+    /// servers also take `[*]` and `[Observation,Patient]`.
     fn text(&self, text: &str) -> Result<(), Refusal> {
-        let Self { snapshot, grant } = self;
-        let Some((before, query)) = text.split_once('?') else { return Ok(()) };
+        let Self { snapshot, grant, .. } = self;
+        let (before, query) = match text.split_once('?') {
+            Some(parts) => parts,
+            None if self.sends() => (text, ""),
+            None => return Ok(()),
+        };
+        let refused = || REFERENCE_NOT_ALLOWED.refuse().because("a search");
         let name = before.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-        let Some(of) = ResourceType::parse(snapshot.fhir.version, name) else { return Ok(()) };
-        let refused = || REFERENCE_NOT_ALLOWED.refuse().because(format!("a search of {of}"));
+        let Some(of) = ResourceType::parse(snapshot.fhir.version, name) else {
+            let of_several = self.sends() && text.starts_with('[');
+            return if of_several { Err(refused()) } else { Ok(()) };
+        };
         let pairs = parse_query(query, snapshot.limits.parameters).map_err(|_| refused())?;
         let parameters = Parameter::parse_all(&pairs).map_err(|_| refused())?;
-        criteria(snapshot, grant, of, &parameters).map(|_| ()).map_err(|_| refused())
+        criteria(snapshot, grant, of, &parameters).map_err(|_| refused())?;
+        if self.sends() && !grant.unrestricted(of, Letter::Read) { Err(refused()) } else { Ok(()) }
     }
 }
 
