@@ -45,6 +45,8 @@ pub(super) fn read(form: &Form) -> Result<LaunchContext, ApiError> {
 fn encounter(form: &Form) -> Result<Option<String>, ApiError> {
     match form.get("encounter") {
         Some(id) if !is_id(id) => Err(ApiError::Launch("`encounter` must be the id of an Encounter")),
+        // Whom the person chooses instead may be somebody else than whose visit it is.
+        Some(_) if form.get("patient").is_none() => Err(ApiError::Launch("`encounter` goes with `patient`")),
         id => Ok(id.map(str::to_owned)),
     }
 }

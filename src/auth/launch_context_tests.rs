@@ -11,6 +11,7 @@ fn sc_25_sc_26_what_an_app_may_be_told_is_read_as_it_was_written() {
         {"identifier":{"value":"1"},"type":"Task"},{"reference":"Patient/other","role":"https://ehr.example.org/mother"}]"#;
     let context = read_form(&[
         ("fhirContext", items),
+        ("patient", "p"),
         ("encounter", "E.1"),
         ("need_patient_banner", "false"),
         ("intent", "reconcile"),
@@ -48,6 +49,7 @@ fn sc_26_sc_27_context_that_smart_does_not_allow_is_refused() {
     assert!(read_form(&[("fhirContext", &long)]).is_err());
     for (name, value) in [
         ("encounter", "Encounter/1"),
+        ("encounter", "visit-of-somebody"),
         ("need_patient_banner", "yes"),
         ("smart_style_url", "http://ehr.example.org/style.json"),
         ("smart_style_url", "https://"),

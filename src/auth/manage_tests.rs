@@ -8,6 +8,7 @@ async fn at_overview(world: &World) -> Browser<'_> {
     let mut browser = Browser::new(world);
     browser.go("/auth/manage").await;
     assert!(browser.html().contains("Log in to see"));
+    assert_eq!(browser.answer.headers()["cross-origin-opener-policy"], "same-origin");
     browser.post("/auth/manage", &[("username", "amy"), ("password", PASSWORD), ("do", "login")]).await;
     assert!(browser.html().contains("Logged in as amy"), "{}", browser.html());
     browser

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use bytes::Bytes;
-use http::header;
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use url::Url;
 
@@ -241,9 +241,13 @@ pub(super) fn with_cookies(mut response: Response<Bytes>, session: &Session) -> 
     response
 }
 
-/// A page whose forms lead to itself and that nobody frames.
+/// A page whose forms lead to itself, that nobody frames, and that no page holds on to that opened it. Apps do hold on to the pages
+/// of an authorization: many open it in a window of its own, which tells them at the end how it went.
 pub(super) fn render_own(call: &Call<'_>, page: &impl Template, status: StatusCode) -> Response<Bytes> {
-    render(call, page, status, &Around { redirect_uri: Some(""), frame_ancestors: &[] })
+    let mut response = render(call, page, status, &Around { redirect_uri: Some(""), frame_ancestors: &[] });
+    let policy = HeaderName::from_static("cross-origin-opener-policy");
+    response.headers_mut().insert(policy, HeaderValue::from_static("same-origin"));
+    response
 }
 
 fn render(call: &Call<'_>, page: &impl Template, status: StatusCode, around: &Around<'_>) -> Response<Bytes> {

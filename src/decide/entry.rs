@@ -3,6 +3,7 @@
 use http::Method;
 use http::header::{self, HeaderName};
 
+use super::asking;
 use super::bundle::BUNDLE_ENTRY;
 use super::decide;
 use super::grant::Grant;
@@ -82,8 +83,15 @@ fn permit(snapshot: &Snapshot, grant: &Grant, entry: Json<'_>, request: &Request
     if names_patient && !grant.is_unrestricted() && resource.is_some_and(|resource| resource.get("id").is_some()) {
         return Err(BODY_OTHER_RESOURCE.refuse());
     }
-    if let (Action::Write { body: BodyRule::Resource { of, id }, .. }, Some(resource)) = (permit.action(), resource) {
-        check_resource(snapshot, resource, *of, id.as_deref())?;
+    if let (Action::Write { body, readable, .. }, Some(resource)) = (permit.action(), resource) {
+        match (body, interaction.resource_type()) {
+            (BodyRule::Resource { of, id }, _) => {
+                check_resource(snapshot, resource, *of, id.as_deref())?;
+                asking::check_references(snapshot, grant, resource)?;
+            }
+            (BodyRule::Patch, Some(of)) => asking::check_patch_in(snapshot, grant, of, *readable, resource)?,
+            (BodyRule::Patch | BodyRule::None, _) => {}
+        }
     }
     Ok(permit)
 }

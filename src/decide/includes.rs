@@ -33,6 +33,11 @@ impl Includes {
     /// Whatever is visible.
     pub const VISIBLE: Self = Self { of: None, by: None };
 
+    /// Whatever is visible, beside matches of the type `of`; none where they may be of any.
+    pub(super) fn beside(of: Option<ResourceType>) -> Self {
+        Self { of, by: None }
+    }
+
     /// Whether an entry of this type is a match, unless the upstream says that it was included.
     pub fn may_match(&self, of: ResourceType) -> bool {
         self.of.is_none_or(|matched| matched == of)

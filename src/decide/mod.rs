@@ -3,6 +3,7 @@
 //! No I/O, no clock. The result is a [`Refusal`] that names its [`Rule`], or a [`Permit`] that says what to send and what to
 //! verify; nothing else can make a permit.
 
+mod asking;
 mod bundle;
 mod change;
 mod checked;
@@ -32,6 +33,7 @@ mod search;
 mod subjects;
 mod write;
 
+pub use asking::{check_patch, check_references};
 pub use bundle::{BUNDLE_OVERLAP, BundleDecision, Processing, decide_bundle};
 pub use checked::{CheckedKind, CheckedWrite};
 pub use conditional::{CRITERIA_SEVERAL, ConditionalKind, ConditionalWrite};

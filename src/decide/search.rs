@@ -156,7 +156,7 @@ fn unrestricted(
     let entries = matched.union(&accepted.included.intersection(&readable));
     let target = target(request, path, &accepted);
     if filtered {
-        let (kind, pages, includes) = (BundleKind::Searchset, PageRule::Kept, Includes::VISIBLE);
+        let (kind, pages, includes) = (BundleKind::Searchset, PageRule::Kept, Includes::beside(of));
         let verify = Verify::Bundle { letter: Letter::Search, kind, pages, includes };
         let request = UpstreamRequest::new(Method::GET, target).inspected();
         return Ok(Permit { action: Action::Guard { request, verify }, rule: "unrestricted" });

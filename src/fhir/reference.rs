@@ -10,9 +10,11 @@ pub struct Literal<'a> {
     pub id: &'a str,
 }
 
-/// Whether `text` is an id: `[A-Za-z0-9\-.]{1,64}`.
+/// Whether `text` is an id: `[A-Za-z0-9\-.]{1,64}`, and no dot segment, which would lead out of its type (RFC 3986 §5.2.4).
 pub fn is_id(text: &str) -> bool {
-    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+    (1..=MAX_ID).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+        && !matches!(text, "." | "..")
 }
 
 impl<'a> Literal<'a> {
@@ -85,6 +87,9 @@ mod tests {
             "http://u:8080/fhirPatient/A",
             "Patient/A B",
             "Patient/../B",
+            "Patient/.",
+            "Patient/..",
+            "Patient/A/_history/..",
             "",
         ] {
             assert_eq!(Literal::parse(text, &BASES), None, "{text}");

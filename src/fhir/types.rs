@@ -53,6 +53,7 @@ impl ResourceType {
     pub const PRACTITIONER_ROLE: Self = Self::named("PractitionerRole");
     pub const PROVENANCE: Self = Self::named("Provenance");
     pub const RELATED_PERSON: Self = Self::named("RelatedPerson");
+    pub const SUBSCRIPTION: Self = Self::named("Subscription");
     pub const VALUE_SET: Self = Self::named("ValueSet");
 
     /// The type called `name` in `version`; names are case-sensitive, abstract types are not types.

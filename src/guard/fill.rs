@@ -311,9 +311,10 @@ impl Filling {
         self.entries(exchange, wanted, document, source)?;
         let mut filled = self.filled();
         let whole = next.is_none() && previous.is_none() && exchange.request.page.is_none();
-        filled.total = match (whole, filled.removed) {
+        filled.total = match (whole, wanted.kind) {
             (true, _) => u64::try_from(self.matches).ok(),
-            (false, 0) => source.total,
+            // Of the matches, none of which is hidden. Whether it is told must not depend on what was included.
+            (false, BundleKind::Searchset) => source.total,
             (false, _) => None,
         };
         for (relation, position) in [("next", next), ("previous", previous)] {

@@ -60,7 +60,10 @@ pub(super) fn start(
 ) -> Result<Box<Stream>, Refusal> {
     let status = answer.status;
     let stays = status == StatusCode::NOT_MODIFIED || !status.is_redirection();
+    // A Bundle is looked at on its way, and one comes with 200 only.
+    let unknown = bundle.is_some() && status.is_success() && status != StatusCode::OK;
     if !stays
+        || unknown
         || status.is_server_error()
         || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED)
     {

@@ -6,7 +6,8 @@ use super::links::{bases, move_urls};
 use super::{Answer, Exchange, Guard, own_words};
 use crate::config::Fhir;
 use crate::decide::{
-    BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BodyRule, Refusal, UpstreamRequest, check_resource, request as rules,
+    BODY_AMBIGUOUS, BODY_NOT_FHIR_JSON, BodyRule, Refusal, UpstreamRequest, check_patch, check_references,
+    check_resource, request as rules,
 };
 use crate::fhir::ResourceType;
 use crate::fhir::json::Document;
@@ -20,13 +21,13 @@ pub(super) async fn carry_out(
     rule: &BodyRule,
     readable: bool,
 ) -> Result<Answer, Refusal> {
-    check_body(exchange, rule)?;
+    check_body(exchange, rule, readable)?;
     let body = (*rule != BodyRule::None && !exchange.body.is_empty()).then(|| exchange.body.clone());
     let answer = guard.send(exchange, request, body).await?;
     written(exchange, answer, readable).await
 }
 
-fn check_body(exchange: &Exchange<'_>, rule: &BodyRule) -> Result<(), Refusal> {
+fn check_body(exchange: &Exchange<'_>, rule: &BodyRule, readable: bool) -> Result<(), Refusal> {
     match rule {
         BodyRule::None => return Ok(()),
         BodyRule::Resource { of, .. } if *of == ResourceType::BINARY && !is_json(exchange.headers, false) => {
@@ -39,12 +40,19 @@ fn check_body(exchange: &Exchange<'_>, rule: &BodyRule) -> Result<(), Refusal> {
     }
     let body = Document::parse(&exchange.body, exchange.snapshot.limits.json_depth)
         .map_err(|error| BODY_AMBIGUOUS.refuse().because(error.to_string()))?;
-    let body = body.root();
-    match rule {
-        BodyRule::Resource { of, id } => check_resource(exchange.snapshot, body, *of, id.as_deref()),
-        BodyRule::Patch if body.is_array() => Ok(()),
-        BodyRule::Patch => check_resource(exchange.snapshot, body, ResourceType::PARAMETERS, None),
-        BodyRule::None => Ok(()),
+    let (body, Exchange { snapshot, grant, .. }) = (body.root(), exchange);
+    match (rule, exchange.request.interaction.resource_type()) {
+        (BodyRule::Resource { of, id }, _) => {
+            check_resource(snapshot, body, *of, id.as_deref())?;
+            check_references(snapshot, grant, body)
+        }
+        (BodyRule::Patch, Some(of)) => {
+            if !body.is_array() {
+                check_resource(snapshot, body, ResourceType::PARAMETERS, None)?;
+            }
+            check_patch(snapshot, grant, of, readable, body)
+        }
+        (BodyRule::Patch | BodyRule::None, _) => Ok(()),
     }
 }
 

@@ -51,16 +51,16 @@ def app_at(gate: Gate, folder: Path) -> Iterator[str]:
     server.server_close()
 
 
-def drive(chromium: str, shots: Path, **asked: Any) -> dict[str, Any]:
-    command = ["node", HERE / "clients" / "browser.mjs", json.dumps({"chromium": chromium, "shots": str(shots), **asked})]
+def drive(chromium: str, shots: Path, script: str = "browser.mjs", **asked: Any) -> dict[str, Any]:
+    command = ["node", HERE / "clients" / script, json.dumps({"chromium": chromium, "shots": str(shots), **asked})]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=HERE)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def launch_address(gate: Gate, app: str) -> str:
+def launch_address(gate: Gate, app: str, **more: str) -> str:
     scope = "openid fhirUser launch/patient patient/Patient.rs patient/Observation.rs"
-    return f"{app}/launch.html?{urlencode({'iss': gate.fhir, 'scope': scope})}"
+    return f"{app}/launch.html?{urlencode({'iss': gate.fhir, 'scope': scope, **more})}"
 
 
 @pytest.mark.parametrize(("username", "patient", "picks"), [("amy", "amy", None), ("carter", "ben", {"name": "Okafor", "id": "ben"})])
@@ -86,6 +86,13 @@ def test_fhirclient_is_launched_by_an_ehr(gate: Gate, app: str, chromium: str, a
     }
     again = drive(chromium, artifacts, name="ehr-again", start=launched["start_url"])
     assert "no longer valid" in again["text"]
+
+
+def test_fhirclient_has_the_person_log_in_in_a_window_beside_the_app(gate: Gate, app: str, chromium: str, artifacts: Path) -> None:
+    """That window tells the app's own, which opened it, how it went, and closes."""
+    start = launch_address(gate, app, target="popup")
+    told = drive(chromium, artifacts, "popup.mjs", start=start, username="amy", password=PASSWORD)
+    assert told == {"patient": "amy", "user": "amy"}
 
 
 def test_the_error_page_sends_nobody_anywhere(gate: Gate, chromium: str, artifacts: Path) -> None:

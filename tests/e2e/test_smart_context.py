@@ -88,6 +88,13 @@ def test_SC_25_the_context_is_at_the_top_level(smart: Gate) -> None:
     assert not {"encounter", "fhirContext", "intent", "smart_style_url", "tenant"} & set(standalone), "nothing is made up"
 
 
+def test_SC_25_a_visit_goes_with_its_patient(smart: Gate) -> None:
+    """Or the person could choose another patient for it."""
+    answer = launch(smart, encounter="ben-visit-1")
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    assert launch(smart, patient="ben", encounter="ben-visit-1").status_code == 200
+
+
 @pytest.mark.parametrize(("item", "right"), [
     ({"reference": "ImagingStudy/1"}, True), ({"reference": "ImagingStudy/1", "role": "launch"}, True),
     ({"reference": "Patient/amy", "role": "https://ehr.example.org/mother"}, True),

@@ -333,3 +333,18 @@ async fn a_server_that_is_away_is_unreachable_until_it_is_back() {
         reply = world.get(&patient, READ) => assert_eq!(reply.status, 200),
     }
 }
+
+/// One with another status would go by what is looked at on its way.
+#[tokio::test]
+async fn a_bundle_comes_with_200_only() {
+    let world = World::start("", "").await;
+    let claims = json!({ "scope": "system/Observation.rs" });
+    let token = world.token(claims.as_object().unwrap());
+    let entry = json!({ "resource": { "resourceType": "Patient", "id": "B" } });
+    let bundle = json!({ "resourceType": "Bundle", "type": "searchset", "entry": [entry] }).to_string();
+    for status in [201, 203, 206, 226] {
+        world.upstream.script("GET /fhir/Observation", status, &[("Content-Type", "application/fhir+json")], &bundle);
+        let reply = world.get(&token, "/fhir/Observation").await;
+        assert_eq!((reply.status, reply.rule().as_deref()), (502, Some("upstream-error")), "{status}");
+    }
+}

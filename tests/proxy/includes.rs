@@ -107,3 +107,26 @@ async fn a_count_is_given_where_everything_can_be_looked_through() {
     let refused = world.get(&token, "/fhir/Observation?_summary=count").await;
     assert_eq!((refused.status, refused.rule().as_deref()), (400, Some("count-only")));
 }
+
+/// A total counts matches: whether it is there tells nothing of what was included and is not granted.
+#[tokio::test]
+async fn a_total_tells_nothing_of_includes_that_are_hidden() {
+    let claims = json!({
+        "scope": "user/Patient.rs user/Observation.rs?category=laboratory",
+        "fhirUser": "Practitioner/p",
+    });
+    for manners in [Manners::Good, Manners::NoModes] {
+        let mut told = Vec::new();
+        for hidden in [None, Some(observation("o1", "P0", "x"))] {
+            let world = World::start("", "").await;
+            world.upstream.behave(manners);
+            let people = (0..3).map(|n| shared("Patient", &format!("P{n}")));
+            world.upstream.hold(people.chain(hidden).collect());
+            let token = world.token(claims.as_object().unwrap());
+            let reply = world.get(&token, "/fhir/Patient?_count=1&_revinclude=Observation:patient").await;
+            assert_eq!(reply.resources(), ["Patient/P0"]);
+            told.push(masked(&reply));
+        }
+        assert_eq!(told[0], told[1], "{manners:?}");
+    }
+}
