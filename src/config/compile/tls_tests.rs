@@ -92,8 +92,16 @@ fn files_without_what_they_should_hold_are_errors_and_not_quoted() {
         ("sesame", ITS_KEY, "tls.cert: has no certificate in PEM"),
         (CERTIFICATE, "sesame", "tls.key: has no private key in PEM"),
         (CERTIFICATE, CERTIFICATE, "tls.key: has no private key in PEM"),
-        (&CERTIFICATE[..300], ITS_KEY, "tls.cert: has no certificate in PEM (it ends before the line \"-----END\")"),
-        (CERTIFICATE, &ITS_KEY[..100], "tls.key: has no private key in PEM (it ends before the line \"-----END\")"),
+        (
+            CERTIFICATE.split_at(300).0,
+            ITS_KEY,
+            "tls.cert: has no certificate in PEM (it ends before the line \"-----END\")",
+        ),
+        (
+            CERTIFICATE,
+            ITS_KEY.split_at(100).0,
+            "tls.key: has no private key in PEM (it ends before the line \"-----END\")",
+        ),
         (CERTIFICATE, &ITS_KEY.replace("PRIVATE", "ENCRYPTED PRIVATE"), "`openssl pkey -in OLD -out NEW` takes it off"),
         (
             CERTIFICATE,

@@ -206,7 +206,9 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("tokens", "session_lifetime = \"30d\"", "is not from \"1m\" to \"7d\""),
     ("audit", "on_full = \"drop\"", "is none of \"block\", \"shed\""),
     ("audit", "search_values = 1", "write true or false"),
-    ("log", "level = \"info,[\"", "is no filter"),
+    ("log", "level = \"info,[=\"", "is no filter"),
+    ("log", "level = \"warning\"", "\"warning\" is no level"),
+    ("log", "level = \"info,smartgate::token\"", "\"smartgate::token\" is no level"),
     ("limits", "json_depth = 100000", "a whole number from 8 to 127"),
     ("limits", "count = -1", "a whole number from 1"),
 ];
