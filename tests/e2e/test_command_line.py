@@ -66,7 +66,8 @@ def test_check_says_what_is_right(gate: Gate) -> None:
     assert gate.fhir in done.stdout
 
 
-def test_check_warns_of_what_is_allowed_and_yet_a_risk(own_gate: Gate) -> None:
+def test_check_warns_of_what_is_allowed_and_yet_a_risk(own_gate: Gate, certificate: tuple[Path, Path]) -> None:
+    own_gate.config["server"]["tls"] = {"cert": str(certificate[0]), "key": str(certificate[1])}
     own_gate.client("ehr")["launch_binding"] = "none"
     endpoint = {"resourceType": "Endpoint", "id": "r4", "address": "https://elsewhere.example.org/fhir"}
     brand = {"resourceType": "Organization", "id": "clinic", "name": "Clinic", "endpoint": [{"reference": "Endpoint/r4"}]}
@@ -78,8 +79,9 @@ def test_check_warns_of_what_is_allowed_and_yet_a_risk(own_gate: Gate) -> None:
     done = own_gate.run("check")
     assert done.returncode == 0
     line = 1 + own_gate.config_file.read_text().splitlines().index("may_launch = true")
-    unseen, elsewhere, unbound = sorted(done.stderr.splitlines())
+    unseen, unanswered, elsewhere, unbound = sorted(done.stderr.splitlines())
     assert unseen.startswith(f"{own_gate.config_file}: warning: [audit] file is \"off\""), unseen
+    assert unanswered.startswith(f"{own_gate.config_file}: warning: [server] public_url is http"), unanswered
     assert unbound.startswith(f"{own_gate.config_file}:{line}: warning: whoever has a launch value of \"ehr\""), unbound
     assert elsewhere.startswith(f"{own_gate.config_file}: warning: no Endpoint of [brands] bundle"), elsewhere
 
