@@ -116,6 +116,7 @@ impl Background {
     async fn follow_clients(self) {
         let (mut every, news) = (ticks(NEWS_EVERY), self.store.news());
         let mut known = None;
+        let mut failing = false;
         loop {
             turn(&mut every, &news.clients).await;
             let snapshot = self.config.load_full();
@@ -130,9 +131,13 @@ impl Background {
                 }
                 Ok::<_, StoreError>(())
             };
-            if let Err(error) = follow.await {
+            let outcome = follow.await;
+            if let Err(error) = &outcome
+                && !failing
+            {
                 tracing::error!(%error, "apps that registered themselves cannot be read");
             }
+            failing = outcome.is_err();
         }
     }
 

@@ -39,11 +39,7 @@ pub(super) fn check(path: &Path, upstream: bool, issuers: bool) -> Result<(), Fa
         snapshot.users.len(),
         snapshot.issuers.len(),
     ))?;
-    let exposed = loaded.sources.exposed.iter().map(|(place, path)| {
-        let text = format!("every user of this machine can read `{0}`; try chmod o= {0}", path.display());
-        (place.clone(), text)
-    });
-    for (place, text) in exposed.chain(warnings(path, snapshot)) {
+    for (place, text) in loaded.sources.warnings.iter().chain(&warnings(path, snapshot)) {
         complain(format_args!("{place}: warning: {text}"));
     }
     let runtime = small_runtime()?;
@@ -102,6 +98,10 @@ fn warnings(path: &Path, snapshot: &Snapshot) -> Vec<(String, String)> {
             let text = format!("[server] {key} believes everybody: whoever connects can say to be anybody");
             warnings.push((path.display().to_string(), text));
         }
+    }
+    if server.tls.is_some() && server.public_url.starts_with("http://") {
+        let text = "[server] public_url is http, and with tls nothing but https is answered";
+        warnings.push((path.display().to_string(), text.to_owned()));
     }
     warnings.sort();
     warnings

@@ -71,6 +71,10 @@ pub(super) fn explain(path: &Path, asked: &Asked) -> Result<(), Failure> {
 
 fn explained(snapshot: &Arc<Snapshot>, asked: &Asked) -> Result<Result<String, Refusal>, Failure> {
     let method = Method::from_bytes(asked.method.to_ascii_uppercase().as_bytes()).map_err(Failure::new)?;
+    let whole = ["http://", "https://"].iter().any(|scheme| asked.url.starts_with(scheme));
+    if whole && !asked.url.starts_with(&snapshot.fhir.public_base) {
+        return Err(Failure::new(format!("{} is not below {}, the FHIR base", asked.url, snapshot.fhir.public_base)));
+    }
     let request = match request(snapshot, asked, &method) {
         Ok(request) => request,
         Err(refusal) => return Ok(Err(refusal)),

@@ -1,8 +1,8 @@
 use super::*;
 use crate::decide::testing::snapshot;
 
-fn text(scope: &str, url: &str) -> String {
-    let asked = Asked {
+fn asked(scope: &str, url: &str) -> Asked {
+    Asked {
         token: None,
         scope: scope.to_owned(),
         patient: Some("A".to_owned()),
@@ -12,8 +12,22 @@ fn text(scope: &str, url: &str) -> String {
         body: None,
         method: "GET".to_owned(),
         url: url.to_owned(),
-    };
-    explained(&Arc::new(snapshot("")), &asked).unwrap().unwrap()
+    }
+}
+
+fn text(scope: &str, url: &str) -> String {
+    explained(&Arc::new(snapshot("")), &asked(scope, url)).unwrap().unwrap()
+}
+
+#[test]
+fn a_url_of_another_place_is_told_as_such() {
+    let snapshot = Arc::new(snapshot(""));
+    let whole = format!("{}/Observation?code=x", snapshot.fhir.public_base);
+    assert!(explained(&snapshot, &asked("patient/*.rs", &whole)).unwrap().is_ok());
+    for elsewhere in ["http://u:8080/fhir/Observation", "https://other.example.org/fhir/Observation"] {
+        let failure = explained(&snapshot, &asked("patient/*.rs", elsewhere)).err().unwrap().to_string();
+        assert!(failure.contains("is not below") && failure.contains(&snapshot.fhir.public_base), "{failure}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Failure, small_runtime};
 use crate::config;
+use crate::token::root;
 
 /// Longer than the store is waited for, shorter than what orchestrators give a health check.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -15,13 +16,15 @@ pub(super) fn ready(path: &Path) -> Result<(), Failure> {
     let loaded = config::load(path).map_err(Failure::new)?;
     let address = loaded.snapshot.admin.listen.first().ok_or_else(|| Failure::new("[admin] listen is empty"))?;
     let url = format!("http://{}/readyz", reachable(*address));
-    let status = small_runtime()?
+    let (status, body) = small_runtime()?
         .block_on(async {
             let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
-            client.get(&url).send().await.map(|answer| answer.status())
+            let answer = client.get(&url).send().await?;
+            let status = answer.status();
+            answer.text().await.map(|body| (status, body))
         })
-        .map_err(|error| Failure::new(format!("{url}: {error}")))?;
-    if status.is_success() { Ok(()) } else { Err(Failure::new(format!("{url}: {status}"))) }
+        .map_err(|error| Failure::new(format!("{url}: {}", root(&error))))?;
+    if status.is_success() { Ok(()) } else { Err(Failure::new(format!("{url}: {status} {body}"))) }
 }
 
 /// Where a listener is reached from the same machine.

@@ -51,6 +51,11 @@ impl Place<'_> {
         self.document.reading.problem(self.document.path, Some(line), format!("{}: {what}", self.label));
     }
 
+    /// Notes what is right and should yet be known.
+    pub(super) fn warn(&self, text: String) {
+        self.document.reading.warn(self.name(), text);
+    }
+
     /// File and line, for messages about something elsewhere.
     pub(super) fn name(&self) -> String {
         format!("{}:{}", self.document.path.display(), self.document.line(self.offset))

@@ -33,7 +33,7 @@ pub(super) struct Reading {
     /// When it was read.
     pub(super) now: UnixSeconds,
     taken: RefCell<Vec<Taken>>,
-    exposed: RefCell<Vec<(String, PathBuf)>>,
+    warnings: RefCell<Vec<(String, String)>>,
     digest: RefCell<Digest>,
     problems: RefCell<Vec<Problem>>,
 }
@@ -43,8 +43,8 @@ pub(super) struct Reading {
 pub struct Sources {
     /// In the order of reading.
     taken: Vec<Taken>,
-    /// Files with secrets that every user of this machine can read, each with the place that names it.
-    pub exposed: Vec<(String, PathBuf)>,
+    /// What is right and should yet be known, each with its place.
+    pub warnings: Vec<(String, String)>,
     pub fingerprint: Fingerprint,
 }
 
@@ -54,7 +54,7 @@ impl Reading {
         Self {
             now,
             taken: RefCell::default(),
-            exposed: RefCell::default(),
+            warnings: RefCell::default(),
             digest: RefCell::default(),
             problems: RefCell::default(),
         }
@@ -71,13 +71,22 @@ impl Reading {
     /// Notes a file with a secret, named at `place`, if everybody can read it.
     pub(super) fn secret(&self, path: &Path, place: &Place<'_>) {
         if is_exposed(path) {
-            self.exposed.borrow_mut().push((place.name(), path.to_owned()));
+            place.warn(format!("every user of this machine can read `{0}`; try chmod o= {0}", path.display()));
         }
+    }
+
+    /// Notes what is right at `place` and should yet be known.
+    pub(super) fn warn(&self, place: String, text: String) {
+        self.warnings.borrow_mut().push((place, text));
     }
 
     /// The text of a file.
     pub(super) fn text(&self, path: &Path) -> Result<String, String> {
-        String::from_utf8(self.bytes(path)?).map_err(|_| format!("`{}` is not UTF-8", path.display()))
+        String::from_utf8(self.bytes(path)?).map_err(|error| {
+            let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+            let line = 1 + good.filter(|byte| **byte == b'\n').count();
+            format!("line {line} of `{}` is not UTF-8", path.display())
+        })
     }
 
     /// The `*.toml` files of a drop-in folder in the order of their names; none where there is no such folder.
@@ -103,7 +112,7 @@ impl Reading {
             Some(value) if problems.is_empty() => Ok(value),
             _ => Err(ConfigErrors::new(problems)),
         };
-        (Sources { taken: self.taken.into_inner(), exposed: self.exposed.into_inner(), fingerprint }, result)
+        (Sources { taken: self.taken.into_inner(), warnings: self.warnings.into_inner(), fingerprint }, result)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::Snapshot;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer",
+    "Accept, Authorization, Cache-Control, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Pragma, Prefer",
 );
 const EXPOSED: HeaderValue =
     HeaderValue::from_static("Location, Content-Location, ETag, Link, Retry-After, WWW-Authenticate, X-Request-Id");

@@ -166,6 +166,7 @@ def test_every_decision_and_event_is_a_valid_audit_event(audited: Gate, reposito
 def test_an_endpoint_that_is_away_loses_nothing_across_restarts(audited: Gate, port: int) -> None:
     ids = [read(audited) for _ in range(3)]
     wait_until(lambda: audited.metrics()["smartgate_audit_send_errors_total"] >= 1, 10, "a failure is counted")
+    assert "trying again until they can why=Connection refused" in audited.log.read_text()
     shown = audited.metrics()
     assert shown["smartgate_audit_spool_bytes"] > 0 and shown["smartgate_audit_events_sent_total"] == 0
     assert audited.stop() == 0

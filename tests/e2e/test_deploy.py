@@ -3,6 +3,7 @@ them without a cluster, and each configuration in them by the gate itself."""
 
 from __future__ import annotations
 
+import configparser
 import hashlib
 import io
 import json
@@ -201,6 +202,32 @@ def test_systemd_knows_every_line_of_the_unit(tmp_path: Path) -> None:
     copy.write_text(unit.replace("/usr/bin/smartgate", str(BINARY)))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_systemd_does_not_give_up_on_a_gate_whose_database_is_away() -> None:
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.read(DEPLOY / "systemd" / "smartgate.service")
+    assert unit["Service"]["Restart"] == "on-failure"
+    assert unit["Unit"].get("StartLimitIntervalSec") == "0", "else it stays down after five failures in ten seconds"
+
+
+def test_systemd_lets_passwords_give_way_to_requests() -> None:
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd is not there")
+
+    def calls(name: str) -> set[str]:
+        if not name.startswith("@"):
+            return {name}
+        listed = subprocess.run(["systemd-analyze", "syscall-filter", "--no-pager", name], capture_output=True, text=True, check=True).stdout
+        return {call for line in listed.splitlines()[1:] if line.strip() and "#" not in line for call in calls(line.strip())}
+
+    allowed: set[str] = set()
+    unit = (DEPLOY / "systemd" / "smartgate.service").read_text()
+    for taken, names in re.findall(r"^SystemCallFilter=(~?)(.*)$", unit, re.M):
+        of_line = {call for name in names.split() for call in calls(name)}
+        allowed = allowed - of_line if taken else allowed | of_line
+    assert {"read", "sched_setscheduler", "setpriority"} <= allowed
+    assert not {"setuid", "mount", "sched_setaffinity"} & allowed
 
 
 @pytest.fixture(scope="module")

@@ -252,12 +252,16 @@ def test_without_word_from_the_database_own_tokens_are_refused_and_others_go_on(
     foreign = one.token("user/Patient.r", fhirUser="Practitioner/carter", aud=one.audience)
     assert (one.read(access).status_code, one.read(foreign).status_code) == (200, 200)
     one.config["store"]["stale_max"] = "5s"
+    one.config["registration"] = {"tokens": [], "scopes": ["patient/*.rs"]}
     one.write()
+    wait_until(lambda: one.metrics()["smartgate_config_generation"] == 2, PATIENCE, "the new configuration")
     own_postgres.stop("immediate")
     wait_until(lambda: one.read(access).status_code == 503, PATIENCE, "the refusal of own tokens")
     assert one.read(access).json()["issue"][0]["details"]["coding"][0]["code"] == "token-unchecked"
     assert one.post("introspect", {"token": access}, "resource-server").status_code == 503
     assert one.read(foreign).status_code == 200
+    for told in ("revocations cannot be read", "apps that registered themselves cannot be read"):
+        assert one.log.read_text().count(told) == 1, "twice a second would drown what else there is"
     own_postgres.start()
     wait_until(lambda: one.read(access).status_code == 200, PATIENCE, "own tokens")
 

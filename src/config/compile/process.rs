@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::upstream::certificate_authority;
 use super::upstream_auth::{FIXED, upstream_auth};
@@ -108,6 +109,13 @@ pub(super) fn log(mut table: Table<'_>) -> Log {
 }
 
 fn filter(text: &str) -> Result<String, String> {
+    // By itself such a word is the name of a target: `warning` would be heard on top of the default, and change nothing.
+    let is_level = |word: &str| word.contains('=') || word.parse::<LevelFilter>().is_ok();
+    if let Some(word) = text.split(',').map(str::trim).find(|word| !word.is_empty() && !is_level(word)) {
+        return Err(format!(
+            "{word:?} is no level; write \"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\""
+        ));
+    }
     match EnvFilter::builder().parse(text) {
         Ok(_) if !text.trim().is_empty() => Ok(text.to_owned()),
         _ => Err(format!("{text:?} is no filter; write for example \"info\" or \"info,smartgate::token=debug\"")),

@@ -3,21 +3,25 @@
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::config::certificates::Certificates;
-use crate::config::document::Found;
+use crate::config::document::{Found, Place};
 use crate::config::table::Table;
 use crate::config::{ClientCertificate, Tls};
 
 /// HTTP/2 where the client speaks it (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// What a PEM file says of a key with a passphrase.
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
 const FROM_1_3: &[&SupportedProtocolVersion] = &[&TLS13];
 const FROM_1_2: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
@@ -76,15 +80,29 @@ fn certified(table: &mut Table<'_>, provider: &CryptoProvider) -> Option<Certifi
     let chain = bytes(cert).and_then(|pem| pem.parse(|pem| certificates(&pem)));
     let document = key.place.document;
     document.reading.secret(&document.folder().join(key.it), &key.place);
-    let key = bytes(key).and_then(|pem| {
-        pem.parse(|pem| PrivateKeyDer::from_pem_slice(&pem).map_err(|why| format!("has no private key in PEM ({why})")))
-    });
+    let key = bytes(key).and_then(|pem| pem.parse(|pem| private_key(&pem)));
+    if let Some(first) = chain.as_ref().and_then(|chain| chain.first()) {
+        warn_of_its_time(first, &place);
+    }
     match CertifiedKey::from_der(chain?, key?, provider) {
         Ok(certified) => Some(certified),
         Err(why) => {
             place.wrong(format!("certificate and key cannot be used together ({why})"));
             None
         }
+    }
+}
+
+/// Notes a certificate that nobody takes today.
+fn warn_of_its_time(certificate: &CertificateDer<'_>, place: &Place<'_>) {
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return };
+    let (from, until) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+    let now = place.document.reading.now;
+    let day = |time| jiff::Timestamp::from_second(time).unwrap_or_default();
+    if until < now {
+        place.warn(format!("the certificate was good until {}", day(until)));
+    } else if from > now {
+        place.warn(format!("the certificate is not good before {}", day(from)));
     }
 }
 
@@ -132,7 +150,28 @@ pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, S
     match chain {
         Ok(chain) if !chain.is_empty() => Ok(chain),
         Ok(_) => Err("has no certificate in PEM".to_owned()),
-        Err(why) => Err(format!("has no certificate in PEM ({why})")),
+        Err(why) => Err(format!("has no certificate in PEM ({})", reason(&why))),
+    }
+}
+
+/// The first private key of a PEM file.
+pub(super) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    // Both forms, PKCS#8 and OpenSSL's older one, say so in plain text.
+    if pem.windows(ENCRYPTED.len()).any(|bytes| bytes == ENCRYPTED) {
+        return Err(
+            "has a private key with a passphrase, for which nobody can be asked; `openssl pkey -in OLD -out NEW` \
+                    takes it off"
+                .to_owned(),
+        );
+    }
+    PrivateKeyDer::from_pem_slice(pem).map_err(|why| format!("has no private key in PEM ({})", reason(&why)))
+}
+
+/// The parser shows the mark that it misses byte by byte.
+fn reason(why: &pem::Error) -> String {
+    match why {
+        pem::Error::MissingSectionEnd { .. } => "it ends before the line \"-----END\"".to_owned(),
+        why => why.to_string(),
     }
 }
 

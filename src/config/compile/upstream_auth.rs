@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject as _;
 use secrecy::SecretSlice;
 
 use super::login::filled;
+use super::tls;
 use crate::config::document::Found;
 use crate::config::secret::{header_secret, secret};
 use crate::config::table::Table;
@@ -111,13 +111,12 @@ fn private_key(found: Found<'_, &str>) -> Option<SecretSlice<u8>> {
         let path = place.document.folder().join(path);
         place.document.reading.secret(&path, &place);
         let pem = place.document.reading.bytes(&path)?;
-        match PrivateKeyDer::from_pem_slice(&pem) {
-            Ok(PrivateKeyDer::Pkcs8(key)) => Ok(key.secret_pkcs8_der().to_vec().into()),
-            Ok(_) => {
+        match tls::private_key(&pem)? {
+            PrivateKeyDer::Pkcs8(key) => Ok(key.secret_pkcs8_der().to_vec().into()),
+            _ => {
                 Err("is no key in PKCS#8 (\"BEGIN PRIVATE KEY\"); `openssl pkcs8 -topk8 -nocrypt` makes it one"
                     .to_owned())
             }
-            Err(why) => Err(format!("has no private key in PEM ({why})")),
         }
     })
 }

@@ -206,7 +206,9 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("tokens", "session_lifetime = \"30d\"", "is not from \"1m\" to \"7d\""),
     ("audit", "on_full = \"drop\"", "is none of \"block\", \"shed\""),
     ("audit", "search_values = 1", "write true or false"),
-    ("log", "level = \"info,[\"", "is no filter"),
+    ("log", "level = \"info,[=\"", "is no filter"),
+    ("log", "level = \"warning\"", "\"warning\" is no level"),
+    ("log", "level = \"info,smartgate::token\"", "\"smartgate::token\" is no level"),
     ("limits", "json_depth = 100000", "a whole number from 8 to 127"),
     ("limits", "count = -1", "a whole number from 1"),
 ];
@@ -259,7 +261,7 @@ fn drop_ins_report_their_own_file_and_line() {
 }
 
 #[test]
-fn secrets_that_everybody_can_read_are_noted_with_their_place() {
+fn secrets_that_everybody_can_read_are_warned_of_with_their_place() {
     let folder = TempDir::new().unwrap();
     let (path, token) = (folder.path().join("smartgate.toml"), folder.path().join("token"));
     std::fs::write(&path, with("admin", "token = \"file:token\"\n")).unwrap();
@@ -268,7 +270,7 @@ fn secrets_that_everybody_can_read_are_noted_with_their_place() {
         let mode = std::fs::Permissions::from_mode;
         std::fs::set_permissions(folder.path(), mode(of_folder)).unwrap();
         std::fs::set_permissions(&token, mode(of_file)).unwrap();
-        load(&path).map(|loaded| loaded.sources.exposed).unwrap()
+        load(&path).map(|loaded| loaded.sources.warnings).unwrap()
     };
     assert_eq!(exposed(0o755, 0o640), []);
     assert_eq!(exposed(0o700, 0o644), []);
@@ -276,7 +278,8 @@ fn secrets_that_everybody_can_read_are_noted_with_their_place() {
     // Where temporary files are private, nobody else gets there.
     let is_open = |folder: &Path| folder.metadata().unwrap().permissions().mode() & 0o001 != 0;
     if folder.path().canonicalize().unwrap().ancestors().all(is_open) {
-        assert_eq!(noted, [(format!("{}:6", path.display()), token.clone())]);
+        let text = format!("every user of this machine can read `{0}`; try chmod o= {0}", token.display());
+        assert_eq!(noted, [(format!("{}:6", path.display()), text)]);
     }
 }
 
@@ -370,6 +373,15 @@ fn the_fingerprint_is_of_every_file() {
     assert_eq!(sources().files().count(), 3);
     std::fs::remove_file(folder.path().join("clients.d/c.toml")).unwrap();
     assert!(second.are_as_read());
+}
+
+#[test]
+fn what_is_not_utf_8_is_told_with_its_line() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("smartgate.toml");
+    std::fs::write(&path, b"# one\n# two\nname = \"Caf\xe9\"\n").unwrap();
+    let errors = load(&path).err().unwrap().to_string();
+    assert!(errors.contains(&format!("line 3 of `{}` is not UTF-8", path.display())), "{errors}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod clients;
 mod failures;
+mod place;
 mod refresh;
 mod schema;
 mod worker;
@@ -17,6 +18,7 @@ use super::{
     Revoked, RevokedKind, Rotated, Rotation, Store, StoreError, StoredClient, StoredKey, Tried,
 };
 use crate::ambient::UnixSeconds;
+use place::OpenedAt;
 use worker::{Access, Worker};
 
 /// A store in a SQLite file.
@@ -32,8 +34,10 @@ impl SqliteStore {
     /// The file cannot be opened or is no database of this program.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let writer = schema::open(path)?;
+        let place = OpenedAt::now(path).map_err(|error| StoreError(format!("`{}`: {error}", path.display())))?;
         let reader = schema::open_reader(path)?;
-        Ok(Self { writer: Worker::start(writer, Access::Write)?, reader: Worker::start(reader, Access::Read)? })
+        let writer = Worker::start(writer, Access::Write, place.clone())?;
+        Ok(Self { writer, reader: Worker::start(reader, Access::Read, place)? })
     }
 }
 

@@ -39,6 +39,23 @@ fn opening_together_agrees() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_taken_away_or_replaced_is_no_store() {
+    let folder = folder();
+    let (path, aside) = (folder.path().join("gate.db"), folder.path().join("aside.db"));
+    let store = SqliteStore::open(&path).unwrap();
+    store.ping().await.unwrap();
+    std::fs::rename(&path, &aside).unwrap();
+    let gone = store.ping().await.unwrap_err().to_string();
+    assert!(gone.contains("was taken away") && gone.contains("restart the gate"), "{gone}");
+    assert!(store.keys().await.is_err(), "nor is anything read");
+    SqliteStore::open(&path).unwrap().add_first_key(&battery::key("k", KeyPurpose::Seal, 5)).await.unwrap();
+    let other = store.last_revocation().await.unwrap_err().to_string();
+    assert!(other.contains("is another file") && other.contains("restart the gate"), "{other}");
+    std::fs::rename(&aside, &path).unwrap();
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
 async fn reopening_keeps_everything() {
     let folder = folder();
     let path = folder.path().join("made/on/the/way/gate.db");

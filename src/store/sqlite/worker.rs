@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::StoreError;
+use super::place::OpenedAt;
 
 /// Operations that may wait; more callers wait to get in.
 const QUEUE: usize = 1024;
@@ -35,11 +36,11 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn start(connection: Connection, access: Access) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Connection, access: Access, place: OpenedAt) -> Result<Self, StoreError> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let thread = thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || serve(&connection, access, jobs))
+            .spawn(move || serve(&connection, access, &place, jobs))
             .map_err(|error| StoreError(format!("no thread can be started: {error}")))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -104,7 +105,7 @@ impl<T: Send, F: FnOnce(&Connection) -> rusqlite::Result<T> + Send> Job for Task
     }
 }
 
-fn serve(connection: &Connection, access: Access, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+fn serve(connection: &Connection, access: Access, place: &OpenedAt, mut queue: mpsc::Receiver<Box<dyn Job>>) {
     let mut several = false;
     while let Some(first) = queue.blocking_recv() {
         if several && matches!(access, Access::Write) {
@@ -117,7 +118,7 @@ fn serve(connection: &Connection, access: Access, mut queue: mpsc::Receiver<Box<
             jobs.push(job);
         }
         several = jobs.len() > 1;
-        let failure = transaction(connection, access, &mut jobs).err();
+        let failure = place.still().and_then(|()| transaction(connection, access, &mut jobs)).err();
         if failure.is_some()
             && !connection.is_autocommit()
             && let Err(error) = connection.execute_batch("ROLLBACK")

@@ -56,11 +56,12 @@ impl Appended {
         Ok(Self { path: path.to_owned(), file, identity, looked: Instant::now() })
     }
 
-    /// Opens the file again if its name was given to another one, or to none.
+    /// Opens the file again if its name was given to another one, or to none. Where that fails nothing was looked at: the next write
+    /// must not go to a file that is nowhere.
     fn reopen(&mut self) -> io::Result<bool> {
-        self.looked = Instant::now();
         let there = std::fs::metadata(&self.path);
         if there.is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity) {
+            self.looked = Instant::now();
             return Ok(false);
         }
         *self = Self::open(&self.path)?;
@@ -97,6 +98,22 @@ mod tests {
         sink.write(b"three\n").unwrap();
         assert_eq!(std::fs::read(&rotated).unwrap(), b"one\ntwo\n");
         assert_eq!(std::fs::read(&path).unwrap(), b"three\n");
+    }
+
+    #[test]
+    fn without_its_folder_nothing_is_written_to_the_file_that_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = folder.path().join("logs");
+        std::fs::create_dir(&logs).unwrap();
+        let mut sink = Appended::open(&logs.join("audit.log")).unwrap();
+        std::fs::remove_dir_all(&logs).unwrap();
+        sink.looked = Instant::now().checked_sub(LOOK_EVERY).unwrap();
+        assert!(sink.renew().is_err());
+        assert!(sink.renew().is_err(), "the second try comes before it is time to look again");
+        std::fs::create_dir(&logs).unwrap();
+        assert!(sink.renew().unwrap());
+        sink.write(b"one\n").unwrap();
+        assert_eq!(std::fs::read(logs.join("audit.log")).unwrap(), b"one\n");
     }
 
     #[test]

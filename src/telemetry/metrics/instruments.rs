@@ -183,7 +183,7 @@ impl Instruments {
             audit_send_errors: make
                 .counter("audit_send_errors_total", "Failed attempts to send AuditEvents; they are tried again.")?,
             audit_spool_bytes: make.gauge("audit_spool_bytes", "Audit lines that wait for the FHIR endpoint.")?,
-            audit_backlog: make.gauge("audit_backlog_seconds", "Age of the oldest of them.")?,
+            audit_backlog: make.gauge("audit_backlog_seconds", "Age of the oldest audit line that waits.")?,
             spans: Spans::new(&make)?,
             registry,
         };

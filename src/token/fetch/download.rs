@@ -139,7 +139,7 @@ pub(in crate::token) async fn body(response: &mut reqwest::Response, from: &str)
 }
 
 /// The innermost cause: reqwest itself says only that it failed.
-pub(super) fn root(error: &reqwest::Error) -> String {
+pub fn root(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;
