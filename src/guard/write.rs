@@ -1,5 +1,6 @@
 //! Writes: the body admits one reading, is what the URL names, and travels as its own bytes; the answer obeys `r`.
 
+use http::header::HeaderName;
 use http::{HeaderMap, StatusCode, header};
 
 use super::links::{bases, move_urls};
@@ -30,9 +31,7 @@ pub(super) async fn carry_out(
 fn check_body(exchange: &Exchange<'_>, rule: &BodyRule, readable: bool) -> Result<(), Refusal> {
     match rule {
         BodyRule::None => return Ok(()),
-        BodyRule::Resource { of, .. } if *of == ResourceType::BINARY && !is_json(exchange.headers, false) => {
-            return Ok(());
-        }
+        BodyRule::Resource { of, .. } if *of == ResourceType::BINARY && is_file(exchange.headers) => return Ok(()),
         _ => {}
     }
     if !is_json(exchange.headers, *rule == BodyRule::Patch) {
@@ -58,11 +57,10 @@ fn check_body(exchange: &Exchange<'_>, rule: &BodyRule, readable: bool) -> Resul
 
 /// Whether the body is declared as JSON in UTF-8 that is not compressed.
 pub fn is_json(headers: &HeaderMap, patch: bool) -> bool {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if text(header::CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+    if is_encoded(headers) {
         return false;
     }
-    let declared = text(header::CONTENT_TYPE).unwrap_or_default();
+    let declared = text(headers, &header::CONTENT_TYPE);
     let mut parts = declared.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
     let known: &[&str] = if patch {
@@ -75,6 +73,22 @@ pub fn is_json(headers: &HeaderMap, patch: bool) -> bool {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
         })
+}
+
+/// Whether the body is a file for a Binary to hold, and no resource in a format that nobody here reads (FHIR R4 binary.html#rest).
+fn is_file(headers: &HeaderMap) -> bool {
+    let of_fhir = text(headers, &header::CONTENT_TYPE).to_ascii_lowercase().contains("fhir");
+    !is_encoded(headers) && !of_fhir && !is_json(headers, false)
+}
+
+/// What says so does not go along, so that the FHIR server would store the body as it is.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let encoding = text(headers, &header::CONTENT_ENCODING);
+    !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity")
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 async fn written(exchange: &Exchange<'_>, mut answer: UpstreamAnswer, readable: bool) -> Result<Answer, Refusal> {
