@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Failure, small_runtime};
 use crate::config;
-use crate::token::root;
+use crate::token::root_cause;
 
 /// Longer than the store is waited for, shorter than what orchestrators give a health check.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ pub(super) fn ready(path: &Path) -> Result<(), Failure> {
             let status = answer.status();
             answer.text().await.map(|body| (status, body))
         })
-        .map_err(|error| Failure::new(format!("{url}: {}", root(&error))))?;
+        .map_err(|error| Failure::new(format!("{url}: {}", root_cause(&error))))?;
     if status.is_success() { Ok(()) } else { Err(Failure::new(format!("{url}: {status} {body}"))) }
 }
 

@@ -20,7 +20,7 @@ use reqwest::{Certificate, Client};
 
 use crate::config::{Snapshot, Traces};
 use crate::telemetry::{Attribute, Metrics, SpanKind, SpanLoss, SpanRecord, Spans};
-use crate::token::root;
+use crate::token::root_cause;
 
 const PROTOBUF: &str = "application/x-protobuf";
 
@@ -81,7 +81,7 @@ impl SpanExporter {
         let body = request(spans, &traces.service).encode_to_vec();
         let request =
             client.post(&traces.url).headers(traces.headers.clone()).header(CONTENT_TYPE, PROTOBUF).body(body);
-        let told = |error: reqwest::Error| root(&error.without_url());
+        let told = |error: reqwest::Error| root_cause(&error.without_url());
         let mut answer = request.send().await.map_err(told)?;
         if !answer.status().is_success() {
             return Err(format!("it answered {}", answer.status()));

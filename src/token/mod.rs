@@ -27,7 +27,7 @@ use crate::ambient::UnixSeconds;
 
 pub use assertion::{AssertionError, Assertions, serves_assertions};
 pub use cache::{Stamp, TokenCache};
-pub use fetch::{Fetcher, Provider, is_public_url, root};
+pub use fetch::{Fetcher, Provider, is_public_url, root_cause};
 pub use identity::Identity;
 pub use keys::{GateKeys, KeyError, KeyFacts};
 pub use revocation::Revocations;

@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use crate::ambient::Ambient;
 use crate::config::{AuditEndpoint, Snapshot, UpstreamAuth};
 use crate::telemetry::{Batch, Metrics, Position, Spool};
-use crate::token::root;
+use crate::token::root_cause;
 use balp::Gate;
 use line::Line;
 
@@ -252,7 +252,7 @@ async fn post(
     let request = client.post(format!("{}{path}", endpoint.url)).body(body.to_string());
     let request = request.header(http::header::CONTENT_TYPE, "application/fhir+json");
     let request = request.header(http::header::ACCEPT, "application/fhir+json");
-    let told = |error: reqwest::Error| root(&error.without_url());
+    let told = |error: reqwest::Error| root_cause(&error.without_url());
     let mut answer = authorized(request, &endpoint.auth).send().await.map_err(told)?;
     let mut read = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(told)? {

@@ -117,7 +117,7 @@ pub(super) async fn described<T: DeserializeOwned>(client: &reqwest::Client, iss
 }
 
 pub(super) async fn get(client: &reqwest::Client, url: &str) -> Result<(HeaderMap, Vec<u8>), String> {
-    let at = |error: reqwest::Error| format!("`{url}`: {}", root(&error));
+    let at = |error: reqwest::Error| format!("`{url}`: {}", root_cause(&error));
     let request = client.get(url).header(header::ACCEPT, "application/json");
     let mut response = request.send().await.map_err(at)?;
     if response.status() != StatusCode::OK {
@@ -129,7 +129,7 @@ pub(super) async fn get(client: &reqwest::Client, url: &str) -> Result<(HeaderMa
 
 pub(in crate::token) async fn body(response: &mut reqwest::Response, from: &str) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| format!("`{from}`: {}", root(&error)))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| format!("`{from}`: {}", root_cause(&error)))? {
         if body.len() + chunk.len() > MAX_BYTES {
             return Err(format!("`{from}` answered more than {MAX_BYTES} bytes"));
         }
@@ -139,7 +139,7 @@ pub(in crate::token) async fn body(response: &mut reqwest::Response, from: &str)
 }
 
 /// The innermost cause: reqwest itself says only that it failed.
-pub fn root(error: &reqwest::Error) -> String {
+pub fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -25,7 +25,7 @@ use super::verify::TokenError;
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::{Issuer, KeySource};
 use crate::telemetry::Metrics;
-pub use download::root;
+pub use download::root_cause;
 use download::{Fetched, Http, Place, download};
 pub(super) use introspection::Answer;
 use introspection::Introspector;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::download::{body, described, root};
+use super::download::{body, described, root_cause};
 use crate::ambient::{Ambient, UnixSeconds};
 use crate::config::{Introspection, IntrospectionAuth, Issuer};
 use crate::token::jws::Members;
@@ -61,7 +61,7 @@ pub(super) async fn question(
         request = request.header(header::AUTHORIZATION, authorization);
     }
     let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
-    let mut response = request.send().await.map_err(|error| format!("`{url}`: {}", root(&error)))?;
+    let mut response = request.send().await.map_err(|error| format!("`{url}`: {}", root_cause(&error)))?;
     if response.status() != StatusCode::OK {
         return Err(format!("`{url}` answered {}", response.status()));
     }
