@@ -183,7 +183,7 @@ impl Background {
         }
     }
 
-    /// Shows which mode is on, and says so at the start and whenever that changes: report mode ends by itself.
+    /// Shows which mode is on and when certificates end; says the mode at the start and whenever it changes: report mode ends by itself.
     async fn follow_mode(self) {
         let mut every = ticks(MODE_EVERY);
         let mut told = None;
@@ -192,6 +192,11 @@ impl Background {
             let snapshot = self.config.load_full();
             let report = reporting(&snapshot, self.ambient.now()).cloned();
             self.metrics.enforcement(report.is_some());
+            let client = snapshot.fhir.upstream.tls.client.as_ref();
+            self.metrics.certificates(
+                snapshot.server.tls.as_ref().and_then(|tls| tls.not_after),
+                client.and_then(|client| client.not_after),
+            );
             self.audit.recent().hold(if snapshot.admin.token.is_some() { snapshot.admin.recent } else { 0 });
             match (&report, &told) {
                 (Some(report), told) if told.as_ref() != Some(&Some(report.clone())) => tracing::warn!(

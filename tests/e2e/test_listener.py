@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import socket
 import ssl
 import struct
@@ -300,6 +301,21 @@ def test_certificates_by_name_and_renewed_while_connections_are_open(gate: Gate,
     (folder / "first.crt").write_text("half a file")
     wait_until(lambda: gate.metrics()['smartgate_reloads_total{outcome="rejected"}'] >= 1, 20, "a broken file is seen")
     assert get(open_before) == 200 and shown("localhost") != before, "and changes nothing"
+
+
+def test_it_is_told_when_certificates_end(gate: Gate, authority: trustme.CA) -> None:
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    soon, later = (now + datetime.timedelta(days=days) for days in (3, 30))
+    first = write_pem(gate.folder, "first", authority.issue_cert("localhost", not_after=later))
+    second = write_pem(gate.folder, "second", authority.issue_cert("b.example.org", not_after=soon))
+    begin(gate, tls={**first, "certificates": [second]}, public_url=f"https://127.0.0.1:{gate.port}")
+
+    def ends() -> float | None:
+        return gate.metrics().get('smartgate_certificate_not_after_seconds{shown_to="clients"}')
+
+    wait_until(lambda: ends() == soon.timestamp(), 10, "the first to end is told")
+    write_pem(gate.folder, "second", authority.issue_cert("b.example.org", not_after=later))
+    wait_until(lambda: ends() == later.timestamp(), 20, "the renewed one is told")
 
 
 def test_the_lowest_version(gate: Gate, authority: trustme.CA) -> None:

@@ -85,8 +85,8 @@ def exposed(text: str) -> dict[str, dict[str, set[str]]]:
 
 
 @pytest.fixture
-def metrics(own_gate: Gate) -> dict[str, dict[str, set[str]]]:
-    """What a gate shows that has done a bit of everything; in report mode, for what only that counts."""
+def metrics(own_gate: Gate, certificate: tuple[Path, Path]) -> dict[str, dict[str, set[str]]]:
+    """What a gate shows that has done a bit of everything; in report mode, for what only that counts. Then with a certificate."""
     own_gate.config["enforcement"] = {"mode": "report", "report_until": str(datetime.date.today() + datetime.timedelta(days=30))}
     own_gate.write()
     own_gate.start()
@@ -96,7 +96,12 @@ def metrics(own_gate: Gate) -> dict[str, dict[str, set[str]]]:
     assert httpx.get(f"{own_gate.fhir}/Patient/amy").status_code == 401
     batch = {"resourceType": "Bundle", "type": "batch", "entry": [{"request": {"method": "GET", "url": "Patient/amy"}}]}
     httpx.post(own_gate.fhir, headers={**token, "Content-Type": "application/fhir+json"}, json=batch).raise_for_status()
-    return exposed(httpx.get(f"{own_gate.admin}/metrics").text)
+    shown = exposed(httpx.get(f"{own_gate.admin}/metrics").text)
+    own_gate.stop()
+    own_gate.config["server"] |= {"tls": dict(zip(("cert", "key"), map(str, certificate))), "public_url": own_gate.url.replace("http:", "https:")}
+    own_gate.write()
+    own_gate.start()
+    return exposed(httpx.get(f"{own_gate.admin}/metrics").text) | shown
 
 
 def test_every_metric_and_label_that_is_asked_for_is_there(metrics: dict[str, dict[str, set[str]]]) -> None:

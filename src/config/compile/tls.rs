@@ -1,5 +1,6 @@
 //! `[server] tls`: certificates are read with the configuration, so that a wrong one never takes effect.
 
+use std::iter;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -12,6 +13,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::ambient::UnixSeconds;
 use crate::config::certificates::Certificates;
 use crate::config::document::{Found, Place};
 use crate::config::table::Table;
@@ -46,7 +48,8 @@ pub(super) fn tls(mut table: Table<'_>) -> Option<Tls> {
     let versions = table.choice("min", FROM_1_2, &[("1.2", FROM_1_2), ("1.3", FROM_1_3)]);
     let verifier = client_verifier(&mut table, &provider);
     table.finish();
-    let (certificates, verifier) = (Certificates::new(first?, more?), verifier?);
+    let (first, more, verifier) = (first?, more?, verifier?);
+    let not_after = iter::once(&first).chain(&more).filter_map(not_after).min();
     let builder = match ServerConfig::builder_with_provider(provider).with_protocol_versions(versions) {
         Ok(builder) => builder,
         Err(why) => {
@@ -58,9 +61,9 @@ pub(super) fn tls(mut table: Table<'_>) -> Option<Tls> {
         None => builder.with_no_client_auth(),
         Some(verifier) => builder.with_client_cert_verifier(verifier),
     };
-    let mut server = builder.with_cert_resolver(Arc::new(certificates));
+    let mut server = builder.with_cert_resolver(Arc::new(Certificates::new(first, more)));
     server.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
-    Some(Tls { server: Arc::new(server) })
+    Some(Tls { server: Arc::new(server), not_after })
 }
 
 /// What the gate shows of itself to others.
@@ -68,7 +71,8 @@ pub(super) fn client_certificate(mut table: Table<'_>) -> Option<ClientCertifica
     let certified = certified(&mut table, &rustls::crypto::aws_lc_rs::default_provider());
     table.finish();
     let certified = certified?;
-    Some(ClientCertificate { chain: certified.cert.clone(), resolver: Arc::new(SingleCertAndKey::from(certified)) })
+    let (chain, not_after) = (certified.cert.clone(), not_after(&certified));
+    Some(ClientCertificate { chain, resolver: Arc::new(SingleCertAndKey::from(certified)), not_after })
 }
 
 /// The certificate and the key of one table.
@@ -95,8 +99,7 @@ fn certified(table: &mut Table<'_>, provider: &CryptoProvider) -> Option<Certifi
 
 /// Notes a certificate that nobody takes today.
 fn warn_of_its_time(certificate: &CertificateDer<'_>, place: &Place<'_>) {
-    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return };
-    let (from, until) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+    let Some((from, until)) = validity(certificate) else { return };
     let now = place.document.reading.now;
     let day = |time| jiff::Timestamp::from_second(time).unwrap_or_default();
     if until < now {
@@ -104,6 +107,16 @@ fn warn_of_its_time(certificate: &CertificateDer<'_>, place: &Place<'_>) {
     } else if from > now {
         place.warn(format!("the certificate is not good before {}", day(from)));
     }
+}
+
+/// From when until when a certificate is good (RFC 5280 §4.1.2.5).
+fn validity(certificate: &CertificateDer<'_>) -> Option<(UnixSeconds, UnixSeconds)> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some((parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp()))
+}
+
+fn not_after(certified: &CertifiedKey) -> Option<UnixSeconds> {
+    certified.cert.first().and_then(validity).map(|(_, until)| until)
 }
 
 /// Who says which client certificates are good; nobody where none are asked for. None where it is wrong.

@@ -14,6 +14,8 @@ yB/nN4FRWD2LVTAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0cAMEQCIDq4
 n1hogbCXbnazv4WOJUSLJqpa/+xsXDPMA5RlGYKDAiBi/UnsuV46k6SRhS/TjmXJ
 yWPjsoOp2JNr4CtOms1ZKA==
 -----END CERTIFICATE-----";
+/// Its `notAfter`.
+const UNTIL: i64 = 4_949_178_086;
 const ITS_KEY: &str = "-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgztQB261ey0hJjiN8
 pRCRA2xK2hTKIFZdQ0aPg5IlCmChRANCAASudeI/76FBq5cfoMQeEpMB0yHb1rFF
@@ -36,6 +38,7 @@ fn load(cert: &str, key: &str) -> String {
         Ok(loaded) => {
             let tls = loaded.snapshot.server.tls.unwrap();
             assert_eq!(tls.server.alpn_protocols, [&b"h2"[..], b"http/1.1"]);
+            assert_eq!(tls.not_after, Some(UNTIL));
             assert!(
                 ["a.crt", "a.key"].iter().all(|file| loaded.sources.files().any(|it| it == folder.path().join(file)))
             );
@@ -64,7 +67,7 @@ fn a_certificate_that_nobody_takes_today_is_warned_of() {
         // Whether others can read the key is another matter, and the machine's.
         texts.filter(|text| text.starts_with("the certificate")).collect::<Vec<_>>()
     };
-    let (from, until) = (1_795_578_086, 4_949_178_086);
+    let (from, until) = (1_795_578_086, UNTIL);
     assert_eq!(warnings(from - 1), ["the certificate is not good before 2026-11-25T03:41:26Z"]);
     assert_eq!(warnings(from), [""; 0]);
     assert_eq!(warnings(until), [""; 0]);

@@ -100,6 +100,8 @@ pub struct Server {
 #[derive(Clone)]
 pub struct Tls {
     pub server: Arc<ServerConfig>,
+    /// The end of the certificate that ends first, where that can be read.
+    pub not_after: Option<UnixSeconds>,
 }
 
 /// Whose word on a client's address counts, and in which header.

@@ -9,6 +9,7 @@ use rustls::sign::SingleCertAndKey;
 use secrecy::{SecretSlice, SecretString};
 
 use super::SigningAlgorithm;
+use crate::ambient::UnixSeconds;
 use crate::fhir::AddressKey;
 
 /// The FHIR server, or another one that files of an export are fetched from.
@@ -90,6 +91,8 @@ pub struct UpstreamTls {
 pub struct ClientCertificate {
     pub chain: Vec<CertificateDer<'static>>,
     pub resolver: Arc<SingleCertAndKey>,
+    /// When the certificate ends, where that can be read.
+    pub not_after: Option<UnixSeconds>,
 }
 
 impl PartialEq for UpstreamTls {

@@ -28,6 +28,7 @@ pub(super) struct Instruments {
     pub(super) bundle_entries: IntCounterVec,
     pub(super) removed: IntCounter,
     pub(super) enforcement: IntGaugeVec,
+    pub(super) certificates: IntGaugeVec,
     pub(super) reported: IntCounterVec,
     pub(super) would_remove: IntCounter,
     pub(super) cache_hits: IntCounter,
@@ -113,6 +114,11 @@ impl Instruments {
                 Opts::new("enforcement_mode", "Whether rules are enforced; 1 for the mode in effect.")
                     .namespace(PREFIX),
                 &["mode"],
+            )?)?,
+            certificates: make.registered(IntGaugeVec::new(
+                Opts::new("certificate_not_after_seconds", "When the gate's own certificate ends, as Unix time.")
+                    .namespace(PREFIX),
+                &["shown_to"],
             )?)?,
             reported: make.counters(
                 "reported_total",

@@ -16,6 +16,7 @@ pub use spans::SpanLoss;
 pub use upstream::UpstreamRetry;
 
 use super::{IssuerAnswer, LoginOutcome, Reload, TokenGrant, TurnedAway};
+use crate::ambient::UnixSeconds;
 
 /// How a request was answered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -138,6 +139,17 @@ impl Metrics {
     pub fn enforcement(&self, reporting: bool) {
         self.0.enforcement.with_label_values(&["enforce"]).set((!reporting).into());
         self.0.enforcement.with_label_values(&["report"]).set(reporting.into());
+    }
+
+    /// Shows when the gate's own certificates end: of those for clients the first, and the one for the FHIR server.
+    pub fn certificates(&self, server: Option<UnixSeconds>, upstream: Option<UnixSeconds>) {
+        for (shown_to, not_after) in [("clients", server), ("upstream", upstream)] {
+            match not_after {
+                Some(not_after) => self.0.certificates.with_label_values(&[shown_to]).set(not_after),
+                // None was there.
+                None => drop(self.0.certificates.remove_label_values(&[shown_to])),
+            }
+        }
     }
 
     /// A request passed in report mode: what enforcement does to such a one.
