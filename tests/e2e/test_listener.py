@@ -327,7 +327,7 @@ def test_the_lowest_version(gate: Gate, authority: trustme.CA) -> None:
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     with pytest.raises(ssl.SSLError):
         served(gate, context)
-    assert turned_away(gate, "tls") >= 1
+    wait_until(lambda: turned_away(gate, "tls") >= 1, 5, "it is counted")
     openssl = ["openssl", "s_client", "-connect", f"127.0.0.1:{gate.port}", "-brief"]
     assert subprocess.run([*openssl, "-tls1_2"], stdin=subprocess.DEVNULL, capture_output=True).returncode != 0
     told = subprocess.run([*openssl, "-tls1_3"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
@@ -366,7 +366,7 @@ def test_clients_show_certificates(gate: Gate, authority: trustme.CA, keys: Keys
 
     assert answers(clients)
     assert not answers(None) and not answers(strangers)
-    assert turned_away(gate, "tls") >= 2
+    wait_until(lambda: turned_away(gate, "tls") >= 2, 5, "they are counted")
     gate.config["server"]["tls"]["client_auth"] = "request"
     gate.write()
     wait_until(lambda: answers(None), 20, "it is only asked for")
