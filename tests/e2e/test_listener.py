@@ -224,10 +224,12 @@ def test_there_is_an_end_to_connections(gate: Gate) -> None:
 
     held = [connect("127.0.0.1") for _ in range(6)]
     wait_until(lambda: gate.metrics()["smartgate_connections"] == 6, 5, "six are open")
-    assert closed(connect("127.0.0.1")) and turned_away(gate, "address") == 1
+    assert closed(connect("127.0.0.1"))
+    wait_until(lambda: turned_away(gate, "address") == 1, 5, "it is counted")
     held += [connect("127.0.0.2") for _ in range(4)]
     wait_until(lambda: gate.metrics()["smartgate_connections"] == 10, 5, "ten are open")
-    assert closed(connect("127.0.0.3")) and turned_away(gate, "full") == 1
+    assert closed(connect("127.0.0.3"))
+    wait_until(lambda: turned_away(gate, "full") == 1, 5, "it is counted")
     assert httpx.get(f"{gate.admin}/readyz").status_code == 200, "the admin listener is not among them"
     held.pop(0).close()
     wait_until(lambda: gate.metrics()["smartgate_connections"] == 9, 5, "a place is free again")
@@ -401,4 +403,4 @@ def test_a_handshake_that_does_not_come_has_an_end(gate: Gate, authority: trustm
             connection.settimeout(10)
             began = time.monotonic()
             assert connection.recv(1) == b"" and time.monotonic() - began < 5
-    assert turned_away(gate, "slow") == 2
+    wait_until(lambda: turned_away(gate, "slow") == 2, 5, "they are counted")
